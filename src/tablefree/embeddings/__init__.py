@@ -1,0 +1,27 @@
+"""Ways to embed ids, with and without tables: one call, one file a method."""
+
+from tablefree.embeddings.base import Description, Embedding
+from tablefree.embeddings.budget import METHODS, build
+from tablefree.embeddings.deep_hash import DeepHashEmbedding
+from tablefree.embeddings.full_table import FullTable
+from tablefree.embeddings.hash_embedding import HashEmbedding
+from tablefree.embeddings.hashing_trick import HashingTrick
+from tablefree.embeddings.hybrid import HybridHash
+from tablefree.embeddings.multi_hash import MultiHash
+from tablefree.embeddings.narrow_table import NarrowTable
+from tablefree.embeddings.quotient_remainder import QuotientRemainder
+
+__all__ = [
+    "METHODS",
+    "DeepHashEmbedding",
+    "Description",
+    "Embedding",
+    "FullTable",
+    "HashEmbedding",
+    "HashingTrick",
+    "HybridHash",
+    "MultiHash",
+    "NarrowTable",
+    "QuotientRemainder",
+    "build",
+]

@@ -1,0 +1,113 @@
+"""What every embedding is: a module that turns ids of any shape into vectors.
+
+All methods share one call, one count of their cost and one scale at initialisation, so that a
+comparison of them compares the methods.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tablefree.errors import InputError
+from tablefree.network import INITIAL_STD, check_positive
+
+# Rows that multiply others start near one: enough spread to tell them apart, no change of scale.
+FACTOR_STD = 0.1
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an embedding costs.
+
+    Attributes:
+        num_parameters: learned numbers.
+        num_bytes: bytes of the parameters and buffers, as they are stored now.
+        multiply_adds: multiply-adds of one id; a pure lookup has none, and hashing is not counted.
+    """
+
+    num_parameters: int
+    num_bytes: int
+    multiply_adds: int
+
+
+class Embedding(nn.Module, ABC):
+    """Base of the embeddings: a drop-in for a call of `nn.Embedding`.
+
+    Attributes:
+        embedding_dim: width of an embedding.
+        needs_vocabulary: whether ids must be numbered 0..n-1; otherwise any 64-bit id will do.
+    """
+
+    embedding_dim: int
+    needs_vocabulary: bool = False
+
+    def __init__(self, embedding_dim: int) -> None:
+        super().__init__()
+        check_positive(embedding_dim=embedding_dim)
+        self.embedding_dim = embedding_dim
+
+    @abstractmethod
+    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
+        """Embed ids of any shape and integer dtype.
+
+        Raises:
+            InputError: ids that are no tensor of integers.
+        """
+
+    @property
+    @abstractmethod
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one id; a pure lookup has none, and hashing is not counted."""
+
+    @property
+    def num_parameters(self) -> int:
+        """Learned numbers, all parameters together."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def describe(self) -> Description:
+        """Parameters, bytes and multiply-adds of this embedding."""
+        return Description(
+            num_parameters=self.num_parameters,
+            num_bytes=sum(t.nbytes for t in (*self.parameters(), *self.buffers())),
+            multiply_adds=self.multiply_adds,
+        )
+
+
+def table(
+    num_rows: int, width: int, *, mean: float = 0.0, std: float = INITIAL_STD
+) -> nn.Embedding:
+    """A table of learned rows, drawn from a normal distribution."""
+    rows = nn.Embedding(num_rows, width)
+    with torch.no_grad():
+        rows.weight.mul_(std).add_(mean)  # standard normal as torch makes it
+    return rows
+
+
+def check_ids(ids: Tensor) -> Int[Tensor, "*batch"]:
+    """The ids as int64, or an InputError when they are no integers."""
+    if not isinstance(ids, Tensor):
+        raise InputError(
+            f"ids must be a tensor of integers, got {type(ids).__name__}: "
+            "turn values into ids with tablefree.to_ids"
+        )
+    if ids.dtype == torch.bool or ids.is_floating_point() or ids.is_complex():
+        raise InputError(
+            f"ids must be integers, got {ids.dtype}: turn values into ids with tablefree.to_ids"
+        )
+    return ids.to(torch.int64)
+
+
+def check_positions(ids: Tensor, num_embeddings: int) -> Int[Tensor, "*batch"]:
+    """The ids as int64, or an InputError when one is outside 0..num_embeddings."""
+    ids = check_ids(ids)
+    if ids.numel() and not torch.compiler.is_compiling():
+        low, high = (int(bound) for bound in torch.aminmax(ids))
+        if low < 0 or high > num_embeddings:
+            raise InputError(
+                f"ids of a table of {num_embeddings} must be 0..{num_embeddings - 1}, or "
+                f"{num_embeddings} for an unknown id; got {low if low < 0 else high}"
+            )
+    return ids

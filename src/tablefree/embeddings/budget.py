@@ -1,0 +1,197 @@
+"""From a number of parameters to the configuration of each method that fits it.
+
+Closed forms: sizes come from solving the count of parameters for them, never from building modules.
+"""
+
+from math import ceil, isqrt, sqrt
+
+from jaxtyping import Int
+from torch import Tensor
+
+from tablefree.embeddings.base import Embedding
+from tablefree.embeddings.deep_hash import DeepHashEmbedding
+from tablefree.embeddings.full_table import FullTable
+from tablefree.embeddings.hash_embedding import HashEmbedding
+from tablefree.embeddings.hashing_trick import HashingTrick
+from tablefree.embeddings.hybrid import HybridHash
+from tablefree.embeddings.multi_hash import MultiHash
+from tablefree.embeddings.narrow_table import NarrowTable
+from tablefree.embeddings.quotient_remainder import QuotientRemainder
+from tablefree.errors import InputError
+from tablefree.network import check_choice, check_positive
+
+METHODS = (
+    "full_table",
+    "narrow_table",
+    "hashing_trick",
+    "multi_hash",
+    "hash_embedding",
+    "quotient_remainder",
+    "hybrid_hash",
+    "deep_hash",
+)
+
+PAIRS_PER_ID = 16  # quotient-remainder: 6 % of the ids then share their pair with another
+MAX_NUM_HASHES = 1024  # deep hash: the paper's code
+CODE_TO_WIDTH = 2  # deep hash: with a code of fixed width a small budget would starve the depth
+
+
+def build(
+    method: str,
+    *,
+    num_parameters: int,
+    num_embeddings: int,
+    embedding_dim: int,
+    seed: int | str,
+    frequent_ids: Int[Tensor, " n"] | None = None,
+) -> Embedding:
+    """The largest configuration of a method that fits a number of parameters.
+
+    It is within 1 % of `num_parameters`, and not above it, as far as the method's grain allows: a
+    table grows by a row (two tables by two), which is more than 1 % of fewer than a hundred rows.
+    A narrow table grows by its rank, so it may be well below; it and the full table may be above by
+    up to 1 %, the row of unknown ids and the projection.
+
+    Args:
+        method: one of `METHODS`.
+        num_parameters: learned numbers to spend.
+        num_embeddings: number of distinct ids to embed, n.
+        embedding_dim: width of an embedding.
+        seed: picks the hash functions; the name of the feature is a good seed.
+        frequent_ids: distinct ids, the most frequent first, of which "hybrid_hash" takes as many as
+            half of its rows; the other methods have no use for them.
+
+    Raises:
+        InputError: an unknown method; a size too small for the method (the message names its
+            smallest), or other than n * embedding_dim for the full table, which has no other;
+            "hybrid_hash" without `frequent_ids`.
+
+    Example:
+        >>> embedding = build(
+        ...     "hashing_trick", num_parameters=8000, num_embeddings=1000, embedding_dim=32, seed=0
+        ... )
+        >>> embedding.num_parameters
+        8000
+    """
+    check_choice("method", method, METHODS)
+    check_positive(
+        num_parameters=num_parameters, num_embeddings=num_embeddings, embedding_dim=embedding_dim
+    )
+    num_rows = num_parameters // embedding_dim
+    match method:
+        case "full_table":
+            _check_full_size(num_parameters, num_embeddings * embedding_dim)
+            return FullTable(num_embeddings, embedding_dim)
+        case "narrow_table":
+            rank = narrow_rank(num_parameters, num_embeddings, embedding_dim)
+            return NarrowTable(num_embeddings, embedding_dim, rank)
+        case "hashing_trick":
+            _check_size(method, num_parameters, embedding_dim)
+            return HashingTrick(num_rows, embedding_dim, seed=seed)
+        case "multi_hash":
+            _check_size(method, num_parameters, 2 * embedding_dim)
+            return MultiHash(num_rows // 2, embedding_dim, seed=seed)
+        case "hash_embedding":
+            pool, importance = hash_embedding_rows(num_parameters, num_embeddings, embedding_dim)
+            return HashEmbedding(pool, importance, embedding_dim, seed=seed)
+        case "quotient_remainder":
+            _check_size(method, num_parameters, 2 * embedding_dim)
+            remainders, quotients = quotient_remainder_rows(num_rows, num_embeddings)
+            return QuotientRemainder(remainders, quotients, embedding_dim, seed=seed)
+        case "hybrid_hash":
+            _check_size(method, num_parameters, 2 * embedding_dim)
+            if frequent_ids is None:
+                raise InputError("hybrid_hash needs frequent_ids, the most frequent first")
+            own = frequent_ids[: num_rows // 2]
+            return HybridHash(own, num_rows - len(own), embedding_dim, seed=seed)
+        case _:
+            num_hashes, hidden = deep_hash_shape(num_parameters, embedding_dim)
+            return DeepHashEmbedding(embedding_dim, num_hashes=num_hashes, hidden=hidden, seed=seed)
+
+
+def narrow_rank(num_parameters: int, num_embeddings: int, embedding_dim: int) -> int:
+    """The largest rank of a narrow table within 1.01 times the parameters."""
+    rank_size = num_embeddings + 1 + embedding_dim
+    _check_size("narrow_table", num_parameters, ceil(rank_size / 1.01))
+    return int(1.01 * num_parameters / rank_size)
+
+
+def hash_embedding_rows(
+    num_parameters: int, num_embeddings: int, embedding_dim: int
+) -> tuple[int, int]:
+    """Rows of the pool and rows of two importance weights.
+
+    A quarter of the parameters go to the importance weights, but no more than two an id; so does
+    what is left of the pool by its last, incomplete row.
+    """
+    _check_size("hash_embedding", num_parameters, embedding_dim + 2)
+    importance = min(num_embeddings, num_parameters // 8)
+    pool = max(1, (num_parameters - 2 * importance) // embedding_dim)
+    return pool, (num_parameters - pool * embedding_dim) // 2
+
+
+def quotient_remainder_rows(num_rows: int, num_embeddings: int) -> tuple[int, int]:
+    """Rows of the tables of remainders and of quotients, `num_rows` together.
+
+    As few quotients as give `PAIRS_PER_ID` pairs of rows an id: the larger root of
+    remainders * (num_rows - remainders) = pairs. Where there is none, as many pairs as can be.
+    """
+    discriminant = num_rows**2 - 4 * PAIRS_PER_ID * num_embeddings
+    remainders = (num_rows + isqrt(max(0, discriminant))) // 2
+    return remainders, num_rows - remainders
+
+
+def deep_hash_shape(num_parameters: int, embedding_dim: int) -> tuple[int, tuple[int, ...]]:
+    """Width of the code (even) and widths of the hidden layers of a deep hash embedding.
+
+    Equal hidden layers: two below a million parameters, five from there on. The code is
+    `CODE_TO_WIDTH` times as wide as a layer and at most `MAX_NUM_HASHES`; it grows further by
+    what rounding the width leaves.
+    """
+    depth = 2 if num_parameters < 1_000_000 else 5
+    # A network of width w (batch norm has two numbers a unit) and k hashes has
+    # k w + (depth - 1) w^2 + per_width w + embedding_dim numbers.
+    per_width = 3 * depth + embedding_dim
+
+    def size(num_hashes: int, width: int) -> int:
+        return (num_hashes + (depth - 1) * width + per_width) * width + embedding_dim
+
+    _check_size("deep_hash", num_parameters, size(CODE_TO_WIDTH, 1))
+    spend = num_parameters - embedding_dim
+    widest = max(
+        _positive_root(depth - 1 + CODE_TO_WIDTH, per_width, spend),
+        _positive_root(depth - 1, per_width + MAX_NUM_HASHES, spend),
+    )
+
+    def num_hashes(width: int) -> int:
+        left = spend // width - (depth - 1) * width - per_width
+        return min(MAX_NUM_HASHES, left - left % 2)
+
+    def shortfall(width: int) -> float:
+        return max(0.01 * num_parameters, num_parameters - size(num_hashes(width), width))
+
+    # The code grows by two hashes, 2 w numbers: where that is too coarse for 1 %, layers narrower
+    # by a unit or more may fit better. The widest within 1 % is taken.
+    width = min(range(widest, widest * 3 // 4, -1), key=shortfall)
+    return num_hashes(width), (width,) * depth
+
+
+def _positive_root(a: int, b: int, c: int) -> int:
+    """The positive root of a x^2 + b x = c, rounded down."""
+    return int((sqrt(b * b + 4 * a * c) - b) / (2 * a))
+
+
+def _check_size(method: str, num_parameters: int, smallest: int) -> None:
+    if num_parameters < smallest:
+        raise InputError(
+            f"{method} needs at least {smallest} parameters here, got {num_parameters}: "
+            "choose a larger size or another method"
+        )
+
+
+def _check_full_size(num_parameters: int, full_size: int) -> None:
+    if abs(num_parameters - full_size) > 0.01 * full_size:
+        raise InputError(
+            f"a full table has only one size, {full_size} parameters here, got {num_parameters}: "
+            "choose size 1 or another method"
+        )

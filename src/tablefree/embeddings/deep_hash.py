@@ -1,0 +1,119 @@
+"""No table at all: a network decodes a dense hash code of the id.
+
+Kang et al., "Learning to Embed Categorical Features without Embedding Tables for Recommendation",
+2021: embedding = network(encoding(id)). Its size does not depend on the number of ids.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tablefree.embeddings.base import Embedding, check_ids
+from tablefree.encodings import DenseHashEncoding
+from tablefree.errors import InputError
+from tablefree.network import EmbeddingNetwork
+
+
+class DeepHashEmbedding(Embedding):
+    """The network's output for the dense hash code of an id.
+
+    Each distinct id of a batch goes through the network once, in training too. So batch norm
+    averages over the distinct ids of a batch, however often each occurs. A training batch of one
+    distinct id has no variance and is normalised by the running statistics.
+
+    Args:
+        embedding_dim: width of an embedding.
+        num_hashes: width of the code; even for the Gaussian transform.
+        hidden: widths of the network's hidden layers.
+        activation: "mish", "relu" or "gelu".
+        norm: "batch" or "none".
+        dropout: share of hidden units dropped in training.
+        transform: "uniform" codes in [-1, 1] or "gaussian" codes.
+        seed: picks the hash functions; the name of the feature is a good seed.
+        side_features: number of features that are given with each id and follow its code.
+
+    Raises:
+        InputError: an option out of its range.
+
+    Example:
+        >>> embedding = DeepHashEmbedding(32, num_hashes=64, hidden=(64, 64), seed="item_id")
+        >>> embedding(torch.tensor([7, -7])).shape
+        torch.Size([2, 32])
+    """
+
+    def __init__(
+        self,
+        embedding_dim: int,
+        *,
+        num_hashes: int = 1024,
+        hidden: Sequence[int] = (512, 512),
+        activation: str = "mish",
+        norm: str = "batch",
+        dropout: float = 0.0,
+        transform: str = "uniform",
+        seed: int | str,
+        side_features: int = 0,
+    ) -> None:
+        super().__init__(embedding_dim)
+        self.side_features = side_features
+        self.encoding = DenseHashEncoding(num_hashes, seed=seed, transform=transform)
+        self.network = EmbeddingNetwork(
+            self.encoding.width + side_features,
+            embedding_dim,
+            hidden=hidden,
+            activation=activation,
+            norm=norm,
+            dropout=dropout,
+        )
+
+    def forward(
+        self,
+        ids: Int[Tensor, "*batch"],
+        side: Float[Tensor, "*batch side_features"] | None = None,
+    ) -> Float[Tensor, "*batch embedding_dim"]:
+        """Embed ids of any shape.
+
+        Args:
+            ids: any 64-bit ids.
+            side: the features of each id, when the module has `side_features`. They are a function
+                of the id: an id that occurs twice has the same features twice.
+
+        Raises:
+            InputError: ids that are no integers; side features that are missing, not asked for, of
+                another shape, not finite, or different for the same id.
+        """
+        ids = check_ids(ids)
+        distinct, inverse = torch.unique(ids, return_inverse=True)
+        codes: Tensor = self.encoding(distinct)
+        if side is not None or self.side_features:
+            codes = torch.cat([codes, self._distinct_side(side, inverse, len(distinct))], dim=-1)
+        return F.embedding(inverse, self.network(codes))
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of the network."""
+        return self.network.multiply_adds
+
+    def _distinct_side(
+        self, side: Tensor | None, inverse: Tensor, num_distinct: int
+    ) -> Float[Tensor, "distinct side_features"]:
+        """The features of each distinct id, from its first occurrence."""
+        shape = (*inverse.shape, self.side_features)
+        if side is None or not self.side_features or side.shape != shape:
+            got = "none" if side is None else f"shape {tuple(side.shape)}"
+            wanted = f"shape {shape}" if self.side_features else "none (side_features=0)"
+            raise InputError(f"side features must have {wanted} for these ids, got {got}")
+        if not side.isfinite().all():
+            raise InputError("side features must be finite, got NaN or infinity: fill them first")
+        side, inverse = side.flatten(0, -2), inverse.flatten()
+        order = torch.arange(len(inverse), device=inverse.device)
+        first = order.new_empty(num_distinct).scatter_reduce_(
+            0, inverse, order, "amin", include_self=False
+        )
+        features = side[first]
+        if not torch.equal(features[inverse], side):
+            raise InputError("side features must be a function of the id, got two for one id")
+        return features

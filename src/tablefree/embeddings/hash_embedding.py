@@ -1,0 +1,63 @@
+"""Several hashes pick rows of a shared pool; learned importance weights sum them.
+
+Svenstrup, Hansen and Winther, "Hash Embeddings for Efficient Word Representations", 2017. One more
+hash picks the weights from a table of its own, so that ids with the same rows may still differ.
+"""
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tablefree.embeddings.base import FACTOR_STD, Embedding, check_ids, table
+from tablefree.encodings import HashBuckets
+from tablefree.hashing import seed_from
+from tablefree.network import INITIAL_STD, check_positive
+
+
+class HashEmbedding(Embedding):
+    """The weighted sum of the rows that several hashes of an id pick.
+
+    Args:
+        num_rows: rows of the shared pool.
+        num_importance_rows: rows of the table of importance weights, `num_hashes` numbers each.
+        embedding_dim: width of an embedding.
+        num_hashes: rows of the pool an id has.
+        seed: picks the hash functions; the name of the feature is a good seed.
+
+    Example:
+        >>> HashEmbedding(1000, 10_000, 32, seed="item_id")(torch.tensor([7, -7])).shape
+        torch.Size([2, 32])
+    """
+
+    def __init__(
+        self,
+        num_rows: int,
+        num_importance_rows: int,
+        embedding_dim: int,
+        *,
+        num_hashes: int = 2,
+        seed: int | str,
+    ) -> None:
+        super().__init__(embedding_dim)
+        check_positive(
+            num_rows=num_rows, num_importance_rows=num_importance_rows, num_hashes=num_hashes
+        )
+        self.num_hashes = num_hashes
+        self.buckets = HashBuckets(num_hashes, num_rows, seed=seed)
+        # A seed of its own: under the same seed both hashes would fall together.
+        self.importance_buckets = HashBuckets(
+            1, num_importance_rows, seed=f"importance of {seed_from(seed)}"
+        )
+        self.rows = table(num_rows, embedding_dim, std=INITIAL_STD / num_hashes**0.5)
+        self.importance = table(num_importance_rows, num_hashes, mean=1.0, std=FACTOR_STD)
+
+    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
+        """Look up each id's rows and weights and sum them."""
+        ids = check_ids(ids)
+        rows: Tensor = self.rows(self.buckets(ids))
+        weights: Tensor = self.importance(self.importance_buckets(ids).squeeze(-1))
+        return (weights.unsqueeze(-1) * rows).sum(-2)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of the weighted sum."""
+        return self.num_hashes * self.embedding_dim

@@ -1,0 +1,67 @@
+"""Frequent ids have rows of their own; the rest share a table by double hashing.
+
+Zhang et al., "Model Size Reduction Using Frequency Based Double Hashing for Recommender Systems",
+2020. Only the frequent ids are stored, so the method needs no vocabulary of the others.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tablefree.embeddings.base import Embedding, check_ids, table
+from tablefree.encodings import HashBuckets
+from tablefree.errors import InputError
+from tablefree.network import INITIAL_STD, check_positive
+
+
+class HybridHash(Embedding):
+    """A row of its own for each frequent id, the sum of two shared rows for any other.
+
+    Args:
+        frequent_ids: distinct ids, in any order, shape [n]. They are kept, sorted, in the state
+            dict, and their bytes count.
+        num_rows: rows of the shared table.
+        embedding_dim: width of an embedding.
+        seed: picks the hash functions; the name of the feature is a good seed.
+
+    Example:
+        >>> HybridHash(torch.tensor([7, 42]), 1000, 32, seed="item_id")(torch.tensor([7, -7])).shape
+        torch.Size([2, 32])
+    """
+
+    frequent_ids: Tensor
+
+    def __init__(
+        self,
+        frequent_ids: Int[Tensor, " n"],
+        num_rows: int,
+        embedding_dim: int,
+        *,
+        seed: int | str,
+    ) -> None:
+        super().__init__(embedding_dim)
+        check_positive(num_rows=num_rows)
+        distinct = torch.unique(check_ids(frequent_ids))
+        if frequent_ids.ndim != 1 or not 0 < len(distinct) == len(frequent_ids):
+            raise InputError(
+                f"frequent_ids must be a vector of at least one distinct id, got shape "
+                f"{tuple(frequent_ids.shape)} with {len(distinct)} distinct ids"
+            )
+        self.register_buffer("frequent_ids", distinct)
+        self.frequent_rows = table(len(distinct), embedding_dim)
+        self.buckets = HashBuckets(2, num_rows, seed=seed)
+        self.rows = table(num_rows, embedding_dim, std=INITIAL_STD / 2**0.5)
+
+    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
+        """Look up the own row of a frequent id, and the sum of two shared rows of another."""
+        ids = check_ids(ids)
+        position = torch.searchsorted(self.frequent_ids, ids).clamp(max=len(self.frequent_ids) - 1)
+        frequent = self.frequent_ids[position] == ids
+        own: Tensor = self.frequent_rows(position)
+        shared: Tensor = self.rows(self.buckets(ids)).sum(-2)
+        return torch.where(frequent.unsqueeze(-1), own, shared)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of adding two rows, which an infrequent id needs."""
+        return self.embedding_dim

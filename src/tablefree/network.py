@@ -1,0 +1,130 @@
+"""The decoder of codes: hidden layers of Linear, norm, activation, then a plain Linear.
+
+The network of Deep Hash Embedding (Kang et al., "Learning to Embed Categorical Features without
+Embedding Tables for Recommendation", 2021). Its output has neither norm nor activation.
+"""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tablefree.errors import InputError
+
+# Standard deviation of an embedding's components at initialisation, the same for every method, so
+# that one grid of learning rates is fair to all of them.
+INITIAL_STD = 0.1
+
+# Each activation with its gain: 1 / sqrt(E[f(z)^2]) for a standard normal z, so that a layer keeps
+# the scale of its input (Kaiming initialisation, He et al. 2015, for any activation).
+ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
+    "mish": (nn.Mish, 1.4868),
+    "relu": (nn.ReLU, 1.4142),
+    "gelu": (nn.GELU, 1.5335),
+}
+NORMS = ("batch", "none")
+CODE_GAIN = 3**0.5  # a uniform code in [-1, 1] has the second moment 1/3
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """`nn.BatchNorm1d` that also takes fewer than two rows in training.
+
+    They have no variance of their own, so they are normalised by the running statistics, which
+    they leave as they are.
+    """
+
+    def forward(self, rows: Float[Tensor, "n features"]) -> Float[Tensor, "n features"]:
+        """Normalise each feature over the rows."""
+        if self.training and rows.shape[0] < 2:
+            return F.batch_norm(
+                rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(rows)
+
+
+class EmbeddingNetwork(nn.Module):
+    """Turns codes into embeddings.
+
+    Every hidden layer is Linear, norm, activation and dropout; a plain Linear ends the network.
+    Linear layers keep their bias before batch norm too, as in the paper's count of parameters.
+    Weights start so that codes uniform in [-1, 1] give embeddings of the common initial scale.
+
+    Args:
+        in_features: width of a code.
+        embedding_dim: width of an embedding.
+        hidden: widths of the hidden layers; empty for one linear map.
+        activation: "mish", "relu" or "gelu".
+        norm: "batch" or "none".
+        dropout: share of hidden units dropped in training, at least 0 and below 1.
+
+    Raises:
+        InputError: a size below 1, an unknown name or a dropout out of range.
+
+    Example:
+        >>> network = EmbeddingNetwork(1024, 32, hidden=(512, 512))
+        >>> network(torch.rand(8, 1024)).shape
+        torch.Size([8, 32])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        embedding_dim: int,
+        *,
+        hidden: Sequence[int],
+        activation: str = "mish",
+        norm: str = "batch",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_positive(in_features=in_features, embedding_dim=embedding_dim)
+        for width in hidden:
+            check_positive(hidden=width)
+        check_choice("activation", activation, tuple(ACTIVATIONS))
+        check_choice("norm", norm, NORMS)
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout must be at least 0 and below 1, got {dropout}")
+        activate, gain = ACTIVATIONS[activation]
+        self.hidden = nn.Sequential()
+        width, scale = in_features, CODE_GAIN
+        for next_width in hidden:
+            self.hidden.append(_linear(width, next_width, scale))
+            if norm == "batch":
+                self.hidden.append(BatchNorm(next_width))
+            self.hidden.append(activate())
+            if dropout:
+                self.hidden.append(nn.Dropout(dropout))
+            width, scale = next_width, gain
+        self.output = _linear(width, embedding_dim, scale * INITIAL_STD)
+
+    def forward(self, codes: Float[Tensor, "n in_features"]) -> Float[Tensor, "n embedding_dim"]:
+        """Embed each code, in the dtype of the weights."""
+        embeddings: Tensor = self.output(self.hidden(codes.to(self.output.weight.dtype)))
+        return embeddings
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one code: those of the linear layers, batch norm folded into them."""
+        return sum(m.weight.numel() for m in self.modules() if isinstance(m, nn.Linear))
+
+
+def check_positive(**sizes: int) -> None:
+    """An InputError when one of the named sizes is no integer of at least 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, Integral) or size < 1:
+            raise InputError(f"{name} must be an integer of at least 1, got {size!r}")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """An InputError when the named option is none of the choices."""
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def _linear(in_features: int, out_features: int, scale: float) -> nn.Linear:
+    linear = nn.Linear(in_features, out_features)
+    nn.init.normal_(linear.weight, std=scale / in_features**0.5)
+    nn.init.zeros_(linear.bias)
+    return linear
