@@ -1,0 +1,284 @@
+"""The report's charts, each a function from the rows of `summarise` of one section to Altair.
+
+A method has the same colour and mark in every chart: the palette of Okabe and Ito (2008), which
+the colour-blind can tell apart, and a shape besides. Text and grid take the page's own colour.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from tablefree.experiments.summary import (
+    BUCKETS,
+    METHOD_NAMES,
+    SECTION,
+    fraction,
+    method_name,
+    spread,
+)
+
+VEGA_LITE_VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+INK = "currentColor"
+Area = alt.Size | alt.SizeValue
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a method is drawn."""
+
+    name: str
+    colour: str
+    path: str  # SVG, in the square from -1 to 1; for Vega as well
+
+
+_CIRCLE = "M-0.9,0A0.9,0.9,0,1,1,0.9,0A0.9,0.9,0,1,1,-0.9,0Z"
+_SQUARE = "M-0.8,-0.8H0.8V0.8H-0.8Z"
+_DIAMOND = "M0,-1.1L1.1,0L0,1.1L-1.1,0Z"
+_UP = "M0,-1L1,0.8H-1Z"
+_DOWN = "M0,1L1,-0.8H-1Z"
+_LEFT = "M-1,0L0.8,-1V1Z"
+_RIGHT = "M1,0L-0.8,-1V1Z"
+_CROSS = "M-1,-0.4H-0.4V-1H0.4V-0.4H1V0.4H0.4V1H-0.4V0.4H-1Z"
+
+_DRAWN = {
+    "full_table": (INK, "M-1.2,-0.3H1.2V0.3H-1.2Z"),
+    "narrow_table": ("#e69f00", _SQUARE),
+    "hashing_trick": ("#8a8a8a", _CROSS),
+    "multi_hash": ("#cc79a7", _UP),
+    "hash_embedding": ("#56b4e9", _DOWN),
+    "quotient_remainder": ("#d55e00", _LEFT),
+    "hybrid_hash": ("#009e73", _DIAMOND),
+    "deep_hash": ("#0072b2", _CIRCLE),
+}
+_OTHER = ("#b3a000", _RIGHT)
+
+
+def marks(section: pl.DataFrame) -> list[Mark]:
+    """The marks of the methods in a section, in the order of the legend."""
+    order = list(METHOD_NAMES)
+    found = sorted(
+        section["method"].unique(),
+        key=lambda method: (order.index(method) if method in order else len(order), method),
+    )
+    return [Mark(method_name(method), *_DRAWN.get(method, _OTHER)) for method in found]
+
+
+def auc_by_size(section: pl.DataFrame) -> alt.LayerChart:
+    """Test AUC against size, one line a method, the full table as a level to compare with.
+
+    Args:
+        section: Rows of `summarise` for one data set, split and model.
+
+    Returns:
+        A layered chart as wide as its container.
+    """
+    size = alt.X(
+        "size:Q",
+        title="Size, as a ratio to the full table (logarithmic)",
+        scale=alt.Scale(type="log", base=2, padding=24),
+        axis=alt.Axis(
+            values=sorted(section["size"].unique()),
+            labelExpr="abs(1 / datum.value - round(1 / datum.value)) > 0.01 ? format(datum.value, "
+            "'.3~g') : datum.value == 1 ? '1' : '1/' + round(1 / datum.value)",
+        ),
+    )
+    return _auc_chart(section, size, alt.SizeValue(80))
+
+
+def auc_by_time(section: pl.DataFrame) -> alt.LayerChart:
+    """Test AUC against the milliseconds that embedding an id takes; larger marks, larger tables.
+
+    Args:
+        section: Rows of `summarise` for one data set, split and model.
+
+    Returns:
+        A layered chart as wide as its container.
+    """
+    milliseconds = alt.X(
+        "milliseconds_per_id:Q",
+        title="Milliseconds an id (logarithmic)",
+        scale=alt.Scale(type="log", padding=24, nice=False),
+        axis=alt.Axis(format="~g", labelOverlap="greedy", tickCount=6),
+    )
+    area = alt.Size("size:Q", scale=alt.Scale(type="log", range=[30, 220]), legend=None)
+    return _auc_chart(section, milliseconds, area)
+
+
+def auc_by_popularity(section: pl.DataFrame) -> dict[float, alt.LayerChart]:
+    """Test AUC by popularity of the item, for each size, on one common scale.
+
+    Args:
+        section: Rows of `summarise` for one data set, split and model.
+
+    Returns:
+        Size → a layered chart as wide as its container; the full table is a line in each.
+        Sizes without a figure, for lack of test events, are left out.
+    """
+    rows = _tidy(
+        pl.concat(
+            section.select(
+                "method",
+                "size",
+                "seeds",
+                pl.lit(bucket).alias("bucket"),
+                pl.col(f"test_auc_{bucket}").alias("auc"),
+                pl.col(f"test_auc_{bucket}_sd").alias("sd"),
+            )
+            for bucket in BUCKETS
+        )
+    )
+    full = rows.filter(pl.col("method") == "full_table")
+    others = rows.filter(pl.col("method") != "full_table")
+    sizes = sorted(others["size"].unique(), reverse=True) or sorted(full["size"].unique())
+    limits = [rows["low"].min(), rows["high"].max()]
+    y = alt.Y("auc:Q", title="AUC within the bucket", scale=_auc_scale(domain=limits))
+    bucket = alt.X(
+        "bucket:N",
+        title=None,
+        sort=list(BUCKETS),
+        axis=alt.Axis(labelAngle=0),
+        scale=alt.Scale(paddingInner=0.15),
+    )
+    level = (
+        alt.Chart(_values(full))
+        .mark_rule(color=INK, strokeWidth=2)
+        .encode(
+            x=bucket.bandPosition(0), x2=alt.X2("bucket", bandPosition=1), y=y, tooltip=_TOOLTIP
+        )
+    )
+    charts = {}
+    for size in sizes:
+        base = alt.Chart(_values(others.filter(pl.col("size") == size))).encode(
+            x=bucket, xOffset=alt.XOffset("name:N", sort=_names(section)), tooltip=_TOOLTIP
+        )
+        points = _points(base, section, alt.SizeValue(60)).encode(y=y)
+        bars = _error_bars(base, section)
+        charts[size] = _chart(level, bars, points, height=260)
+    return charts
+
+
+def page_spec(chart: alt.LayerChart) -> dict[str, Any]:
+    """A chart as the page shows it: no legend, for the page has one that wraps."""
+    spec: dict[str, Any] = _styled(chart).configure_legend(disable=True).to_dict()
+    return spec
+
+
+def figure_spec(summary: pl.DataFrame) -> dict[str, Any]:
+    """AUC against size for every section of `summarise`, as one figure that stands alone."""
+    charts = [
+        auc_by_size(section).properties(width=560, title=" · ".join(map(str, key)))
+        for key, section in summary.group_by(*SECTION, maintain_order=True)
+    ]
+    figure = _styled(alt.vconcat(*charts, background="white"))
+    spec: dict[str, Any] = figure.configure_legend(labelFontSize=12, symbolSize=90).to_dict()
+    return spec
+
+
+def _styled(chart: Any) -> Any:
+    axis: dict[str, Any] = {
+        "labelColor": INK,
+        "titleColor": INK,
+        "domainColor": INK,
+        "tickColor": INK,
+        "gridColor": INK,
+        "gridOpacity": 0.12,
+        "domainOpacity": 0.4,
+        "tickOpacity": 0.4,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 10,
+    }
+    return (
+        chart.configure(font="system-ui, sans-serif", background="transparent")
+        .configure_view(stroke=None)
+        .configure_axis(**axis)
+    )
+
+
+_TOOLTIP = [
+    alt.Tooltip("name:N", title="Method"),
+    alt.Tooltip("size_text:N", title="Size"),
+    alt.Tooltip("auc_text:N", title="AUC"),
+    alt.Tooltip("seeds:Q", title="Seeds"),
+]
+
+
+def _auc_chart(section: pl.DataFrame, x: alt.X, area: Area) -> alt.LayerChart:
+    rows = _tidy(section.with_columns(auc="test_auc", sd="test_auc_sd"))
+    full = rows.filter(pl.col("method") == "full_table")
+    base = alt.Chart(_values(rows)).encode(x=x, tooltip=_TOOLTIP)
+    lines = base.mark_line(strokeWidth=1.5, strokeOpacity=0.6).encode(
+        y="auc:Q", color=_colour(section), order="size:Q"
+    )
+    points = _points(base, section, area).encode(
+        y=alt.Y("auc:Q", title="Test AUC", scale=_auc_scale())
+    )
+    level = (
+        alt.Chart(_values(full))
+        .mark_rule(color=INK, strokeDash=[5, 4], strokeOpacity=0.7)
+        .encode(y="auc:Q")
+    )
+    return _chart(level, lines, _error_bars(base, section), points, height=380)
+
+
+def _tidy(rows: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what has no AUC; add names, the ends of the error bars and texts."""
+    deviation = pl.col("sd").fill_null(0.0)
+    rows = rows.filter(pl.col("auc").is_not_null()).with_columns(
+        low=pl.col("auc") - deviation, high=pl.col("auc") + deviation
+    )
+    return rows.with_columns(
+        name=pl.Series([method_name(method) for method in rows["method"]], dtype=pl.String),
+        size_text=pl.Series([fraction(size) for size in rows["size"]], dtype=pl.String),
+        auc_text=pl.Series(
+            [spread(*pair) for pair in rows.select("auc", "sd").iter_rows()], dtype=pl.String
+        ),
+    )
+
+
+def _values(rows: pl.DataFrame) -> alt.InlineData:
+    kept = ["name", "size", "size_text", "seeds", "auc", "auc_text", "low", "high"]
+    present = [name for name in (*kept, "bucket", "milliseconds_per_id") if name in rows.columns]
+    return alt.InlineData(values=rows.select(present).to_dicts())
+
+
+def _points(base: alt.Chart, section: pl.DataFrame, area: Area) -> alt.Chart:
+    drawn = marks(section)
+    points: alt.Chart = base.mark_point(filled=True, opacity=1).encode(
+        color=_colour(section),
+        size=area,
+        shape=alt.Shape(
+            "name:N",
+            scale=alt.Scale(domain=_names(section), range=[mark.path for mark in drawn]),
+            title=None,
+        ),
+    )
+    return points
+
+
+def _error_bars(base: alt.Chart, section: pl.DataFrame) -> alt.Chart:
+    bars: alt.Chart = base.mark_rule(strokeWidth=1.5).encode(
+        y="low:Q", y2="high:Q", color=_colour(section)
+    )
+    return bars
+
+
+def _names(section: pl.DataFrame) -> list[str]:
+    return [mark.name for mark in marks(section)]
+
+
+def _colour(section: pl.DataFrame) -> alt.Color:
+    drawn = marks(section)
+    scale = alt.Scale(domain=_names(section), range=[mark.colour for mark in drawn])
+    return alt.Color("name:N", scale=scale, title=None)
+
+
+def _auc_scale(**domain: Any) -> alt.Scale:
+    return alt.Scale(zero=False, padding=14, **domain)
+
+
+def _chart(*layers: alt.Chart, height: int) -> alt.LayerChart:
+    return alt.LayerChart(layer=list(layers)).properties(width="container", height=height)

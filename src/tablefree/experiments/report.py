@@ -1,0 +1,159 @@
+"""The report of a folder of runs: a web page, a summary in Markdown and a figure.
+
+The page holds all that it shows, the charts' JavaScript included, and forbids itself the network.
+"""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import polars as pl
+import vl_convert
+
+from tablefree.experiments import charts
+from tablefree.experiments.results import read_results, replace_file
+from tablefree.experiments.summary import (
+    GLOSSARY,
+    SECTION,
+    TABLE,
+    advice,
+    fraction,
+    how_measured,
+    summarise,
+)
+
+COMPACT = (
+    "Size",
+    "Method",
+    "Test AUC",
+    "HR@10",
+    "Bytes in all",
+    "Vocabulary",
+    "Multiply-adds an id",
+    "ms an id",
+    "Learning rate",
+    "Seeds",
+)
+"""Columns of the table in `summary.md`."""
+
+NOTHING = "No run is finished yet."
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html`, `summary.md` and `auc_by_size.svg` beside a folder's results.
+
+    Runs that are still missing are left out, so that it can be called after each run.
+
+    Args:
+        folder: Holds `results.parquet`.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        InputError: The results cannot be read, or the folder cannot be written to.
+
+    Example:
+        >>> write_report(Path("runs/ml-1m"))  # doctest: +SKIP
+        PosixPath('runs/ml-1m/report.html')
+    """
+    results = read_results(folder)
+    summary = summarise(results)
+    sections = [
+        (section, results.join(section.select(SECTION).unique(), on=SECTION))
+        for _, section in summary.group_by(*SECTION, maintain_order=True)
+    ]
+    page = folder / "report.html"
+    if sections:
+        figure = vl_convert.vegalite_to_svg(
+            charts.figure_spec(summary), vl_version=charts.VEGA_LITE_VERSION
+        )
+        replace_file(folder / "auc_by_size.svg", figure.encode())
+    replace_file(folder / "summary.md", _markdown(sections).encode())
+    replace_file(page, _page(sections).encode())
+    return page
+
+
+Section = tuple[pl.DataFrame, pl.DataFrame]
+"""Rows of `summarise`, and the runs behind them."""
+
+
+def _page(sections: list[Section]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja").render(
+        sections=[_section_on_page(*section) for section in sections],
+        nothing=NOTHING,
+        glossary=GLOSSARY,
+        headings=list(TABLE),
+        javascript=_javascript(),
+    )
+
+
+def _section_on_page(section: pl.DataFrame, runs: pl.DataFrame) -> dict[str, Any]:
+    rows = section.to_dicts()
+    best = dict(section.group_by("size").agg(pl.col("test_auc").max()).iter_rows())
+    return {
+        "how": how_measured(runs),
+        "advice": advice(section),
+        "marks": charts.marks(section),
+        "by_size": charts.page_spec(charts.auc_by_size(section)),
+        "by_time": charts.page_spec(charts.auc_by_time(section)),
+        "by_popularity": {
+            fraction(size): charts.page_spec(chart)
+            for size, chart in charts.auc_by_popularity(section).items()
+        },
+        "rows": [
+            {
+                "cells": {heading: cell(row) for heading, cell in TABLE.items()},
+                "best": row["test_auc"] is not None and row["test_auc"] == best[row["size"]],
+            }
+            for row in rows
+        ],
+    }
+
+
+@functools.cache
+def _javascript() -> str:
+    bundle: str = vl_convert.javascript_bundle(None, vl_version=charts.VEGA_LITE_VERSION)
+    return bundle.replace("</script", "<\\/script")
+
+
+def _markdown(sections: list[Section]) -> str:
+    parts = ["# Embeddings with and without tables"]
+    for section, runs in sections:
+        how = how_measured(runs)
+        rows = [[TABLE[heading](row) for heading in COMPACT] for row in section.to_dicts()]
+        parts += [
+            f"## {_plain(how['Data set'])}, {_plain(how['Model'])}",
+            advice(section),
+            _markdown_table(COMPACT, rows),
+            "How it was measured:",
+            "\n".join(f"- {term}: {_plain(text)}" for term, text in how.items()),
+        ]
+    if not sections:
+        parts.append(NOTHING)
+    parts += ["## Words", "\n".join(f"- {term}: {text}" for term, text in GLOSSARY.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(headings: Sequence[str], rows: list[list[str]]) -> str:
+    lines = [list(headings), *([_plain(cell) for cell in row] for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
+        for line in lines
+    )
+
+
+def _plain(text: str) -> str:
+    """Keep a name from acting as Markdown or HTML."""
+    return " ".join(text.replace("<", "&lt;").replace("|", "\\|").split())

@@ -1,0 +1,171 @@
+"""The table of finished runs, `results.parquet`: a public format, one row a run.
+
+Every write replaces the whole file at once, so that a reader (or a run that was killed) sees the
+table before or after a run, never half of it.
+"""
+
+import contextlib
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from tablefree.errors import InputError
+
+FILE_NAME = "results.parquet"
+
+SCHEMA = pl.Schema(
+    {
+        # What was run.
+        "dataset": pl.String,  # name of the data set
+        "split": pl.String,  # how the events were split: random, leave-last-out, time, …
+        "method": pl.String,  # of the embeddings: full_table, deep_hash, …
+        "model": pl.String,  # the recommender over the embeddings: gmf or mlp
+        "size": pl.Float64,  # parameters wanted, as a ratio to the full table's: 0.25
+        "seed": pl.Int64,  # of everything random in the run
+        "selected": pl.Boolean,  # false: a learning-rate trial that lost on validation
+        # What it costs.
+        "num_parameters": pl.Int64,  # of the user and the item embeddings together
+        "num_bytes": pl.Int64,  # of the same: parameters and buffers
+        "vocabulary_bytes": pl.Int64,  # of the map from ids to rows; 0 for a method without one
+        "multiply_adds": pl.Int64,  # an id: mean of the user and the item embedding
+        # How it was trained.
+        "learning_rate": pl.Float64,
+        "weight_decay": pl.Float64,
+        "optimizer": pl.String,
+        "batch_size": pl.Int64,  # events a step
+        "embedding_dim": pl.Int64,
+        "epochs": pl.Int64,  # run before stopping
+        "best_epoch": pl.Int64,  # whose weights were kept, by validation AUC
+        # How well it ranks.
+        "validation_auc": pl.Float64,
+        "test_auc": pl.Float64,
+        "test_log_loss": pl.Float64,
+        "test_auc_head": pl.Float64,  # items that hold the first third of the training events
+        "test_auc_middle": pl.Float64,  # the next third
+        "test_auc_tail": pl.Float64,  # the last third
+        "test_auc_unseen": pl.Float64,  # items without a training event
+        "hit_rate_10": pl.Float64,  # held-out item among the first 10 of it and 99 others
+        "ndcg_10": pl.Float64,  # the same, discounted by rank
+        # How fast it is.
+        "milliseconds_per_id": pl.Float64,  # inference on a batch of distinct ids
+        "train_seconds": pl.Float64,
+        # What it was run on, and with.
+        "num_users": pl.Int64,
+        "num_items": pl.Int64,
+        "num_train_events": pl.Int64,
+        "configuration": pl.String,  # JSON: how the embeddings were built
+        "versions": pl.String,  # JSON: package → version
+        "machine": pl.String,  # processor, cores, memory
+        "finished_at": pl.String,  # ISO 8601, UTC
+    }
+)
+"""Columns of `results.parquet`, in order."""
+
+NULLABLE = frozenset({"test_auc_head", "test_auc_middle", "test_auc_tail", "test_auc_unseen"})
+"""Columns that are null where too few test events fall into the bucket."""
+
+
+def read_results(folder: Path) -> pl.DataFrame:
+    """Read the finished runs of a folder.
+
+    Args:
+        folder: Holds `results.parquet`.
+
+    Returns:
+        One row a run, with the columns of `SCHEMA`.
+
+    Raises:
+        InputError: There is no such file, or it is not a whole table of results.
+
+    Example:
+        >>> read_results(Path("runs/ml-1m")).filter(pl.col("selected"))  # doctest: +SKIP
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: run `tablefree compare` with this output folder")
+    try:
+        results = pl.read_parquet(io.BytesIO(path.read_bytes()))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read as Parquet ({_first_line(error)}): "
+            "it is damaged; restore it, or move it away to start anew"
+        ) from error
+    for column, dtype in SCHEMA.items():
+        found = results.schema.get(column)
+        if found != dtype:
+            raise InputError(
+                f"{path} is not a table of results: column {column!r} should be {dtype}, "
+                f"got {found or 'no such column'}; choose another output folder"
+            )
+    return results.select(SCHEMA.names())
+
+
+def append_result(folder: Path, row: Mapping[str, object]) -> None:
+    """Add one finished run to a folder's `results.parquet`, which is created if need be.
+
+    One process at a time may append to a folder.
+
+    Args:
+        folder: Holds `results.parquet`, or will.
+        row: A value for each column of `SCHEMA`; None only for the AUC by popularity.
+
+    Raises:
+        InputError: The row does not fit the schema, the file that is there is no table of
+            results, or it cannot be written (no permission, no space).
+
+    Example:
+        >>> append_result(Path("runs/ml-1m"), {"dataset": "ml-1m", …})  # doctest: +SKIP
+    """
+    missing = [name for name in SCHEMA if row.get(name) is None and name not in NULLABLE]
+    unknown = [name for name in row if name not in SCHEMA]
+    if missing or unknown:
+        raise InputError(
+            f"a row of results must have the columns of SCHEMA: without a value {missing}, "
+            f"unknown {unknown}"
+        )
+    try:
+        results = pl.DataFrame([dict(row)], schema=SCHEMA)
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            f"a row of results does not fit SCHEMA: {_first_line(error)}; correct the value's type"
+        ) from error
+    path = folder / FILE_NAME
+    if path.exists():
+        results = pl.concat([read_results(folder), results])
+    buffer = io.BytesIO()
+    results.write_parquet(buffer)
+    replace_file(path, buffer.getvalue())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that it is found whole or not at all; its folder is created if need be.
+
+    Args:
+        path: The file to create or to replace.
+        content: All of it.
+
+    Raises:
+        InputError: The folder cannot be written to, or its disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; free some space, make the folder writable "
+            "or choose another one"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

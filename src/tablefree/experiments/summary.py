@@ -1,0 +1,353 @@
+"""What the runs say: their mean and spread over seeds, in a table and in a few plain sentences.
+
+A section is what can be compared: the runs of one data set, one split and one model. Two methods
+differ only beyond the noise of their seeds (Welch 1947: a t-test with unequal variances).
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+Row = dict[str, Any]
+"""A method at a size: a row of `summarise`."""
+
+METHOD_NAMES = {
+    "full_table": "Full table",
+    "narrow_table": "Narrow table",
+    "hashing_trick": "Hashing trick",
+    "multi_hash": "Multi-hash",
+    "hash_embedding": "Hash embedding",
+    "quotient_remainder": "Quotient-remainder",
+    "hybrid_hash": "Hybrid hash",
+    "deep_hash": "Deep hash",
+}
+BUCKETS = ("head", "middle", "tail", "unseen")
+SECTION = ("dataset", "split", "model")
+PRACTICAL_DIFFERENCE = 0.002
+"""In AUC: the noise assumed of a single seed, and the largest loss still called none."""
+
+_MEANS = (
+    "num_parameters",
+    "num_bytes",
+    "vocabulary_bytes",
+    "multiply_adds",
+    "milliseconds_per_id",
+    "validation_auc",
+    "test_log_loss",
+    "hit_rate_10",
+    "ndcg_10",
+    "best_epoch",
+    "train_seconds",
+)
+_SPREADS = ("test_auc", *(f"test_auc_{bucket}" for bucket in BUCKETS))
+# Student's t for 95 %, two-sided, by degrees of freedom; 2.1 beyond.
+_STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
+
+
+def summarise(results: pl.DataFrame) -> pl.DataFrame:
+    """Average the selected runs over seeds.
+
+    Args:
+        results: Rows of `tablefree.experiments.results.SCHEMA`.
+
+    Returns:
+        One row for each data set, split, model, method and size, largest size and best test AUC
+        first: `seeds` (how many), the mean of each measure under its own name, the standard
+        deviation of each test AUC as `…_sd` (null for one seed), and the range of the learning
+        rate as `learning_rate_low`, `learning_rate_high`.
+    """
+    measures = pl.col(*_MEANS, *_SPREADS).cast(pl.Float64).fill_nan(None)
+    return (
+        results.filter(pl.col("selected"))
+        .with_columns(measures)
+        .group_by(*SECTION, "method", "size")
+        .agg(
+            pl.col("seed").n_unique().alias("seeds"),
+            pl.col(*_MEANS, *_SPREADS).mean(),
+            pl.col(*_SPREADS).std().name.suffix("_sd"),
+            pl.col("learning_rate").min().alias("learning_rate_low"),
+            pl.col("learning_rate").max().alias("learning_rate_high"),
+        )
+        .sort(
+            *SECTION,
+            "size",
+            "test_auc",
+            "method",
+            descending=[False, False, False, True, True, False],
+            nulls_last=True,
+        )
+    )
+
+
+def method_name(method: str) -> str:
+    """The name of a method for people: `deep_hash` is Deep hash."""
+    return METHOD_NAMES.get(method, method.replace("_", " ").capitalize())
+
+
+def noise(one: Row, other: Row) -> float:
+    """The difference in test AUC of two rows that chance explains in 95 of 100 cases."""
+    if min(one["seeds"], other["seeds"]) < 2:
+        return PRACTICAL_DIFFERENCE
+    variances = [row["test_auc_sd"] ** 2 / row["seeds"] for row in (one, other)]
+    total = sum(variances)
+    if total == 0:
+        return 0.0
+    freedom = total**2 / sum(
+        variance**2 / (row["seeds"] - 1)
+        for variance, row in zip(variances, (one, other), strict=True)
+    )
+    return _STUDENT.get(max(1, int(freedom)), 2.1) * math.sqrt(total)
+
+
+def advice(section: pl.DataFrame) -> str:
+    """Say in plain words whether the embedding tables can go, what that costs and saves.
+
+    Args:
+        section: Rows of `summarise` for one data set, split and model.
+
+    Returns:
+        A few sentences; the first is the verdict.
+    """
+    rows = [row for row in section.to_dicts() if row["test_auc"] is not None]
+    full = next((row for row in rows if row["method"] == "full_table"), None)
+    best_free = _best_by_size(row for row in rows if row["vocabulary_bytes"] == 0)
+    if full is None or not best_free:
+        return _first_results(full, best_free)
+    equal = [row for row in best_free if not _is_worse(row, full)]
+    smaller = [row for row in best_free if row["size"] < 1] or best_free
+    chosen = equal[-1] if equal else smaller[0]
+    sentences = [
+        _verdict(chosen, full),
+        f"At {fraction(chosen['size'])} of the full table's size {_best(chosen)} against "
+        f"{_auc(full)} ({_compared(chosen, full)}), with {_cost(chosen)} instead of {_cost(full)}.",
+        *_rivals(chosen, rows),
+        *_other_sizes(best_free, chosen, full),
+    ]
+    if min(row["seeds"] for row in rows) < 2:
+        sentences.append(
+            "Some methods have one seed only: where so, differences under "
+            f"{auc(PRACTICAL_DIFFERENCE)} count as noise."
+        )
+    return " ".join(sentences)
+
+
+def _best_by_size(rows: Iterable[Row]) -> list[Row]:
+    best: dict[float, Row] = {}
+    for row in rows:
+        if row["size"] not in best or row["test_auc"] > best[row["size"]]["test_auc"]:
+            best[row["size"]] = row
+    return [best[size] for size in sorted(best, reverse=True)]
+
+
+def _first_results(full: Row | None, best_free: Sequence[Row]) -> str:
+    if best_free:
+        found = " ".join(
+            f"At {fraction(row['size'])} of its size {_best(row)}." for row in best_free
+        )
+        return f"The full table is not measured yet: what leaving it costs is unknown. {found}"
+    if full:
+        return (
+            f"Only methods with a vocabulary are measured yet: the full table reaches {_auc(full)} "
+            f"with {_cost(full)}."
+        )
+    return "No run is finished yet that could be compared."
+
+
+def _is_worse(row: Row, full: Row) -> bool:
+    loss: float = full["test_auc"] - row["test_auc"]
+    return loss > min(noise(row, full), PRACTICAL_DIFFERENCE)
+
+
+def _verdict(row: Row, full: Row) -> str:
+    gain = row["test_auc"] - full["test_auc"]
+    if gain > noise(row, full):
+        return "Drop the table: a method without a vocabulary ranks better."
+    if not _is_worse(row, full):
+        return "The table can go: a method without a vocabulary ranks as well, within the noise."
+    if -gain > noise(row, full):
+        return "Keep the full table where it fits: every method without a vocabulary ranks worse."
+    return "Undecided: run more seeds, the noise is as large as the difference."
+
+
+def _best(row: Row) -> str:
+    name = method_name(row["method"])
+    return f"the best method without a vocabulary is {name}: test AUC {_auc(row)}"
+
+
+def _rivals(chosen: Row, rows: Sequence[Row]) -> Iterable[str]:
+    peers = [row for row in rows if row["size"] == chosen["size"] and row is not chosen]
+    ties = [
+        method_name(row["method"])
+        for row in peers
+        if row["vocabulary_bytes"] == 0
+        and chosen["test_auc"] - row["test_auc"] <= noise(chosen, row)
+    ]
+    if ties:
+        yield f"Within the noise of it: {', '.join(ties)}."
+    tables = [row for row in peers if row["vocabulary_bytes"] > 0 and row["method"] != "full_table"]
+    for table in _best_by_size(tables):
+        yield (
+            f"The best that needs the vocabulary there is {method_name(table['method'])}: "
+            f"{_auc(table)} ({_compared(table, chosen)}) with {_cost(table)}."
+        )
+
+
+def _other_sizes(best_free: Sequence[Row], chosen: Row, full: Row) -> Iterable[str]:
+    others = [
+        f"{fraction(row['size'])}: {method_name(row['method'])} {_auc(row)} "
+        f"({_compared(row, full)})"
+        for row in best_free
+        if row is not chosen
+    ]
+    if others:
+        yield f"Best without a vocabulary at the other sizes: {'; '.join(others)}."
+
+
+def _auc(row: Row) -> str:
+    return spread(row["test_auc"], row["test_auc_sd"])
+
+
+def _compared(row: Row, other: Row) -> str:
+    difference = row["test_auc"] - other["test_auc"]
+    within = "within" if abs(difference) <= noise(row, other) else "beyond"
+    return f"{'-' if difference < 0 else '+'}{auc(abs(difference))}, {within} the noise"
+
+
+def _cost(row: Row) -> str:
+    vocabulary = ", vocabulary included" if row["vocabulary_bytes"] > 0 else ""
+    work = f"{row['multiply_adds']:,.0f}" if row["multiply_adds"] else "no"
+    return (
+        f"{megabytes(row['num_bytes'] + row['vocabulary_bytes'])}{vocabulary} "
+        f"({work} multiply-adds and {decimal(row['milliseconds_per_id'])} ms an id)"
+    )
+
+
+def decimal(value: float) -> str:
+    """Three significant digits, never an exponent: 0.000123, 4.57, 1,230."""
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{round(value, 2 - math.floor(math.log10(abs(value)))):,.{digits}f}"
+
+
+def auc(value: float | None) -> str:
+    """A ratio to four places, without a zero before the point: .9070; - for None."""
+    return "-" if value is None else f"{value:.4f}".removeprefix("0")
+
+
+def spread(mean: float | None, deviation: float | None) -> str:
+    """Mean and standard deviation over seeds; the mean alone for one seed."""
+    return auc(mean) if deviation is None else f"{auc(mean)} ± {auc(deviation)}"
+
+
+def megabytes(value: float) -> str:
+    """Bytes for people, in powers of 1000: 980 B, 12.3 KB, 1.25 MB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if value >= factor:
+            return f"{decimal(value / factor)} {unit}"
+    return f"{value:.0f} B"
+
+
+def fraction(size: float) -> str:
+    """A size as people say it: 1/16, or 0.3 where it is no simple fraction."""
+    if size > 0 and abs(1 / size - round(1 / size)) < 0.01:
+        return "1" if round(1 / size) == 1 else f"1/{round(1 / size)}"
+    return f"{size:.3g}"
+
+
+def _learning_rate(row: Row) -> str:
+    low, high = row["learning_rate_low"], row["learning_rate_high"]
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+TABLE: Mapping[str, Callable[[Row], str]] = {
+    "Size": lambda row: fraction(row["size"]),
+    "Method": lambda row: method_name(row["method"]),
+    "Test AUC": _auc,
+    "Validation AUC": lambda row: auc(row["validation_auc"]),
+    "HR@10": lambda row: auc(row["hit_rate_10"]),
+    "NDCG@10": lambda row: auc(row["ndcg_10"]),
+    "Parameters": lambda row: f"{row['num_parameters']:,.0f}",
+    "Embeddings": lambda row: megabytes(row["num_bytes"]),
+    "Vocabulary": lambda row: (
+        megabytes(row["vocabulary_bytes"]) if row["vocabulary_bytes"] else "none"
+    ),
+    "Bytes in all": lambda row: megabytes(row["num_bytes"] + row["vocabulary_bytes"]),
+    "Multiply-adds an id": lambda row: f"{row['multiply_adds']:,.0f}",
+    "ms an id": lambda row: decimal(row["milliseconds_per_id"]),
+    "Learning rate": _learning_rate,
+    "Best epoch": lambda row: f"{row['best_epoch']:.3g}",
+    "Training": lambda row: f"{row['train_seconds']:,.0f} s",
+    "Seeds": lambda row: f"{row['seeds']}",
+}
+"""Heading → how the cell of a row of `summarise` reads."""
+
+GLOSSARY = {
+    "±": "one standard deviation over seeds; a difference is beyond the noise when Welch's t-test "
+    f"at 95 % says so, or, with one seed, when it is above {PRACTICAL_DIFFERENCE:.3f}.",
+    "Size": "parameters of the user and item embeddings, as a ratio to the full table's.",
+    "Vocabulary": "the map from ids to rows that tables need; methods without one hash the id.",
+    "Milliseconds an id": "time to embed a batch of distinct ids at inference, divided by their "
+    "number.",
+    "Head, middle, tail, unseen": "the most popular items that hold a third of the training "
+    "events; those of the next third; of the last third; items with no training event. "
+    "AUC is within the bucket; none where too few test events fall into it.",
+    "HR@10, NDCG@10": "a held-out item ranked among 99 sampled negatives.",
+}
+
+
+def how_measured(runs: pl.DataFrame) -> dict[str, str]:
+    """Describe how the runs of one section were made.
+
+    Args:
+        runs: Rows of `tablefree.experiments.results.SCHEMA`, losing trials included.
+
+    Returns:
+        Term → description, for people.
+    """
+    rates = {
+        method_name(str(method)): _listed(
+            f"{rate:g}" for rate in trials["learning_rate"].unique().sort()
+        )
+        for (method,), trials in sorted(runs.group_by("method"))
+    }
+    grids = set(rates.values())
+    lost = runs.filter(~pl.col("selected")).height
+    versions = {
+        f"{package} {version}"
+        for text in runs["versions"].unique()
+        for package, version in json.loads(text).items()
+    }
+    first = runs.row(0, named=True)
+    return {
+        "Data set": first["dataset"],
+        "Split": first["split"],
+        "Model": first["model"].upper(),
+        "Training events": f"{first['num_train_events']:,} of {first['num_users']:,} users "
+        f"and {first['num_items']:,} items",
+        "Learning rates tried": grids.pop()
+        if len(grids) == 1
+        else "; ".join(f"{name}: {grid}" for name, grid in rates.items()),
+        "Runs": f"{runs.height} ({lost} of them trials that lost on validation)",
+        "Seeds": _listed(str(seed) for seed in runs["seed"].unique().sort()),
+        "Embedding dimension": _distinct(runs, "embedding_dim"),
+        "Optimizer": f"{_distinct(runs, 'optimizer')}; batch {_distinct(runs, 'batch_size')}; "
+        f"weight decay {_distinct(runs, 'weight_decay')}",
+        "Machine": _distinct(runs, "machine"),
+        "Versions": _listed(sorted(versions)),
+        "Last run finished": str(runs["finished_at"].max()),
+    }
+
+
+def _distinct(runs: pl.DataFrame, column: str) -> str:
+    return _listed(
+        f"{value:g}" if isinstance(value, float) else str(value)
+        for value in runs[column].unique().sort()
+    )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(values)

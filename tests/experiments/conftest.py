@@ -1,0 +1,127 @@
+"""Invented results, and a real browser to look at the report with."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import polars as pl
+import pytest
+from selenium import webdriver
+
+from tablefree.experiments.results import SCHEMA
+
+# Test AUC at 1/4 and the loss at each halving of the size: invented, in a plausible order.
+INVENTED = {
+    "narrow_table": (0.917, 0.010),
+    "deep_hash": (0.907, 0.008),
+    "hybrid_hash": (0.904, 0.014),
+    "hash_embedding": (0.896, 0.015),
+    "multi_hash": (0.885, 0.020),
+    "quotient_remainder": (0.880, 0.022),
+    "hashing_trick": (0.862, 0.025),
+}
+VOCABULARY = {"full_table", "narrow_table", "quotient_remainder"}
+FULL_PARAMETERS = 312_000
+
+
+def invented_run(method: str, size: float, seed: int, **changes: object) -> dict[str, object]:
+    """One finished run with plausible figures; `changes` overrides columns."""
+    rng = np.random.default_rng([len(method), round(1 / size), seed])
+    best, loss = INVENTED.get(method, (0.931, 0.0))
+    auc = best - loss * np.log2(0.25 / min(size, 0.25)) + rng.normal(0, 0.0008)
+    parameters = round(FULL_PARAMETERS * size)
+    work = {"deep_hash": 3 * parameters // 4, "narrow_table": 256, "hash_embedding": 64}
+    run: dict[str, object] = {
+        "dataset": "ml-1m",
+        "split": "random",
+        "method": method,
+        "model": "gmf",
+        "size": size,
+        "seed": seed,
+        "selected": True,
+        "num_parameters": parameters,
+        "num_bytes": 4 * parameters,
+        "vocabulary_bytes": 195_000 if method in VOCABULARY else 0,
+        "multiply_adds": work.get(method, 0),
+        "learning_rate": 0.03,
+        "weight_decay": 0.1,
+        "optimizer": "adamw",
+        "batch_size": 4096,
+        "embedding_dim": 32,
+        "epochs": 14,
+        "best_epoch": 11,
+        "validation_auc": auc + 0.001,
+        "test_auc": auc,
+        "test_log_loss": 0.31,
+        "test_auc_head": auc - 0.03,
+        "test_auc_middle": auc - 0.05,
+        "test_auc_tail": auc - 0.09,
+        "test_auc_unseen": 0.55 + rng.normal(0, 0.01),
+        "hit_rate_10": auc - 0.15,
+        "ndcg_10": auc - 0.42,
+        "milliseconds_per_id": {"deep_hash": 0.004}.get(method, 0.00012) * (1 + size),
+        "train_seconds": 130.0,
+        "num_users": 6040,
+        "num_items": 3706,
+        "num_train_events": 900_189,
+        "configuration": json.dumps({"method": method}),
+        "versions": json.dumps({"torch": "2.10.0", "tablefree": "0.1.0"}),
+        "machine": "2 cores, 8 GB",
+        "finished_at": "2026-01-02T03:04:05+00:00",
+    }
+    return run | changes
+
+
+def invented_runs(sizes: tuple[float, ...], seeds: int, **changes: object) -> pl.DataFrame:
+    """A whole comparison, with a trial that lost beside every selected run."""
+    settings = [("full_table", 1.0), *((method, size) for size in sizes for method in INVENTED)]
+    rows = [
+        invented_run(method, size, seed, **trial, **changes)
+        for method, size in settings
+        for seed in range(seeds)
+        for trial in ({}, {"selected": False, "learning_rate": 0.3, "test_auc": 0.5})
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+@pytest.fixture
+def run() -> Callable[..., dict[str, object]]:
+    return invented_run
+
+
+@pytest.fixture
+def runs() -> Callable[..., pl.DataFrame]:
+    return invented_runs
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Headless Chromium that records what the console says."""
+    chromium, driver = (
+        next(filter(None, map(shutil.which, names)), None)
+        for names in (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",))
+    )
+    if not chromium or not driver:
+        reason = "needs Chromium and chromedriver on the path"
+        if os.environ.get("TABLEFREE_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
+        yield chrome
