@@ -1,0 +1,1 @@
+"""Interactions: reading, splitting, negatives, synthetic data, and the vocabulary of tables."""
