@@ -139,49 +139,54 @@ def _times_mod_61(a, half):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 
 @_compile
-def _hash_row(identifier, rows, num_buckets, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _halves(identifier):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     word = _mix64(np.uint64(identifier) + _GAMMA)
-    low, high = word & _LOW_32, word >> _U32
+    return word & _LOW_32, word >> _U32
+
+
+@_compile
+def _bucket(rows, j, low, high, num_buckets, prime):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Bucket of an id under hash j; the compiler lifts the branch out of the loops over j."""
     if prime:
-        for j in range(out.size):
-            value = _times_mod_61(rows[0, j], high) + _times_mod_61(rows[1, j], low) + rows[2, j]
-            value = (value >> _U61) + (value & _PRIME_61)
-            value = value - _PRIME_61 if value >= _PRIME_61 else value
-            out[j] = value % num_buckets
-    else:
-        for j in range(out.size):
-            value = (rows[0, j] + low) * (rows[1, j] + high) + rows[2, j]
-            out[j] = ((value >> _U32) * num_buckets) >> _U32
+        value = _times_mod_61(rows[0, j], high) + _times_mod_61(rows[1, j], low) + rows[2, j]
+        value = (value >> _U61) + (value & _PRIME_61)
+        return (value - _PRIME_61 if value >= _PRIME_61 else value) % num_buckets
+    value = (rows[0, j] + low) * (rows[1, j] + high) + rows[2, j]
+    return ((value >> _U32) * num_buckets) >> _U32
 
 
 @_compile
 def _fill_buckets(ids, rows, num_buckets, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     for i in range(ids.size):
-        _hash_row(ids[i], rows, num_buckets, prime, out[i])
+        low, high = _halves(ids[i])
+        row = out[i]
+        for j in range(row.size):
+            row[j] = _bucket(rows, j, low, high, num_buckets, prime)
 
 
 @_compile
 def _fill_uniform(ids, rows, num_buckets, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    buckets = np.empty(out.shape[1], np.int32)
     largest = np.int32(num_buckets - _U1)
     scale = np.float32(1.0 / largest)
     for i in range(ids.size):
-        _hash_row(ids[i], rows, num_buckets, prime, buckets)
+        low, high = _halves(ids[i])
         row = out[i]
         for j in range(row.size):
-            row[j] = np.float32(np.int32(2) * buckets[j] - largest) * scale
+            bucket = np.int32(_bucket(rows, j, low, high, num_buckets, prime))
+            row[j] = np.float32(np.int32(2 * bucket - largest)) * scale
 
 
 @_compile
 def _fill_gaussian(ids, rows, num_buckets, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    buckets = np.empty(out.shape[1], np.int32)
     count = np.float64(num_buckets)
     for i in range(ids.size):
-        _hash_row(ids[i], rows, num_buckets, prime, buckets)
+        low, high = _halves(ids[i])
         row = out[i]
         for j in range(0, row.size, 2):
-            radius = np.sqrt(-2.0 * np.log((buckets[j] + 1) / count))
-            angle = _TWO_PI * ((buckets[j + 1] + 1) / count)
+            first = np.float64(_bucket(rows, j, low, high, num_buckets, prime) + _U1)
+            second = np.float64(_bucket(rows, j + 1, low, high, num_buckets, prime) + _U1)
+            radius = np.sqrt(-2.0 * np.log(first / count))
+            angle = _TWO_PI * (second / count)
             row[j] = radius * np.cos(angle)
             row[j + 1] = radius * np.sin(angle)
 
