@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tablefree.errors import InputError
 
-RATING_LINE = re.compile(r"^([A-Z0-9]+),([A-Z0-9]+),\d(\.\d)?,\d{8,10}$")
+RATING_LINE = re.compile(r"^([\w#-]+),([\w#-]+),\d(\.\d)?,\d{8,10}$")
 ASIN_LENGTH = 10
 
 

@@ -170,11 +170,9 @@ def _features(table: pl.DataFrame | None, ids: pl.Series, source: str) -> Featur
 
 def _standardise(column: pl.Series) -> npt.NDArray[np.float32]:
     """Scale to mean 0 and standard deviation 1; a missing number becomes the mean."""
-    numbers = column.cast(pl.Float64).fill_nan(None).to_numpy(writable=True)
-    numbers -= np.nanmean(numbers) if not np.isnan(numbers).all() else 0.0
-    numbers = np.nan_to_num(numbers)
-    deviation = numbers.std()
-    return (numbers / (deviation if deviation > 0 else 1.0)).astype(np.float32)
+    numbers = column.cast(pl.Float64).fill_nan(None)
+    values: npt.NDArray[np.float64] = (numbers - numbers.mean()).fill_null(0.0).to_numpy()
+    return (values / (values.std() or 1.0)).astype(np.float32)
 
 
 def _one_hot(column: pl.Series, source: str) -> tuple[Sequence[str], npt.NDArray[np.float32]]:

@@ -6,7 +6,7 @@ publishes them; genres and the decade of release of movies.
 
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -18,27 +18,13 @@ from tablefree.errors import InputError
 AGE_BREAKS = (18, 25, 35, 45, 50, 56)
 AGE_GROUPS = ("1", "18", "25", "35", "45", "50", "56")
 
-GENRES_100K = [
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-]
+GENRES_100K = (
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
+    *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery"),
+    *("Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
+
+HEADER_20M = "userId,movieId,rating,timestamp"
 
 RATINGS_FILES = ("u.data", "ratings.dat", "ratings.csv")
 FEATURE_FILES = ("u.user", "u.item", "users.dat", "movies.dat", "movies.csv")
@@ -46,9 +32,14 @@ FEATURE_FILES = ("u.user", "u.item", "users.dat", "movies.dat", "movies.csv")
 
 def read_folder(folder: Path) -> Tables | None:
     """Read an unpacked MovieLens folder; None when it is not one."""
-    for name, reader in _READERS.items():
-        if (folder / name).is_file():
-            return reader(folder)
+    if (folder / "u.data").is_file():
+        return _read_100k(folder)
+    if (folder / "ratings.dat").is_file():
+        return _read_1m(folder)
+    if (folder / "ratings.csv").is_file():
+        with (folder / "ratings.csv").open(encoding="utf-8") as file:
+            if file.readline().strip() == HEADER_20M:
+                return _read_20m(folder)
     return None
 
 
@@ -66,7 +57,8 @@ def read_zip(path: Path) -> Tables:
         raise InputError(f"{path} is not a whole zip file ({error}): download it again") from error
     if tables is None:
         raise InputError(
-            f"{path} is not a MovieLens zip: it holds none of {', '.join(RATINGS_FILES)}"
+            f"{path} is not a MovieLens zip: it holds none of {', '.join(RATINGS_FILES)} in the "
+            "owner's form; unpack other archives first"
         )
     return Tables(str(path), tables.events, tables.users, tables.items)
 
@@ -137,28 +129,17 @@ def _read_1m(folder: Path) -> Tables:
 
 def _read_20m(folder: Path) -> Tables:
     """Read 20M, 25M and 32M, whose files differ in size only."""
-    events = (
-        pl.scan_csv(
-            folder / "ratings.csv",
-            glob=False,
-            schema={
-                "user": pl.Int32, "item": pl.Int32, "rating": pl.Float32, "timestamp": pl.Int64
-            },
-        )
-        .collect()
-    )  # fmt: skip
+    events = pl.read_csv(
+        folder / "ratings.csv",
+        glob=False,
+        new_columns=["user", "item", "rating", "timestamp"],
+        schema_overrides=[pl.Int32, pl.Int32, pl.Float32, pl.Int64],
+    )
     items = None
     if (folder / "movies.csv").is_file():
         movies = pl.read_csv(folder / "movies.csv", schema_overrides={"movieId": pl.Int64})
         items = _movies(movies.rename({"movieId": "item"}))
     return Tables(str(folder), events, None, items)
-
-
-_READERS: dict[str, Callable[[Path], Tables]] = {
-    "u.data": _read_100k,
-    "ratings.dat": _read_1m,
-    "ratings.csv": _read_20m,
-}
 
 
 def _movies(movies: pl.DataFrame) -> pl.DataFrame:

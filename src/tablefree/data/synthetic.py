@@ -19,7 +19,7 @@ NUM_CLUSTERS = 16
 NUM_GROUPS = 8  # of users: people of one group like similar clusters
 GROUP_WEIGHTS = (12, 6, 3)  # of a group's first, second and third cluster
 OWN_WEIGHTS = (40, 20, 10)  # of a user's own favourites
-FEATURE_NOISE = 5  # one side feature in so many is drawn at random
+NOISE_PERIOD = 5  # one side feature in so many is drawn at random
 WEIGHT_SCALE = 2**40
 START, DURATION = 1_600_000_000, 2 * 365 * 86_400  # seconds
 
@@ -93,18 +93,17 @@ def _pairs(
     by_cluster = np.argsort(cluster, kind="stable")
     cumulative_popularity = np.concatenate([[0], np.cumsum(popularity[by_cluster])])
     cluster_starts = np.searchsorted(cluster[by_cluster], np.arange(NUM_CLUSTERS + 1))
-    starts, ends = (
-        cumulative_popularity[cluster_starts[:-1]],
-        cumulative_popularity[cluster_starts[1:]],
-    )
+    boundaries = cumulative_popularity[cluster_starts]
+    starts, ends = boundaries[:-1], boundaries[1:]
     # A cluster weighs what its items weigh, so that popularity stays Zipf over all items.
     cumulative_taste = np.cumsum(taste * ((ends - starts) >> 16), axis=1)
 
     def draw_items(user: Ints) -> Ints:
         choice = rng.integers(cumulative_taste[user, -1])
-        drawn = (cumulative_taste[user] <= choice[:, None]).sum(axis=1)
-        place = rng.integers(starts[drawn], ends[drawn])
-        return by_cluster[np.searchsorted(cumulative_popularity, place, side="right") - 1]
+        chosen = (cumulative_taste[user] <= choice[:, None]).sum(axis=1)
+        place = rng.integers(starts[chosen], ends[chosen])
+        drawn: Ints = by_cluster[np.searchsorted(cumulative_popularity, place, "right") - 1]
+        return drawn
 
     def draw_users(count: int) -> Ints:
         return np.searchsorted(activity, rng.integers(activity[-1], size=count), side="right")
@@ -147,7 +146,7 @@ def _features(
     category: str, value: Ints, count: int, number: str, rng: np.random.Generator
 ) -> Features:
     """Return a noisy one-hot of the value and a number that rises with it."""
-    is_noise = rng.integers(FEATURE_NOISE, size=len(value)) == 0
+    is_noise = rng.integers(NOISE_PERIOD, size=len(value)) == 0
     shown = np.where(is_noise, rng.integers(count, size=len(value)), value)
     amount = (value + rng.integers(count, size=len(value))).astype(np.float64)
     amount = (amount - amount.mean()) / max(amount.std(), 1.0)
