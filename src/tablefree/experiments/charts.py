@@ -4,6 +4,7 @@ A method has the same colour and mark in every chart: the palette of Okabe and I
 the colour-blind can tell apart, and a shape besides. Text and grid take the page's own colour.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,7 @@ def auc_by_size(section: pl.DataFrame) -> alt.LayerChart:
     size = alt.X(
         "size:Q",
         title="Size, as a ratio to the full table (logarithmic)",
-        scale=alt.Scale(type="log", base=2, padding=24),
+        scale=alt.Scale(type="log", base=2, padding=24, nice=False),
         axis=alt.Axis(
             values=sorted(section["size"].unique()),
             labelExpr="abs(1 / datum.value - round(1 / datum.value)) > 0.01 ? format(datum.value, "
@@ -100,9 +101,13 @@ def auc_by_time(section: pl.DataFrame) -> alt.LayerChart:
         "milliseconds_per_id:Q",
         title="Milliseconds an id (logarithmic)",
         scale=alt.Scale(type="log", padding=24, nice=False),
-        axis=alt.Axis(format="~g", labelOverlap="greedy", tickCount=6),
+        axis=alt.Axis(
+            values=_ticks(section["milliseconds_per_id"].to_list()),
+            format=".2~r",
+            labelOverlap="greedy",
+        ),
     )
-    area = alt.Size("size:Q", scale=alt.Scale(type="log", range=[30, 220]), legend=None)
+    area = alt.Size("size:Q", scale=alt.Scale(type="log", range=[50, 220]), legend=None)
     return _auc_chart(section, milliseconds, area)
 
 
@@ -168,7 +173,9 @@ def page_spec(chart: alt.LayerChart) -> dict[str, Any]:
 def figure_spec(summary: pl.DataFrame) -> dict[str, Any]:
     """AUC against size for every section of `summarise`, as one figure that stands alone."""
     charts = [
-        auc_by_size(section).properties(width=560, title=" · ".join(map(str, key)))
+        auc_by_size(section).properties(
+            width=560, title=alt.Title(", ".join(map(str, key)), anchor="start")
+        )
         for key, section in summary.group_by(*SECTION, maintain_order=True)
     ]
     figure = _styled(alt.vconcat(*charts, background="white"))
@@ -222,6 +229,15 @@ def _auc_chart(section: pl.DataFrame, x: alt.X, area: Area) -> alt.LayerChart:
         .encode(y="auc:Q")
     )
     return _chart(level, lines, _error_bars(base, section), points, height=380)
+
+
+def _ticks(values: list[float]) -> list[float]:
+    """1, 2 and 5 of each power of ten in the range; its ends where it is narrow."""
+    low, high = min(values), max(values)
+    if high < 10 * low:
+        return sorted({low, high})
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
 
 
 def _tidy(rows: pl.DataFrame) -> pl.DataFrame:

@@ -92,14 +92,12 @@ def _page(sections: list[Section]) -> str:
         sections=[_section_on_page(*section) for section in sections],
         nothing=NOTHING,
         glossary=GLOSSARY,
-        headings=list(TABLE),
+        headings=[heading for heading in TABLE if heading != "Size"],
         javascript=_javascript(),
     )
 
 
 def _section_on_page(section: pl.DataFrame, runs: pl.DataFrame) -> dict[str, Any]:
-    rows = section.to_dicts()
-    best = dict(section.group_by("size").agg(pl.col("test_auc").max()).iter_rows())
     return {
         "how": how_measured(runs),
         "advice": advice(section),
@@ -110,19 +108,21 @@ def _section_on_page(section: pl.DataFrame, runs: pl.DataFrame) -> dict[str, Any
             fraction(size): charts.page_spec(chart)
             for size, chart in charts.auc_by_popularity(section).items()
         },
-        "rows": [
-            {
-                "cells": {heading: cell(row) for heading, cell in TABLE.items()},
-                "best": row["test_auc"] is not None and row["test_auc"] == best[row["size"]],
-            }
-            for row in rows
-        ],
+        "rows_by_size": {
+            fraction(rows["size"][0]): [
+                [cell(row) for heading, cell in TABLE.items() if heading != "Size"]
+                for row in rows.to_dicts()
+            ]
+            for rows in section.partition_by("size", maintain_order=True)
+        },
     }
 
 
 @functools.cache
 def _javascript() -> str:
-    bundle: str = vl_convert.javascript_bundle(None, vl_version=charts.VEGA_LITE_VERSION)
+    bundle: str = vl_convert.javascript_bundle(
+        "window.vegaEmbed = vegaEmbed;", vl_version=charts.VEGA_LITE_VERSION
+    )
     return bundle.replace("</script", "<\\/script")
 
 
@@ -130,10 +130,12 @@ def _markdown(sections: list[Section]) -> str:
     parts = ["# Embeddings with and without tables"]
     for section, runs in sections:
         how = how_measured(runs)
+        verdict, *support = advice(section)
         rows = [[TABLE[heading](row) for heading in COMPACT] for row in section.to_dicts()]
         parts += [
             f"## {_plain(how['Data set'])}, {_plain(how['Model'])}",
-            advice(section),
+            f"**{verdict}**",
+            "\n".join(f"- {sentence}" for sentence in support),
             _markdown_table(COMPACT, rows),
             "How it was measured:",
             "\n".join(f"- {term}: {_plain(text)}" for term, text in how.items()),

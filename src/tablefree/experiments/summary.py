@@ -102,14 +102,14 @@ def noise(one: Row, other: Row) -> float:
     return _STUDENT.get(max(1, int(freedom)), 2.1) * math.sqrt(total)
 
 
-def advice(section: pl.DataFrame) -> str:
+def advice(section: pl.DataFrame) -> list[str]:
     """Say in plain words whether the embedding tables can go, what that costs and saves.
 
     Args:
         section: Rows of `summarise` for one data set, split and model.
 
     Returns:
-        A few sentences; the first is the verdict.
+        The verdict, then the sentences that support it.
     """
     rows = [row for row in section.to_dicts() if row["test_auc"] is not None]
     full = next((row for row in rows if row["method"] == "full_table"), None)
@@ -117,21 +117,22 @@ def advice(section: pl.DataFrame) -> str:
     if full is None or not best_free:
         return _first_results(full, best_free)
     equal = [row for row in best_free if not _is_worse(row, full)]
-    smaller = [row for row in best_free if row["size"] < 1] or best_free
-    chosen = equal[-1] if equal else smaller[0]
+    top = max(best_free, key=lambda row: float(row["test_auc"]))
+    chosen = (equal or [row for row in best_free if not _is_worse(row, top)])[-1]
     sentences = [
         _verdict(chosen, full),
         f"At {fraction(chosen['size'])} of the full table's size {_best(chosen)} against "
-        f"{_auc(full)} ({_compared(chosen, full)}), with {_cost(chosen)} instead of {_cost(full)}.",
+        f"{_auc(full)} ({_compared(chosen, full)}).",
+        f"It takes {_cost(chosen)}; the full table {_cost(full)}.",
         *_rivals(chosen, rows),
-        *_other_sizes(best_free, chosen, full),
+        *_other_sizes(best_free, chosen),
     ]
     if min(row["seeds"] for row in rows) < 2:
         sentences.append(
-            "Some methods have one seed only: where so, differences under "
+            "Where a method has one seed only, differences of up to "
             f"{auc(PRACTICAL_DIFFERENCE)} count as noise."
         )
-    return " ".join(sentences)
+    return sentences
 
 
 def _best_by_size(rows: Iterable[Row]) -> list[Row]:
@@ -142,23 +143,23 @@ def _best_by_size(rows: Iterable[Row]) -> list[Row]:
     return [best[size] for size in sorted(best, reverse=True)]
 
 
-def _first_results(full: Row | None, best_free: Sequence[Row]) -> str:
+def _first_results(full: Row | None, best_free: Sequence[Row]) -> list[str]:
     if best_free:
-        found = " ".join(
-            f"At {fraction(row['size'])} of its size {_best(row)}." for row in best_free
-        )
-        return f"The full table is not measured yet: what leaving it costs is unknown. {found}"
+        return [
+            "The full table is not measured yet: what leaving it costs is unknown.",
+            *(f"At {fraction(row['size'])} of its size {_best(row)}." for row in best_free),
+        ]
     if full:
-        return (
-            f"Only methods with a vocabulary are measured yet: the full table reaches {_auc(full)} "
-            f"with {_cost(full)}."
-        )
-    return "No run is finished yet that could be compared."
+        return [
+            "No method without a vocabulary is measured yet.",
+            f"The full table reaches {_auc(full)} and takes {_cost(full)}.",
+        ]
+    return ["Neither the full table nor a method without a vocabulary is measured yet."]
 
 
-def _is_worse(row: Row, full: Row) -> bool:
-    loss: float = full["test_auc"] - row["test_auc"]
-    return loss > min(noise(row, full), PRACTICAL_DIFFERENCE)
+def _is_worse(row: Row, other: Row) -> bool:
+    loss: float = other["test_auc"] - row["test_auc"]
+    return loss > min(noise(row, other), PRACTICAL_DIFFERENCE)
 
 
 def _verdict(row: Row, full: Row) -> str:
@@ -168,7 +169,7 @@ def _verdict(row: Row, full: Row) -> str:
     if not _is_worse(row, full):
         return "The table can go: a method without a vocabulary ranks as well, within the noise."
     if -gain > noise(row, full):
-        return "Keep the full table where it fits: every method without a vocabulary ranks worse."
+        return "Keep the full table where it fits: no method without a vocabulary ranks as well."
     return "Undecided: run more seeds, the noise is as large as the difference."
 
 
@@ -178,12 +179,12 @@ def _best(row: Row) -> str:
 
 
 def _rivals(chosen: Row, rows: Sequence[Row]) -> Iterable[str]:
-    peers = [row for row in rows if row["size"] == chosen["size"] and row is not chosen]
+    peers = [row for row in rows if row["size"] == chosen["size"]]
+    free = [row for row in peers if row["vocabulary_bytes"] == 0]
     ties = [
         method_name(row["method"])
-        for row in peers
-        if row["vocabulary_bytes"] == 0
-        and chosen["test_auc"] - row["test_auc"] <= noise(chosen, row)
+        for row in free
+        if row is not chosen and chosen["test_auc"] - row["test_auc"] <= noise(chosen, row)
     ]
     if ties:
         yield f"Within the noise of it: {', '.join(ties)}."
@@ -191,19 +192,18 @@ def _rivals(chosen: Row, rows: Sequence[Row]) -> Iterable[str]:
     for table in _best_by_size(tables):
         yield (
             f"The best that needs the vocabulary there is {method_name(table['method'])}: "
-            f"{_auc(table)} ({_compared(table, chosen)}) with {_cost(table)}."
+            f"{_auc(table)} ({_compared(table, chosen)}); it takes {_cost(table)}."
         )
 
 
-def _other_sizes(best_free: Sequence[Row], chosen: Row, full: Row) -> Iterable[str]:
+def _other_sizes(best_free: Sequence[Row], chosen: Row) -> Iterable[str]:
     others = [
-        f"{fraction(row['size'])}: {method_name(row['method'])} {_auc(row)} "
-        f"({_compared(row, full)})"
+        f"{method_name(row['method'])} {_auc(row)} at {fraction(row['size'])}"
         for row in best_free
         if row is not chosen
     ]
     if others:
-        yield f"Best without a vocabulary at the other sizes: {'; '.join(others)}."
+        yield f"Best without a vocabulary at the other sizes: {', '.join(others)}."
 
 
 def _auc(row: Row) -> str:
@@ -217,11 +217,11 @@ def _compared(row: Row, other: Row) -> str:
 
 
 def _cost(row: Row) -> str:
-    vocabulary = ", vocabulary included" if row["vocabulary_bytes"] > 0 else ""
-    work = f"{row['multiply_adds']:,.0f}" if row["multiply_adds"] else "no"
+    vocabulary = " with its vocabulary" if row["vocabulary_bytes"] > 0 else ""
     return (
-        f"{megabytes(row['num_bytes'] + row['vocabulary_bytes'])}{vocabulary} "
-        f"({work} multiply-adds and {decimal(row['milliseconds_per_id'])} ms an id)"
+        f"{megabytes(row['num_bytes'] + row['vocabulary_bytes'])}{vocabulary}, "
+        f"{row['multiply_adds']:,.0f} multiply-adds and "
+        f"{decimal(row['milliseconds_per_id'])} ms an id"
     )
 
 
@@ -280,7 +280,7 @@ TABLE: Mapping[str, Callable[[Row], str]] = {
     "ms an id": lambda row: decimal(row["milliseconds_per_id"]),
     "Learning rate": _learning_rate,
     "Best epoch": lambda row: f"{row['best_epoch']:.3g}",
-    "Training": lambda row: f"{row['train_seconds']:,.0f} s",
+    "Training (s)": lambda row: f"{row['train_seconds']:,.0f}",
     "Seeds": lambda row: f"{row['seeds']}",
 }
 """Heading → how the cell of a row of `summarise` reads."""

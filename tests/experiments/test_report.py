@@ -1,0 +1,130 @@
+import re
+from xml.etree import ElementTree
+
+import pytest
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tablefree.errors import InputError
+from tablefree.experiments.report import write_report
+from tablefree.experiments.results import append_result
+
+HOSTILE = "</script><script>console.error('escaped')</script><b>|`"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def results_to_page(results):
+        results.write_parquet(tmp_path / "results.parquet")
+        return write_report(tmp_path)
+
+    return results_to_page
+
+
+@pytest.fixture
+def read(write, browser):
+    """Open the report of some results, once its charts are drawn."""
+
+    def page(results):
+        browser.get(write(results).as_uri())
+        WebDriverWait(browser, 20).until(
+            lambda driver: driver.execute_script(
+                "return [...document.querySelectorAll('.chart')]"
+                ".every(chart => chart.querySelector('svg .mark-symbol path, svg .mark-rule line'))"
+            )
+        )
+        return browser
+
+    return page
+
+
+def test_report_writes_whole_files_and_returns_the_page(tmp_path, write, runs):
+    page = write(runs((0.25, 0.0625), 2))
+    assert page == tmp_path / "report.html"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "auc_by_size.svg",
+        "report.html",
+        "results.parquet",
+        "summary.md",
+    ]
+    text = (tmp_path / "auc_by_size.svg").read_text()
+    assert ElementTree.fromstring(text).tag.endswith("svg")
+    assert all(label in text for label in ("Deep hash", "Full table", "1/16", "Test AUC"))
+
+
+def test_report_of_a_run_in_progress(tmp_path, run):
+    append_result(tmp_path, run("deep_hash", 0.25, 0, selected=False))
+    assert "No run is finished yet" in write_report(tmp_path).read_text()
+    assert "No run is finished yet" in (tmp_path / "summary.md").read_text()
+    append_result(tmp_path, run("deep_hash", 0.25, 0))
+    assert "The full table is not measured yet" in write_report(tmp_path).read_text()
+
+
+def test_report_without_results_is_refused(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        write_report(tmp_path)
+
+
+def test_summary_reads_well_raw(tmp_path, write, runs):
+    write(runs((0.25, 0.0625), 3))
+    text = (tmp_path / "summary.md").read_text()
+    assert "**Keep the full table where it fits" in text
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 17
+    assert len({len(line) for line in table}) == 1
+    assert "- Learning rates tried: 0.03, 0.3" in text
+
+
+def test_markdown_takes_names_as_text(tmp_path, write, runs):
+    write(runs((0.25,), 1, dataset=HOSTILE))
+    text = (tmp_path / "summary.md").read_text()
+    assert "<b>" not in text
+    assert "<script" not in text
+
+
+def test_page_refers_to_nothing_outside_itself(write, runs):
+    text = write(runs((0.25,), 1)).read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:)""", text.partition("<script>")[0])
+    assert "default-src 'none'" in text
+
+
+def test_browser_draws_every_chart_without_a_word_on_the_console(read, runs):
+    results = runs((0.25, 0.0625), 2).vstack(runs((0.25,), 1, model="mlp"))
+    browser = read(results)
+    charts = browser.find_elements("css selector", ".chart svg")
+    assert len(charts) == 2 + 2 + 2 + 1
+    assert all(chart.size["width"] > 200 and chart.size["height"] > 200 for chart in charts)
+    points = "return document.querySelectorAll('#chart-1-size .mark-symbol path').length"
+    assert browser.execute_script(points) == 15
+    assert browser.get_log("browser") == []
+    fetched = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+    assert [name for name in browser.execute_script(fetched) if name.startswith("http")] == []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "seeds", "changes"),
+    [
+        ((0.25,), 1, {"test_auc_unseen": None}),
+        ((), 2, {}),
+        ((0.25,), 2, {"dataset": HOSTILE, "machine": HOSTILE}),
+    ],
+    ids=["one seed, one size, no unseen item", "full table only", "hostile names"],
+)
+def test_browser_shows_any_results(read, runs, sizes, seeds, changes):
+    browser = read(runs(sizes, seeds, **changes))
+    assert browser.get_log("browser") == []
+    title = browser.find_element("css selector", "h2").text
+    assert title == f"{changes.get('dataset', 'ml-1m')}, GMF"
+    assert browser.find_elements("css selector", "b") == []
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_page_fits_a_phone_and_a_desk(read, browser, runs, width):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        page = read(runs((0.25, 0.0625), 2))
+        assert page.execute_script("return document.documentElement.scrollWidth") <= width
+        chart = page.find_element("css selector", ".chart svg").size["width"]
+        assert 0.8 * width < chart <= width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -1,0 +1,96 @@
+import errno
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tablefree.errors import InputError
+from tablefree.experiments.results import SCHEMA, append_result, read_results, replace_file
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def test_appended_runs_are_read_back_in_order(tmp_path, run):
+    rows = [run("deep_hash", 0.25, 0), run("deep_hash", 0.25, 1, test_auc_unseen=None)]
+    for row in rows:
+        append_result(tmp_path / "new", row)
+    results = read_results(tmp_path / "new")
+    assert results.schema == SCHEMA
+    assert results.to_dicts() == rows
+    assert names(tmp_path / "new") == ["results.parquet"]
+
+
+def test_whole_numbers_are_taken_for_floats(tmp_path, run):
+    append_result(tmp_path, run("full_table", 1, 0, train_seconds=130))
+    assert read_results(tmp_path)["size"].to_list() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"test_auc": None}, "test_auc"),
+        ({"colour": "red"}, "colour"),
+        ({"epochs": "three"}, "does not fit SCHEMA"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_refused_by_name(tmp_path, run, change, named):
+    with pytest.raises(InputError, match=named):
+        append_result(tmp_path, run("deep_hash", 0.25, 0, **change))
+    assert names(tmp_path) == []
+
+
+def test_reading_a_folder_without_results_says_what_to_run(tmp_path):
+    with pytest.raises(
+        InputError, match=r"results\.parquet does not exist: run `tablefree compare`"
+    ):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, -1])
+def test_a_truncated_file_is_refused_and_left_alone(tmp_path, run, kept):
+    append_result(tmp_path, run("deep_hash", 0.25, 0))
+    path = tmp_path / "results.parquet"
+    content = path.read_bytes()[:kept]
+    path.write_bytes(content)
+    for action in (read_results, lambda folder: append_result(folder, run("deep_hash", 0.25, 1))):
+        with pytest.raises(InputError, match="damaged") as caught:
+            action(tmp_path)
+        assert "\n" not in str(caught.value)
+    assert path.read_bytes() == content
+
+
+def test_a_foreign_table_is_refused(tmp_path):
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "results.parquet")
+    with pytest.raises(InputError, match="column 'dataset' should be String, got no such column"):
+        read_results(tmp_path)
+
+
+def test_a_column_of_another_type_is_refused(tmp_path, run):
+    frame = pl.DataFrame([run("deep_hash", 0.25, 0)], schema=SCHEMA)
+    frame.with_columns(pl.col("seed").cast(pl.String)).write_parquet(tmp_path / "results.parquet")
+    with pytest.raises(InputError, match="column 'seed' should be Int64, got String"):
+        read_results(tmp_path)
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, run, monkeypatch):
+    append_result(tmp_path, run("deep_hash", 0.25, 0))
+    before = (tmp_path / "results.parquet").read_bytes()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"results\.parquet: No space left on device; free"):
+        append_result(tmp_path, run("deep_hash", 0.25, 1))
+    assert (tmp_path / "results.parquet").read_bytes() == before
+    assert names(tmp_path) == ["results.parquet"]
+
+
+def test_an_unwritable_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    path: Path = tmp_path / "file" / "report.html"
+    with pytest.raises(InputError, match=r"cannot write .*file/report\.html"):
+        replace_file(path, b"")

@@ -1,0 +1,188 @@
+import math
+
+import polars as pl
+import pytest
+
+from tablefree.experiments.results import SCHEMA
+from tablefree.experiments.summary import (
+    advice,
+    decimal,
+    fraction,
+    how_measured,
+    megabytes,
+    method_name,
+    noise,
+    spread,
+    summarise,
+)
+
+
+@pytest.fixture
+def advise(run):
+    """Advice on test AUCs by method and size, one number a seed."""
+
+    def from_aucs(aucs: dict[tuple[str, float], list[float]]) -> list[str]:
+        rows = [
+            run(method, size, seed, test_auc=auc)
+            for (method, size), values in aucs.items()
+            for seed, auc in enumerate(values)
+        ]
+        return advice(summarise(pl.DataFrame(rows, schema=SCHEMA)))
+
+    return from_aucs
+
+
+FULL = [0.9305, 0.9310, 0.9315]
+
+
+def around(mean: float) -> list[float]:
+    return [mean - 0.0005, mean, mean + 0.0005]
+
+
+def test_summary_averages_the_selected_runs_over_seeds(runs):
+    summary = summarise(runs((0.25, 0.0625), 3))
+    assert summary.height == 15
+    assert summary["seeds"].to_list() == [3] * 15
+    assert summary["learning_rate_high"].to_list() == [0.03] * 15
+    deep = summary.row(
+        by_predicate=(pl.col("method") == "deep_hash") & (pl.col("size") == 0.25), named=True
+    )
+    selected = runs((0.25,), 3).filter(pl.col("selected"), method="deep_hash")
+    assert deep["test_auc"] == pytest.approx(selected["test_auc"].mean())
+    assert deep["test_auc_sd"] == pytest.approx(selected["test_auc"].std())
+
+
+def test_summary_puts_the_largest_size_and_the_best_first(runs):
+    summary = summarise(runs((0.25, 0.0625), 2))
+    assert summary["size"].to_list() == [1.0] + [0.25] * 7 + [0.0625] * 7
+    aucs = summary.filter(size=0.25)["test_auc"].to_list()
+    assert aucs == sorted(aucs, reverse=True)
+
+
+def test_one_seed_has_no_spread(runs):
+    assert summarise(runs((0.25,), 1))["test_auc_sd"].null_count() == 8
+
+
+def test_a_diverged_run_does_not_spoil_the_mean(run):
+    rows = [run("deep_hash", 0.25, 0, test_auc=0.9), run("deep_hash", 0.25, 1, test_auc=math.nan)]
+    assert summarise(pl.DataFrame(rows, schema=SCHEMA))["test_auc"].to_list() == [0.9]
+
+
+def test_noise_is_welchs_interval():
+    one = {"seeds": 3, "test_auc_sd": 0.003}
+    assert noise(one, one) == pytest.approx(2.78 * 0.003 * math.sqrt(2 / 3))
+    assert noise(one, {"seeds": 3, "test_auc_sd": 0.0}) == pytest.approx(
+        4.30 * 0.003 / math.sqrt(3)
+    )
+    assert noise({"seeds": 2, "test_auc_sd": 0.0}, {"seeds": 2, "test_auc_sd": 0.0}) == 0
+    assert noise(one, {"seeds": 1, "test_auc_sd": None}) == 0.002
+
+
+def test_the_table_is_kept_where_it_wins(advise):
+    verdict, comparison, cost, *_ = advise(
+        {
+            ("full_table", 1): FULL,
+            ("deep_hash", 0.25): around(0.907),
+            ("multi_hash", 0.25): around(0.88),
+        }
+    )
+    assert verdict.startswith("Keep the full table")
+    assert comparison == (
+        "At 1/4 of the full table's size the best method without a vocabulary is Deep hash: "
+        "test AUC .9070 ± .0005 against .9310 ± .0005 (-.0240, beyond the noise)."
+    )
+    assert cost.startswith("It takes 312 KB, 58,500 multiply-adds")
+    assert "the full table 1.44 MB with its vocabulary, 0 multiply-adds" in cost
+
+
+def test_the_smallest_size_that_ranks_as_well_is_advised(advise):
+    verdict, comparison, *rest = advise(
+        {
+            ("full_table", 1): FULL,
+            ("deep_hash", 0.25): around(0.9312),
+            ("hybrid_hash", 0.25): around(0.9311),
+            ("deep_hash", 0.0625): around(0.9308),
+            ("hybrid_hash", 0.0625): around(0.9307),
+            ("deep_hash", 0.015625): around(0.9),
+        }
+    )
+    assert verdict.startswith("The table can go")
+    assert comparison.startswith("At 1/16 of")
+    assert "(-.0002, within the noise)" in comparison
+    assert "Within the noise of it: Hybrid hash." in rest
+    assert any("Deep hash .9312 ± .0005 at 1/4, Deep hash .9000" in sentence for sentence in rest)
+
+
+def test_a_win_beyond_the_noise_is_called_one(advise):
+    verdict, *_ = advise({("full_table", 1): FULL, ("deep_hash", 0.25): around(0.95)})
+    assert verdict.startswith("Drop the table")
+
+
+def test_a_loss_hidden_by_noise_is_not_called_a_tie(advise):
+    verdict, *_ = advise({("full_table", 1): FULL, ("deep_hash", 0.25): [0.90, 0.92, 0.94]})
+    assert verdict.startswith("Undecided")
+
+
+def test_the_best_method_with_a_vocabulary_is_shown_beside(advise):
+    sentences = advise(
+        {
+            ("full_table", 1): FULL,
+            ("deep_hash", 0.25): around(0.907),
+            ("narrow_table", 0.25): around(0.917),
+        }
+    )
+    assert any(
+        sentence.startswith("The best that needs the vocabulary there is Narrow table: .9170")
+        and "(+.0100, beyond the noise); it takes 507 KB with its vocabulary" in sentence
+        for sentence in sentences
+    )
+
+
+def test_one_seed_is_said_to_prove_little(advise):
+    *_, last = advise({("full_table", 1): [0.931], ("deep_hash", 0.25): [0.93]})
+    assert "one seed only, differences of up to .0020 count as noise" in last
+
+
+@pytest.mark.parametrize(
+    ("aucs", "verdict"),
+    [
+        ({("deep_hash", 0.25): [0.9]}, "The full table is not measured yet"),
+        ({("full_table", 1.0): FULL}, "No method without a vocabulary is measured yet"),
+        ({("narrow_table", 0.25): [0.9]}, "Neither the full table nor"),
+        ({("deep_hash", 0.25): [math.nan]}, "Neither the full table nor"),
+    ],
+)
+def test_advice_on_a_comparison_that_has_just_begun(advise, aucs, verdict):
+    assert advise(aucs)[0].startswith(verdict)
+
+
+def test_how_measured_names_grids_trials_and_versions(runs, run):
+    more = pl.DataFrame([run("deep_hash", 0.25, 7, versions='{"torch": "2.11.0"}')], schema=SCHEMA)
+    how = how_measured(pl.concat([runs((0.25,), 2), more]))
+    assert how["Learning rates tried"] == "0.03, 0.3"
+    assert how["Runs"] == "33 (16 of them trials that lost on validation)"
+    assert how["Seeds"] == "0, 1, 7"
+    assert how["Versions"] == "tablefree 0.1.0, torch 2.10.0, torch 2.11.0"
+    assert how["Training events"] == "900,189 of 6,040 users and 3,706 items"
+
+
+def test_grids_that_differ_are_given_a_method(run):
+    rows = [run("deep_hash", 0.25, 0), run("full_table", 1, 0, learning_rate=0.1)]
+    how = how_measured(pl.DataFrame(rows, schema=SCHEMA))
+    assert how["Learning rates tried"] == "Deep hash: 0.03; Full table: 0.1"
+
+
+def test_figures_read_as_people_write_them():
+    assert [decimal(x) for x in (0, 0.000123, 0.999, 4.567, 45.67, 1234.5)] == [
+        "0", "0.000123", "0.999", "4.57", "45.7", "1,230",
+    ]  # fmt: skip
+    assert [megabytes(x) for x in (980, 12_345, 1_250_000, 3e9)] == [
+        "980 B", "12.3 KB", "1.25 MB", "3.00 GB",
+    ]  # fmt: skip
+    assert [fraction(x) for x in (1, 0.5, 1 / 3, 1 / 64, 0.3, 2)] == [
+        "1", "1/2", "1/3", "1/64", "0.3", "2",
+    ]  # fmt: skip
+    assert spread(0.90704, 0.00049) == ".9070 ± .0005"
+    assert spread(1.0, None) == "1.0000"
+    assert spread(None, None) == "-"
+    assert method_name("new_idea") == "New idea"
