@@ -25,7 +25,7 @@ ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
     "gelu": (nn.GELU, 1.5335),
 }
 NORMS = ("batch", "none")
-CODE_GAIN = 3**0.5  # a uniform code in [-1, 1] has the second moment 1/3
+UNIFORM_STD = 3**-0.5  # of a code that is uniform in [-1, 1]
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -49,7 +49,7 @@ class EmbeddingNetwork(nn.Module):
 
     Every hidden layer is Linear, norm, activation and dropout; a plain Linear ends the network.
     Linear layers keep their bias before batch norm too, as in the paper's count of parameters.
-    Weights start so that codes uniform in [-1, 1] give embeddings of the common initial scale.
+    Weights start so that embeddings have the common initial scale.
 
     Args:
         in_features: width of a code.
@@ -58,6 +58,7 @@ class EmbeddingNetwork(nn.Module):
         activation: "mish", "relu" or "gelu".
         norm: "batch" or "none".
         dropout: share of hidden units dropped in training, at least 0 and below 1.
+        code_std: standard deviation of a code's components, for the initial weights.
 
     Raises:
         InputError: a size below 1, an unknown name or a dropout out of range.
@@ -77,6 +78,7 @@ class EmbeddingNetwork(nn.Module):
         activation: str = "mish",
         norm: str = "batch",
         dropout: float = 0.0,
+        code_std: float = UNIFORM_STD,
     ) -> None:
         super().__init__()
         check_positive(in_features=in_features, embedding_dim=embedding_dim)
@@ -88,7 +90,7 @@ class EmbeddingNetwork(nn.Module):
             raise InputError(f"dropout must be at least 0 and below 1, got {dropout}")
         activate, gain = ACTIVATIONS[activation]
         self.hidden = nn.Sequential()
-        width, scale = in_features, CODE_GAIN
+        width, scale = in_features, 1 / code_std
         for next_width in hidden:
             self.hidden.append(_linear(width, next_width, scale))
             if norm == "batch":

@@ -80,7 +80,12 @@ def build(
     num_rows = num_parameters // embedding_dim
     match method:
         case "full_table":
-            _check_full_size(num_parameters, num_embeddings * embedding_dim)
+            full_size = num_embeddings * embedding_dim
+            if abs(num_parameters - full_size) > 0.01 * full_size:
+                raise InputError(
+                    f"a full table has only one size, {full_size} parameters here, got "
+                    f"{num_parameters}: choose size 1 or another method"
+                )
             return FullTable(num_embeddings, embedding_dim)
         case "narrow_table":
             rank = narrow_rank(num_parameters, num_embeddings, embedding_dim)
@@ -186,12 +191,4 @@ def _check_size(method: str, num_parameters: int, smallest: int) -> None:
         raise InputError(
             f"{method} needs at least {smallest} parameters here, got {num_parameters}: "
             "choose a larger size or another method"
-        )
-
-
-def _check_full_size(num_parameters: int, full_size: int) -> None:
-    if abs(num_parameters - full_size) > 0.01 * full_size:
-        raise InputError(
-            f"a full table has only one size, {full_size} parameters here, got {num_parameters}: "
-            "choose size 1 or another method"
         )

@@ -14,7 +14,7 @@ from torch import Tensor
 from tablefree.embeddings.base import Embedding, check_ids
 from tablefree.encodings import DenseHashEncoding
 from tablefree.errors import InputError
-from tablefree.network import EmbeddingNetwork
+from tablefree.network import UNIFORM_STD, EmbeddingNetwork
 
 
 class DeepHashEmbedding(Embedding):
@@ -58,6 +58,8 @@ class DeepHashEmbedding(Embedding):
         side_features: int = 0,
     ) -> None:
         super().__init__(embedding_dim)
+        if side_features < 0:
+            raise InputError(f"side_features must be at least 0, got {side_features}")
         self.side_features = side_features
         self.encoding = DenseHashEncoding(num_hashes, seed=seed, transform=transform)
         self.network = EmbeddingNetwork(
@@ -67,6 +69,7 @@ class DeepHashEmbedding(Embedding):
             activation=activation,
             norm=norm,
             dropout=dropout,
+            code_std=UNIFORM_STD if transform == "uniform" else 1.0,
         )
 
     def forward(
@@ -108,7 +111,7 @@ class DeepHashEmbedding(Embedding):
             raise InputError(f"side features must have {wanted} for these ids, got {got}")
         if not side.isfinite().all():
             raise InputError("side features must be finite, got NaN or infinity: fill them first")
-        side, inverse = side.flatten(0, -2), inverse.flatten()
+        side, inverse = side.reshape(-1, self.side_features), inverse.flatten()
         order = torch.arange(len(inverse), device=inverse.device)
         first = order.new_empty(num_distinct).scatter_reduce_(
             0, inverse, order, "amin", include_self=False

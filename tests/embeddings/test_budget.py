@@ -1,0 +1,115 @@
+import re
+
+import pytest
+import torch
+
+from tablefree.embeddings import METHODS, DeepHashEmbedding, build
+from tablefree.embeddings.budget import deep_hash_shape, quotient_remainder_rows
+from tablefree.errors import InputError
+
+DIM = 32
+FREQUENT = torch.arange(2_000_000)
+
+
+def sized(method, num_parameters, num_embeddings, embedding_dim=DIM):
+    frequent = FREQUENT[:num_embeddings]
+    with torch.device("meta"):  # counts need no memory
+        return build(
+            method,
+            num_parameters=num_parameters,
+            num_embeddings=num_embeddings,
+            embedding_dim=embedding_dim,
+            seed="item_id",
+            frequent_ids=frequent,
+        )
+
+
+def grain(method, num_embeddings):
+    """Numbers by which a method grows."""
+    if method == "narrow_table":
+        return num_embeddings + 1 + DIM
+    return 2 * DIM if method == "multi_hash" else DIM
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "full_table"])
+@pytest.mark.parametrize("num_embeddings", [1000, 3706, 82_629, 2_000_000])
+@pytest.mark.parametrize("part", [1, 2, 4, 8, 16, 32, 64])
+def test_the_size_is_met(method, num_embeddings, part):
+    wanted = num_embeddings * DIM // part
+    if method == "narrow_table" and wanted < (num_embeddings + 1 + DIM) / 1.01:
+        pytest.skip("below rank 1")
+    got = sized(method, wanted, num_embeddings).num_parameters
+    most = 1.01 * wanted if method == "narrow_table" else wanted
+    assert most - max(0.01 * wanted, grain(method, num_embeddings)) <= got <= most
+
+
+@pytest.mark.parametrize("num_embeddings", [1000, 3706, 82_629, 2_000_000])
+def test_a_full_table_has_one_size(num_embeddings):
+    full = num_embeddings * DIM
+    got = sized("full_table", full, num_embeddings).num_parameters
+    assert got == pytest.approx(full, rel=0.01)
+    for other in (full // 2, 2 * full):
+        with pytest.raises(InputError, match=f"only one size, {full} parameters here, got {other}"):
+            sized("full_table", other, num_embeddings)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "full_table"])
+@pytest.mark.parametrize("num_embeddings", [1, 2, 1000])
+def test_too_small_a_size_names_the_smallest(method, num_embeddings):
+    with pytest.raises(InputError, match=f"{method} needs at least") as error:
+        sized(method, 1, num_embeddings)
+    smallest = int(re.search(r"at least (\d+)", str(error.value))[1])
+    assert sized(method, smallest, num_embeddings).num_parameters <= 1.01 * smallest
+    with pytest.raises(InputError, match=f"at least {smallest} parameters"):
+        sized(method, smallest - 1, num_embeddings)
+
+
+def test_deep_hash_shapes():
+    assert deep_hash_shape(75_000, 32) == (306, (151, 151))
+    num_hashes, hidden = deep_hash_shape(16_000_000, 32)
+    assert num_hashes == 1024
+    assert len(hidden) == 5
+    assert hidden[0] == pytest.approx(1870, abs=2)
+
+
+@pytest.mark.parametrize("embedding_dim", [1, 8, 64])
+@pytest.mark.parametrize("num_parameters", [100, 321, 1000, 5000, 54_321, 999_999, 1_000_000])
+def test_deep_hash_is_balanced_at_every_size(num_parameters, embedding_dim):
+    if num_parameters <= 2 * embedding_dim + 10:
+        pytest.skip("below the smallest size")
+    num_hashes, hidden = deep_hash_shape(num_parameters, embedding_dim)
+    assert num_hashes % 2 == 0
+    assert num_hashes >= min(1024, 2 * hidden[0] - 2)
+    with torch.device("meta"):
+        embedding = DeepHashEmbedding(embedding_dim, num_hashes=num_hashes, hidden=hidden, seed=0)
+    spent = embedding.num_parameters
+    assert num_parameters - max(0.01 * num_parameters, 2 * hidden[0]) <= spent <= num_parameters
+
+
+def test_quotient_remainder_gives_an_id_sixteen_pairs_where_it_can():
+    remainders, quotients = quotient_remainder_rows(926, 3706)
+    assert remainders + quotients == 926
+    assert remainders * quotients >= 16 * 3706 > (remainders + 1) * (quotients - 1)
+    assert quotient_remainder_rows(58, 3706) == (29, 29)
+    assert quotient_remainder_rows(2, 3706) == (1, 1)
+
+
+def test_hybrid_hash_gives_half_of_its_rows_to_the_most_frequent_ids():
+    by_frequency = torch.tensor([9, 4, 7, 1, 3, 2])
+    options = {"num_embeddings": 6, "embedding_dim": DIM, "seed": 0, "frequent_ids": by_frequency}
+    embedding = build("hybrid_hash", num_parameters=5 * DIM, **options)
+    assert embedding.frequent_ids.tolist() == [4, 9]
+    assert len(embedding.rows.weight) == 3
+    embedding = build("hybrid_hash", num_parameters=20 * DIM, **options)
+    assert len(embedding.frequent_ids) == 6
+    assert len(embedding.rows.weight) == 14
+
+
+def test_bad_requests_are_named():
+    options = {"num_parameters": 3200, "num_embeddings": 100, "embedding_dim": DIM, "seed": 0}
+    with pytest.raises(InputError, match=r"method must be one of full_table, .*; got 'table'"):
+        build("table", **options)
+    with pytest.raises(InputError, match="hybrid_hash needs frequent_ids"):
+        build("hybrid_hash", **options)
+    with pytest.raises(InputError, match=r"num_parameters must be an integer .*, got 0"):
+        build("hashing_trick", **{**options, "num_parameters": 0})

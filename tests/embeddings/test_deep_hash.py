@@ -1,0 +1,103 @@
+import pytest
+import torch
+
+from tablefree.embeddings import DeepHashEmbedding
+from tablefree.encodings import DenseHashEncoding
+from tablefree.errors import InputError
+
+
+def small(**options):
+    return DeepHashEmbedding(4, **{"num_hashes": 16, "hidden": (8, 8), "seed": "item", **options})
+
+
+def test_it_is_the_network_of_the_code():
+    embedding = small().eval()
+    ids = torch.arange(10)
+    codes = DenseHashEncoding(16, seed="item")(ids)
+    torch.testing.assert_close(embedding(ids), embedding.network(codes))
+
+
+def test_each_distinct_id_goes_through_the_network_once_in_training_too():
+    embedding = small(dropout=0.5)
+    rows = []
+    embedding.network.register_forward_pre_hook(lambda _, codes: rows.append(len(codes[0])))
+    embeddings = embedding(torch.tensor([[7, 7, 3], [3, 7, -1]]))
+    assert rows == [3]
+    assert torch.equal(embeddings[0, 0], embeddings[1, 1])
+
+
+def test_batch_norm_averages_over_distinct_ids():
+    embedding = small()
+    once = embedding(torch.tensor([1, 2, 3]))
+    often = embedding(torch.tensor([1, 1, 1, 2, 3, 3]))
+    assert torch.equal(often, once[[0, 0, 0, 1, 2, 2]])
+
+
+def test_one_distinct_id_in_training():
+    embedding = small()
+    embeddings = embedding(torch.tensor([5, 5, 5]))
+    assert torch.equal(embeddings, embedding.eval()(torch.tensor([5, 5, 5])))
+
+
+def test_a_repeated_id_gathers_its_gradient():
+    embedding = small(hidden=(), norm="none")
+    embedding(torch.tensor([5, 5, 6])).sum().backward()
+    assert torch.equal(embedding.network.output.bias.grad, torch.full((4,), 3.0))
+
+
+def test_ids_that_differ_get_different_embeddings():
+    ids = torch.cat([torch.arange(2000), torch.tensor([1_000_003, 2**32, -1, 2**63 - 1])])
+    assert len(small().eval()(ids).unique(dim=0)) == len(ids)
+
+
+def test_default_size_does_not_depend_on_the_number_of_ids():
+    with torch.device("meta"):
+        embedding = DeepHashEmbedding(32, hidden=(1800,) * 5, seed="item")
+    assert embedding.num_parameters == 14_887_832
+    assert embedding.multiply_adds == 1024 * 1800 + 4 * 1800**2 + 1800 * 32
+
+
+def test_side_features_follow_the_code_of_their_id():
+    embedding = small(side_features=3).eval()
+    ids = torch.tensor([[9, 4], [4, 7]])
+    features = torch.rand(10, 3)
+    codes = torch.cat([embedding.encoding(ids), features[ids]], dim=-1)
+    expected = embedding.network(codes.reshape(4, 19)).reshape(2, 2, 4)
+    torch.testing.assert_close(embedding(ids, features[ids]), expected)
+    assert embedding(ids[0, 0], features[9]).shape == (4,)
+    assert embedding(ids[:0], features[ids[:0]]).shape == (0, 2, 4)
+
+
+def test_gradient_reaches_the_side_features():
+    side = torch.rand(2, 3, requires_grad=True)
+    small(side_features=3, norm="none")(torch.tensor([1, 2]), side).sum().backward()
+    assert (side.grad.abs().sum(-1) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("side_features", "side", "message"),
+    [
+        (3, None, r"side features must have shape \(2, 3\) for these ids, got none"),
+        (3, torch.zeros(2, 2), r"must have shape \(2, 3\) .* got shape \(2, 2\)"),
+        (3, torch.zeros(3), r"must have shape \(2, 3\) .* got shape \(3,\)"),
+        (0, torch.zeros(2, 3), r"must have none \(side_features=0\) .* got shape \(2, 3\)"),
+        (0, torch.zeros(2, 0), r"must have none \(side_features=0\) .* got shape \(2, 0\)"),
+        (1, torch.tensor([[0.0], [float("nan")]]), "must be finite, got NaN or infinity"),
+        (1, torch.tensor([[0.0], [1.0]]), "must be a function of the id, got two for one id"),
+    ],
+)
+def test_bad_side_features_are_named(side_features, side, message):
+    with pytest.raises(InputError, match=message):
+        small(side_features=side_features)(torch.tensor([1, 1]), side)
+
+
+def test_bad_number_of_side_features_is_named():
+    with pytest.raises(InputError, match="side_features must be at least 0, got -1"):
+        small(side_features=-1)
+
+
+def test_it_compiles():
+    embedding = small(hidden=(8,)).eval()
+    ids = torch.tensor([[3, 1], [3, 2]])
+    compiled = torch.compile(embedding, backend="aot_eager")
+    torch.testing.assert_close(compiled(ids), embedding(ids))
