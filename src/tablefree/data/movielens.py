@@ -15,8 +15,7 @@ from tablefree.data.columns import Tables
 from tablefree.errors import InputError
 
 # The groups of MovieLens 1M, named there by their youngest age (1: under 18).
-AGE_BREAKS = (18, 25, 35, 45, 50, 56)
-AGE_GROUPS = ("1", "18", "25", "35", "45", "50", "56")
+AGE_GROUPS = (1, 18, 25, 35, 45, 50, 56)
 
 GENRES_100K = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
@@ -77,7 +76,8 @@ def features_1m(folder: Path) -> tuple[pl.DataFrame | None, pl.DataFrame | None]
 
 def age_group(age: pl.Expr) -> pl.Expr:
     """Return the group of MovieLens 1M to which an age in years belongs."""
-    return age.cut(AGE_BREAKS, labels=AGE_GROUPS, left_closed=True).cast(pl.String)
+    youngest = pl.max_horizontal(pl.when(age >= least).then(least) for least in AGE_GROUPS)
+    return youngest.cast(pl.String).alias("age")
 
 
 def decade(year: pl.Expr) -> pl.Expr:
@@ -87,7 +87,7 @@ def decade(year: pl.Expr) -> pl.Expr:
 
 # The same features in RecBole's files, which name them otherwise.
 RECBOLE_FEATURES = {
-    "age": age_group(pl.col("age")),
+    "age": age_group(pl.col("age").cast(pl.Float64)),
     "gender": pl.col("gender"),
     "occupation": pl.col("occupation"),
     "class": pl.col("class").str.split(" ").alias("genre"),
