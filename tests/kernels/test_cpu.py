@@ -1,0 +1,103 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tablefree.hashing import FAMILIES
+from tablefree.kernels import cpu, reference
+
+IDS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20).map(lambda ids: np.array(ids, int))
+SEEDS = st.integers(0, 2**64 - 1)
+HASHES = st.integers(1, 33)
+LEVELS = st.integers(2, 2**24)
+
+
+def distance(codes: np.ndarray, expected: np.ndarray) -> int:
+    """The largest difference in units in the last place."""
+    ordered = [
+        np.where(bits < 0, -(2**31) - bits, bits)
+        for bits in (array.view(np.int32).astype(np.int64) for array in (codes, expected))
+    ]
+    return int(np.abs(ordered[0] - ordered[1]).max(initial=0))
+
+
+@settings(deadline=None)
+@given(IDS, SEEDS, st.sampled_from(FAMILIES), HASHES, st.integers(1, 2**32))
+def test_buckets_equal_the_reference(ids, seed, family, num_hashes, num_buckets):
+    arguments = (ids, seed, family, num_hashes, num_buckets)
+    assert np.array_equal(cpu.hash_buckets(*arguments, 1), reference.hash_buckets(*arguments))
+
+
+@settings(deadline=None)
+@given(IDS, SEEDS, st.sampled_from(FAMILIES), HASHES, LEVELS)
+def test_uniform_codes_equal_the_reference_bit_for_bit(ids, seed, family, num_hashes, levels):
+    arguments = (ids, seed, family, num_hashes, levels, "uniform")
+    codes, expected = cpu.dense_hash(*arguments, 1), reference.dense_hash(*arguments)
+    assert codes.tobytes() == expected.tobytes()
+    assert np.abs(codes).max(initial=0) <= 1
+
+
+@settings(deadline=None)
+@given(IDS, SEEDS, st.sampled_from(FAMILIES), HASHES, LEVELS)
+def test_gaussian_codes_are_finite_and_near_the_reference(ids, seed, family, pairs, levels):
+    arguments = (ids, seed, family, 2 * pairs, levels, "gaussian")
+    codes, expected = cpu.dense_hash(*arguments, 1), reference.dense_hash(*arguments)
+    assert np.isfinite(codes).all()
+    assert distance(codes, expected) <= 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_threads_share_the_work_without_changing_it(family):
+    ids = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, 1001)
+    alone = cpu.dense_hash(ids, 3, family, 512, 2**20, "uniform", 1)
+    assert np.array_equal(cpu.dense_hash(ids, 3, family, 512, 2**20, "uniform", 3), alone)
+    assert np.array_equal(
+        cpu.hash_buckets(ids, 3, family, 512, 2**20, 3),
+        reference.hash_buckets(ids[:, None], 3, family, 512, 2**20)[:, 0],
+    )
+
+
+def test_threads_hash_every_string():
+    words = [b"%d" % number for number in range(50_000)]
+    offsets = np.concatenate([[0], np.cumsum([len(word) for word in words])])
+    hashes = cpu.xxh64(np.frombuffer(b"".join(words), np.uint8), offsets, 4)
+    assert hashes.view(np.uint64).tolist() == [xxhash.xxh64_intdigest(word) for word in words]
+
+
+def run(script: str, **environment: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+
+
+def test_a_forked_process_starts_threads_of_its_own():
+    script = """
+import os, numpy
+from tablefree.kernels import cpu
+def codes(): return cpu.dense_hash(numpy.arange(1000), 3, "multiply_shift", 1024, 9, "uniform", 3)
+before = codes()
+child = os.fork()
+if child == 0:
+    os._exit(0 if numpy.array_equal(codes(), before) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert run(script).strip() == "0"
+
+
+def test_no_folder_for_machine_code_is_needed():
+    script = """
+import numpy
+from tablefree.kernels import cpu
+print(cpu.hash_buckets(numpy.arange(3), 0, "multiply_shift", 1, 1, 1).ravel().tolist())
+"""
+    assert run(script, NUMBA_CACHE_DIR=os.devnull + "/nowhere").strip() == "[0, 0, 0]"
