@@ -113,7 +113,7 @@ def test_browser_shows_any_results(read, runs, sizes, seeds, changes):
     browser = read(runs(sizes, seeds, **changes))
     assert browser.get_log("browser") == []
     title = browser.find_element("css selector", "h2").text
-    assert title == f"{changes.get('dataset', 'ml-1m')}, GMF"
+    assert title == f"{changes.get('dataset', 'ml-1m')}, GMF, random split"
     assert browser.find_elements("css selector", "b") == []
 
 

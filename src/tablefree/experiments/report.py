@@ -133,7 +133,7 @@ def _markdown(sections: list[Section]) -> str:
         verdict, *support = advice(section)
         rows = [[TABLE[heading](row) for heading in COMPACT] for row in section.to_dicts()]
         parts += [
-            f"## {_plain(how['Data set'])}, {_plain(how['Model'])}",
+            f"## {_plain(how['Data set'])}, {how['Model']}, {_plain(how['Split'])} split",
             f"**{verdict}**",
             "\n".join(f"- {sentence}" for sentence in support),
             _markdown_table(COMPACT, rows),

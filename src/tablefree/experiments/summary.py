@@ -36,7 +36,6 @@ _MEANS = (
     "multiply_adds",
     "milliseconds_per_id",
     "validation_auc",
-    "test_log_loss",
     "hit_rate_10",
     "ndcg_10",
     "best_epoch",
