@@ -202,10 +202,10 @@ def test_multiply_adds():
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (torch.tensor([1.0]), "ids must be integers, got torch.float32"),
-        (torch.tensor([True]), "ids must be integers, got torch.bool"),
-        (torch.tensor([1j]), "ids must be integers, got torch.complex64"),
-        ([1, 2], "ids must be a tensor of integers, got list"),
+        (torch.tensor([1.0]), "ids must be an integer tensor, got torch.float32"),
+        (torch.tensor([True]), "ids must be an integer tensor, got torch.bool"),
+        (torch.tensor([1j]), "ids must be an integer tensor, got torch.complex64"),
+        ([1, 2], "ids must be an integer tensor, got list"),
     ],
 )
 def test_ids_that_are_no_integers_are_refused(make, ids, message):

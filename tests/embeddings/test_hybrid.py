@@ -48,7 +48,7 @@ def test_frequent_ids_are_state_and_are_counted():
         (torch.empty(0, dtype=torch.int64), r"shape \(0,\) with 0 distinct ids"),
         (torch.tensor([1, 2, 1]), r"shape \(3,\) with 2 distinct ids"),
         (torch.tensor([[1, 2]]), r"shape \(1, 2\) with 2 distinct ids"),
-        (torch.tensor([1.0]), "ids must be integers, got torch.float32"),
+        (torch.tensor([1.0]), "ids must be an integer tensor, got torch.float32"),
     ],
 )
 def test_bad_frequent_ids_are_named(frequent, message):

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tablefree.errors import InputError
+from tablefree.ids import tensor_ids
 from tablefree.network import INITIAL_STD, check_positive
 
 # Rows that multiply others start near one: enough spread to tell them apart, no change of scale.
@@ -86,23 +87,9 @@ def table(
     return rows
 
 
-def check_ids(ids: Tensor) -> Int[Tensor, "*batch"]:
-    """The ids as int64, or an InputError when they are no integers."""
-    if not isinstance(ids, Tensor):
-        raise InputError(
-            f"ids must be a tensor of integers, got {type(ids).__name__}: "
-            "turn values into ids with tablefree.to_ids"
-        )
-    if ids.dtype == torch.bool or ids.is_floating_point() or ids.is_complex():
-        raise InputError(
-            f"ids must be integers, got {ids.dtype}: turn values into ids with tablefree.to_ids"
-        )
-    return ids.to(torch.int64)
-
-
 def check_positions(ids: Tensor, num_embeddings: int) -> Int[Tensor, "*batch"]:
     """The ids as int64, or an InputError when one is outside 0..num_embeddings."""
-    ids = check_ids(ids)
+    ids = tensor_ids(ids)
     if ids.numel() and not torch.compiler.is_compiling():
         low, high = (int(bound) for bound in torch.aminmax(ids))
         if low < 0 or high > num_embeddings:

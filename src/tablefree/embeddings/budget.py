@@ -173,7 +173,7 @@ def deep_hash_shape(num_parameters: int, embedding_dim: int) -> tuple[int, tuple
         return min(MAX_NUM_HASHES, left - left % 2)
 
     def shortfall(width: int) -> float:
-        return max(0.01 * num_parameters, num_parameters - size(num_hashes(width), width))
+        return max(0.01, 1 - size(num_hashes(width), width) / num_parameters)
 
     # The code grows by two hashes, 2 w numbers: where that is too coarse for 1 %, layers narrower
     # by a unit or more may fit better. The widest within 1 % is taken.

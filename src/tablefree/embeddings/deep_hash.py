@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tablefree.embeddings.base import Embedding, check_ids
+from tablefree.embeddings.base import Embedding
 from tablefree.encodings import DenseHashEncoding
 from tablefree.errors import InputError
+from tablefree.ids import tensor_ids
 from tablefree.network import UNIFORM_STD, EmbeddingNetwork
 
 
@@ -88,7 +89,7 @@ class DeepHashEmbedding(Embedding):
             InputError: ids that are no integers; side features that are missing, not asked for, of
                 another shape, not finite, or different for the same id.
         """
-        ids = check_ids(ids)
+        ids = tensor_ids(ids)
         distinct, inverse = torch.unique(ids, return_inverse=True)
         codes: Tensor = self.encoding(distinct)
         if side is not None or self.side_features:

@@ -7,7 +7,7 @@ hash picks the weights from a table of its own, so that ids with the same rows m
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tablefree.embeddings.base import FACTOR_STD, Embedding, check_ids, table
+from tablefree.embeddings.base import FACTOR_STD, Embedding, table
 from tablefree.encodings import HashBuckets
 from tablefree.hashing import seed_from
 from tablefree.network import INITIAL_STD, check_positive
@@ -52,7 +52,6 @@ class HashEmbedding(Embedding):
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
         """Look up each id's rows and weights and sum them."""
-        ids = check_ids(ids)
         rows: Tensor = self.rows(self.buckets(ids))
         weights: Tensor = self.importance(self.importance_buckets(ids).squeeze(-1))
         return (weights.unsqueeze(-1) * rows).sum(-2)

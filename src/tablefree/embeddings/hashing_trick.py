@@ -7,7 +7,7 @@ bucket share an embedding.
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tablefree.embeddings.base import Embedding, check_ids, table
+from tablefree.embeddings.base import Embedding, table
 from tablefree.encodings import HashBuckets
 from tablefree.network import check_positive
 
@@ -33,7 +33,7 @@ class HashingTrick(Embedding):
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
         """Look up the row of each id's bucket."""
-        embeddings: Tensor = self.rows(self.buckets(check_ids(ids)).squeeze(-1))
+        embeddings: Tensor = self.rows(self.buckets(ids).squeeze(-1))
         return embeddings
 
     @property

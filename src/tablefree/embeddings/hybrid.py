@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tablefree.embeddings.base import Embedding, check_ids, table
+from tablefree.embeddings.base import Embedding, table
 from tablefree.encodings import HashBuckets
 from tablefree.errors import InputError
+from tablefree.ids import tensor_ids
 from tablefree.network import INITIAL_STD, check_positive
 
 
@@ -41,7 +42,7 @@ class HybridHash(Embedding):
     ) -> None:
         super().__init__(embedding_dim)
         check_positive(num_rows=num_rows)
-        distinct = torch.unique(check_ids(frequent_ids))
+        distinct = torch.unique(tensor_ids(frequent_ids))
         if frequent_ids.ndim != 1 or not 0 < len(distinct) == len(frequent_ids):
             raise InputError(
                 f"frequent_ids must be a vector of at least one distinct id, got shape "
@@ -54,7 +55,7 @@ class HybridHash(Embedding):
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
         """Look up the own row of a frequent id, and the sum of two shared rows of another."""
-        ids = check_ids(ids)
+        ids = tensor_ids(ids)
         position = torch.searchsorted(self.frequent_ids, ids).clamp(max=len(self.frequent_ids) - 1)
         frequent = self.frequent_ids[position] == ids
         own: Tensor = self.frequent_rows(position)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tablefree.embeddings.base import Embedding, check_ids, table
+from tablefree.embeddings.base import Embedding, table
 from tablefree.encodings import HashBuckets
 from tablefree.errors import InputError
 from tablefree.network import INITIAL_STD, check_choice, check_positive
@@ -60,7 +60,7 @@ class MultiHash(Embedding):
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
         """Look up the rows of each id's buckets and combine them."""
-        picked = self.buckets(check_ids(ids))
+        picked = self.buckets(ids)
         if not self.shared:
             picked = picked + self.num_rows * torch.arange(self.num_hashes, device=picked.device)
         rows: Tensor = self.rows(picked)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tablefree.embeddings.base import FACTOR_STD, Embedding, check_ids, table
+from tablefree.embeddings.base import FACTOR_STD, Embedding, table
 from tablefree.encodings import HashBuckets
 from tablefree.errors import InputError
 from tablefree.network import INITIAL_STD, check_choice, check_positive
@@ -65,7 +65,7 @@ class QuotientRemainder(Embedding):
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
         """Look up each id's two rows and combine them."""
-        pair = self.pairs(check_ids(ids)).squeeze(-1)
+        pair = self.pairs(ids).squeeze(-1)
         remainder: Tensor = self.remainders(pair % self.num_rows)
         quotient: Tensor = self.quotients(pair // self.num_rows)
         if self.combine == "add":
