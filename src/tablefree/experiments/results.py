@@ -35,7 +35,10 @@ SCHEMA = pl.Schema(
         "learning_rate": pl.Float64,
         "weight_decay": pl.Float64,
         "optimizer": pl.String,
+        "precision": pl.String,  # of the matrix products in training
         "batch_size": pl.Int64,  # events a step
+        "max_epochs": pl.Int64,
+        "patience": pl.Int64,  # epochs without a better validation AUC before stopping
         "embedding_dim": pl.Int64,
         "epochs": pl.Int64,  # run before stopping
         "best_epoch": pl.Int64,  # whose weights were kept, by validation AUC
@@ -106,11 +109,12 @@ def read_results(folder: Path) -> pl.DataFrame:
 def append_result(folder: Path, row: Mapping[str, object]) -> None:
     """Add one finished run to a folder's `results.parquet`, which is created if need be.
 
-    One process at a time may append to a folder.
+    Which learning rate is selected is decided anew. One process at a time may append to a folder.
 
     Args:
         folder: Holds `results.parquet`, or will.
-        row: A value for each column of `SCHEMA`; None only for the AUC by popularity.
+        row: A value for each column of `SCHEMA` but `selected`; None only for the AUC by
+            popularity.
 
     Raises:
         InputError: The row does not fit the schema, the file that is there is no table of
@@ -119,15 +123,16 @@ def append_result(folder: Path, row: Mapping[str, object]) -> None:
     Example:
         >>> append_result(Path("runs/ml-1m"), {"dataset": "ml-1m", …})  # doctest: +SKIP
     """
-    missing = [name for name in SCHEMA if row.get(name) is None and name not in NULLABLE]
-    unknown = [name for name in row if name not in SCHEMA]
+    given = set(SCHEMA) - {"selected"}
+    missing = sorted(name for name in given - NULLABLE if row.get(name) is None)
+    unknown = sorted(set(row) - given)
     if missing or unknown:
         raise InputError(
             f"a row of results must have the columns of SCHEMA: without a value {missing}, "
             f"unknown {unknown}"
         )
     try:
-        results = pl.DataFrame([dict(row)], schema=SCHEMA)
+        results = pl.DataFrame([{**row, "selected": False}], schema=SCHEMA)
     except (TypeError, pl.exceptions.PolarsError) as error:
         raise InputError(
             f"a row of results does not fit SCHEMA: {_first_line(error)}; correct the value's type"
@@ -136,8 +141,29 @@ def append_result(folder: Path, row: Mapping[str, object]) -> None:
     if path.exists():
         results = pl.concat([read_results(folder), results])
     buffer = io.BytesIO()
-    results.write_parquet(buffer)
+    _select(results).write_parquet(buffer)
     replace_file(path, buffer.getvalue())
+
+
+def _select(results: pl.DataFrame) -> pl.DataFrame:
+    """Select, for each method at a size, the learning rate with the best validation AUC.
+
+    The trials are the runs of the smallest seed. A run that diverged has no AUC and loses; of
+    equals the smaller rate wins.
+    """
+    cell = ["dataset", "split", "model", "method", "size"]
+    trials = results.filter(pl.col("seed") == pl.col("seed").min().over(cell))
+    best = (
+        trials.with_columns(pl.col("validation_auc").fill_nan(float("-inf")))
+        .sort("validation_auc", "learning_rate", descending=[True, False])
+        .group_by(cell, maintain_order=True)
+        .agg(pl.col("learning_rate").first().alias("best_rate"))
+    )
+    return (
+        results.join(best, on=cell, how="left", maintain_order="left")
+        .with_columns(selected=pl.col("learning_rate") == pl.col("best_rate"))
+        .select(SCHEMA.names())
+    )
 
 
 def replace_file(path: Path, content: bytes) -> None:

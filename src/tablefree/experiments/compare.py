@@ -1,0 +1,203 @@
+"""Train every method at every size on one task, each with its learning rate tuned alike.
+
+Of a method at a size, the first seed is trained with every learning rate of the grid; the rate
+with the best validation AUC is then trained with the other seeds.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from tablefree.embeddings.budget import METHODS
+from tablefree.errors import InputError
+from tablefree.experiments.results import FILE_NAME, append_result, read_results
+from tablefree.experiments.run import Run, identity, measure
+from tablefree.experiments.task import Task
+from tablefree.network import check_choice
+
+LEARNING_RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
+
+# What may differ between the runs of one folder.
+_VARIED = ("method", "model", "size", "seed", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared.
+
+    Attributes:
+        cells: one run for each model, method and size, of the first seed; its learning rate is a
+            place holder.
+        seeds: number of seeds, from 0 on.
+        learning_rates: the grid.
+    """
+
+    cells: tuple[Run, ...]
+    seeds: int
+    learning_rates: tuple[float, ...]
+
+    def __len__(self) -> int:
+        """Number of runs in all."""
+        return len(self.cells) * (len(self.learning_rates) + self.seeds - 1)
+
+    def next_runs(self, finished: pl.DataFrame) -> list[Run]:
+        """The runs that can be started, given those that are finished."""
+        done = set(finished.select(_VARIED).iter_rows())
+        runs = []
+        for cell in self.cells:
+            trials = [_with(cell, learning_rate=rate) for rate in self.learning_rates]
+            missing = [trial for trial in trials if _key(trial) not in done]
+            if not missing:
+                best = _selected_rate(finished, cell)
+                later = [_with(cell, learning_rate=best, seed=s) for s in range(1, self.seeds)]
+                missing = [run for run in later if _key(run) not in done]
+            runs += missing
+        return runs
+
+
+def plan(
+    task: Task,
+    *,
+    template: Run,
+    models: Sequence[str],
+    methods: Sequence[str],
+    sizes: Sequence[float],
+    seeds: int,
+    learning_rates: Sequence[float] = LEARNING_RATES,
+) -> Comparison:
+    """Plan a comparison, and refuse what cannot be trained before anything is.
+
+    The full table has one size, 1, and is compared at it whatever the sizes.
+
+    Args:
+        task: the data.
+        template: a run with the embedding_dim and the recipe of all runs.
+        models: "gmf", "mlp" or both.
+        methods: of `tablefree.embeddings.budget.METHODS`.
+        sizes: parameters, as ratios to the full tables'.
+        seeds: number of seeds.
+        learning_rates: the grid.
+
+    Raises:
+        InputError: nothing to compare, something twice, an unknown model or method, or a size that
+            a method cannot have.
+    """
+    for name, values in (
+        ("models", models),
+        ("methods", methods),
+        ("sizes", sizes),
+        ("learning_rates", learning_rates),
+    ):
+        if not values or len(set(values)) < len(values):
+            raise InputError(f"{name} must be one or more, none of them twice; got {values}")
+    if seeds < 1:
+        raise InputError(f"seeds must be at least 1, got {seeds}")
+    for method in methods:
+        check_choice("method", method, METHODS)
+    cells = [
+        replace(template, model=model, method=method, size=size, seed=0)
+        for model in models
+        for method in methods
+        for size in ([1.0] if method == "full_table" else sorted(sizes, reverse=True))
+    ]
+    for cell in cells:
+        try:
+            with torch.device("meta"):
+                cell.build_model(task)
+        except InputError as error:
+            raise InputError(f"{cell.method} at size {cell.size:g}: {error}") from error
+    for rate in learning_rates:
+        _with(template, learning_rate=rate)  # refuses what is no rate
+    # The slowest first, so that no worker is left alone with one at the end.
+    cells.sort(key=lambda cell: (cell.method != "deep_hash", -cell.size))
+    return Comparison(tuple(cells), seeds, tuple(learning_rates))
+
+
+def finished_runs(comparison: Comparison, task: Task, folder: Path) -> pl.DataFrame:
+    """The runs that the folder holds already.
+
+    Raises:
+        InputError: a file that is no table of results, or runs of other data or another recipe.
+    """
+    if not (folder / FILE_NAME).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        return pl.DataFrame(schema=dict.fromkeys(_VARIED))
+    finished = read_results(folder)
+    for column, value in identity(comparison.cells[0], task).items():
+        others = finished.filter(pl.col(column) != value)
+        if column not in _VARIED and others.height:
+            raise InputError(
+                f"{folder} holds runs with {column} {others[column][0]}, and this command asks for "
+                f"{value}: choose another output folder, or the same options to resume"
+            )
+    return finished
+
+
+def compare(
+    comparison: Comparison, task: Task, folder: Path, *, jobs: int, threads: int
+) -> Iterator[dict[str, object]]:
+    """Train what the folder does not hold yet, and add each finished run to it.
+
+    Args:
+        comparison: what is compared.
+        task: the data.
+        folder: holds `results.parquet`, or will.
+        jobs: processes that train, one run each at a time.
+        threads: of each process.
+
+    Yields:
+        The row of each run, when it is finished and written.
+    """
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=_start_worker, initargs=(task, threads)
+    ) as pool:
+        running: dict[Future[dict[str, object]], Run] = {}
+        while True:
+            started = set(running.values())
+            for run in comparison.next_runs(finished_runs(comparison, task, folder)):
+                if run not in started:
+                    running[pool.submit(_measure, run)] = run
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                del running[future]
+                row = future.result()
+                append_result(folder, row)
+                yield row
+
+
+_worker_task: Task
+
+
+def _start_worker(task: Task, threads: int) -> None:
+    global _worker_task
+    _worker_task = task
+    torch.set_num_threads(threads)
+
+
+def _measure(run: Run) -> dict[str, object]:
+    return measure(run, _worker_task)
+
+
+def _with(run: Run, *, learning_rate: float, seed: int = 0) -> Run:
+    return replace(run, seed=seed, recipe=replace(run.recipe, learning_rate=learning_rate))
+
+
+def _key(run: Run) -> tuple[object, ...]:
+    return (run.method, run.model, run.size, run.seed, run.recipe.learning_rate)
+
+
+def _selected_rate(finished: pl.DataFrame, cell: Run) -> float:
+    of_cell = finished.filter(
+        pl.col("selected"),
+        pl.col("method") == cell.method,
+        pl.col("model") == cell.model,
+        pl.col("size") == cell.size,
+    )
+    return float(of_cell["learning_rate"][0])

@@ -1,0 +1,196 @@
+"""A data set made ready for training and evaluation: split, fixed negatives, popularity.
+
+Everything that compared runs must share is fixed here, by one seed.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from tablefree.data import Interactions, NegativeSampler, Split, Vocabulary, split_interactions
+from tablefree.embeddings import Embedding
+from tablefree.errors import InputError
+
+Ints = npt.NDArray[np.int64]
+
+SPLIT_SEED = 0
+NUM_RANKED_NEGATIVES = 99  # He et al., "Neural Collaborative Filtering", 2017, section 4.1
+BUCKETS = ("head", "middle", "tail", "unseen")
+
+
+class Pairs(NamedTuple):
+    """Pairs of positions of a user and an item, label 1 for a positive and 0 for a negative."""
+
+    users: Ints
+    items: Ints
+    labels: npt.NDArray[np.float32]
+
+
+class Ranking(NamedTuple):
+    """One held-out positive of each user `[n]`, and the items `[n, 99]` it is ranked among."""
+
+    users: Ints
+    positives: Ints
+    negatives: Ints
+
+
+class Side:
+    """The users, or the items, of a task: what each kind of embedding knows of them.
+
+    Args:
+        name: name of the feature, "user_id" or "item_id"; seeds the hash functions.
+        ids: int64 `[n]`, the 64-bit id behind each position.
+        train_events: int64, positions of the training events.
+
+    Attributes:
+        num_embeddings: distinct ids with a training event: the rows of a full table.
+        vocabulary: the map from those ids to rows.
+        frequent_ids: the same ids, the most frequent first.
+    """
+
+    def __init__(self, name: str, ids: Ints, train_events: Ints) -> None:
+        self.name = name
+        self.ids = ids
+        self.train_counts = np.bincount(train_events, minlength=len(ids))
+        by_count = np.argsort(-self.train_counts, kind="stable")
+        self.num_embeddings = int((self.train_counts > 0).sum())
+        self.frequent_ids: Int[Tensor, " n"] = torch.from_numpy(
+            ids[by_count[: self.num_embeddings]]
+        )
+        self.vocabulary = Vocabulary(self.frequent_ids.numpy())
+
+    def keys(self, embedding: Embedding) -> Int[Tensor, " n"]:
+        """What an embedding takes for each position: its row, or its 64-bit id."""
+        rows = self.vocabulary.lookup(self.ids) if embedding.needs_vocabulary else self.ids
+        return torch.from_numpy(rows)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Interactions and their split.
+
+    An embedding with a vocabulary knows the ids of the training part, and training negatives are
+    drawn from its items. Evaluation negatives are drawn from all items, so that an item without a
+    training event is seen as a negative too.
+
+    Attributes:
+        interactions: the data.
+        how: name of the split.
+        split: positions of the training, validation and test events.
+    """
+
+    interactions: Interactions
+    how: str
+    split: Split
+
+    @classmethod
+    def from_interactions(cls, interactions: Interactions, how: str = "random") -> "Task":
+        """Split the interactions, always with the same seed.
+
+        Raises:
+            InputError: a split that the data does not allow (see `split_interactions`), or a user
+                for whom no negative can be drawn.
+        """
+        task = cls(interactions, how, split_interactions(interactions, how, seed=SPLIT_SEED))
+        task._check_negatives()
+        return task
+
+    @cached_property
+    def users(self) -> Side:
+        """The users."""
+        return Side("user_id", self.interactions.user_ids, self._train(self.interactions.user))
+
+    @cached_property
+    def items(self) -> Side:
+        """The items."""
+        return Side("item_id", self.interactions.item_ids, self._train(self.interactions.item))
+
+    @cached_property
+    def train_items(self) -> Ints:
+        """Positions of the items with a training event."""
+        return np.flatnonzero(self.items.train_counts)
+
+    @cached_property
+    def sampler(self) -> NegativeSampler:
+        """Draws items that are not known as a positive of the user in any part."""
+        data, known = self.interactions, self._positives(np.arange(self.interactions.num_events))
+        return NegativeSampler(data.user[known], data.item[known], data.num_users, data.num_items)
+
+    @cached_property
+    def validation(self) -> Pairs:
+        """Pairs of the validation part."""
+        return self._pairs(self.split.validation, stream=1)
+
+    @cached_property
+    def test(self) -> Pairs:
+        """Pairs of the test part."""
+        return self._pairs(self.split.test, stream=2)
+
+    @cached_property
+    def test_ranking(self) -> Ranking:
+        """The first test positive of each user, and its negatives."""
+        events = self._positives(self.split.test)
+        users, first = np.unique(self.interactions.user[events], return_index=True)
+        repeated = np.repeat(users, NUM_RANKED_NEGATIVES)
+        negatives = self.sampler.sample(repeated, _rng(stream=3))
+        return Ranking(
+            users,
+            self.interactions.item[events[first]],
+            negatives.reshape(-1, NUM_RANKED_NEGATIVES),
+        )
+
+    @cached_property
+    def item_bucket(self) -> npt.NDArray[np.int64]:
+        """For each item, the position in `BUCKETS` of its popularity.
+
+        The most popular items that hold a third of the training events are the head, those of the
+        next third the middle and of the last third the tail.
+        """
+        counts = self.items.train_counts
+        order = np.argsort(-counts, kind="stable")
+        before = np.cumsum(counts[order]) - counts[order]
+        bucket = np.empty(len(counts), np.int64)
+        bucket[order] = 3 * before // counts.sum()
+        bucket[counts == 0] = BUCKETS.index("unseen")
+        return bucket
+
+    def _train(self, positions: Ints) -> Ints:
+        return positions[self.split.train]
+
+    def _positives(self, events: Ints) -> Ints:
+        label = self.interactions.label
+        return events if label is None else events[label[events] > 0]
+
+    def _pairs(self, events: Ints, *, stream: int) -> Pairs:
+        """Labelled events as they are; or positives, and a fixed negative for each."""
+        data = self.interactions
+        users, items = data.user[events], data.item[events]
+        if data.label is not None:
+            return Pairs(users, items, data.label[events])
+        negatives = self.sampler.sample(users, _rng(stream))
+        labels = np.repeat(np.array([1, 0], np.float32), len(events))
+        return Pairs(np.concatenate([users, users]), np.concatenate([items, negatives]), labels)
+
+    def _check_negatives(self) -> None:
+        """Refuse, before any training, a user who knows every item that has a training event."""
+        data = self.interactions
+        events = self._positives(np.arange(data.num_events))
+        events = events[self.items.train_counts[data.item[events]] > 0]
+        known = np.unique(data.user[events] * data.num_items + data.item[events])
+        num_known = np.bincount(known // data.num_items)
+        if num_known.max(initial=0) >= len(self.train_items):
+            raise InputError(
+                f"user {int(num_known.argmax()) + 1} (by first appearance) of {data.name} has "
+                f"every one of the {len(self.train_items)} items with a training event, so that "
+                "no negative can be drawn: leave the user out or use more items"
+            )
+
+
+def _rng(stream: int) -> np.random.Generator:
+    return np.random.default_rng([SPLIT_SEED, stream])

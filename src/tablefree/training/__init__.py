@@ -1,0 +1,1 @@
+"""Training of recommenders with Lightning, and their evaluation."""

@@ -1,0 +1,214 @@
+"""The training loop: Lightning, binary cross-entropy, early stopping, the best epoch restored."""
+
+import copy
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LinearLR
+from torch.utils.data import DataLoader
+
+from tablefree.errors import InputError
+from tablefree.models import Recommender
+from tablefree.network import check_choice
+from tablefree.training.batches import Batch, TrainingBatches
+from tablefree.training.metrics import auc, score_pairs
+from tablefree.training.optimizers import OPTIMIZERS, build_optimizers
+
+PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        learning_rate: at the start; it falls linearly to zero over `max_epochs`.
+        optimizer: "adamw" or "muon" (see `build_optimizers`).
+        weight_decay: decoupled, per unit of learning rate.
+        max_epochs: passes over the training events at most.
+        patience: epochs without a better validation AUC before it stops.
+        precision: "float32", or "bfloat16" for matrix products in bfloat16 (autocast).
+
+    Raises:
+        InputError: an option out of its range.
+    """
+
+    learning_rate: float
+    optimizer: str = "adamw"
+    weight_decay: float = 0.1
+    max_epochs: int = 10
+    patience: int = 2
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("precision", self.precision, tuple(PRECISIONS))
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise InputError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if self.max_epochs < 1 or self.patience < 1:
+            raise InputError(
+                f"max_epochs and patience must be at least 1, got {self.max_epochs} and "
+                f"{self.patience}"
+            )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a training came to. Epochs count from 1; AUC is NaN where training diverged at once."""
+
+    best_epoch: int
+    epochs: int
+    validation_auc: float
+    seconds: float
+
+
+def fast_precision() -> str:
+    """The faster precision of this machine: bfloat16 where its processor has instructions for it."""
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bfloat16" if has_bfloat16 else "float32"
+
+
+def fit(
+    model: Recommender,
+    batches: TrainingBatches,
+    validation: Batch,
+    recipe: Recipe,
+    *,
+    log_folder: Path | None = None,
+    show_progress: bool = False,
+) -> Fit:
+    """Train a model in place and leave it with the weights of its best epoch.
+
+    Args:
+        model: any recommender.
+        batches: the training events.
+        validation: pairs and labels on which AUC decides when to stop and which epoch is best.
+        recipe: the optimizer and its options.
+        log_folder: where a TensorBoard log goes, if anywhere.
+        show_progress: whether a progress bar is shown.
+    """
+    best = _BestEpoch()
+    start = time.perf_counter()
+    with _quiet_lightning():
+        trainer = L.Trainer(
+            max_epochs=recipe.max_epochs,
+            precision=PRECISIONS[recipe.precision],  # type: ignore[arg-type]
+            logger=TensorBoardLogger(log_folder, name="", version="") if log_folder else False,
+            callbacks=[
+                best,
+                EarlyStopping("validation_auc", mode="max", patience=recipe.patience),
+                *([RichProgressBar()] if show_progress else []),
+            ],
+            enable_checkpointing=False,
+            enable_progress_bar=show_progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+        )
+        trainer.fit(
+            _Module(model, recipe, len(batches)),
+            DataLoader(batches, batch_size=None),
+            DataLoader([validation], batch_size=None),  # type: ignore[arg-type]
+        )
+    best.restore(model)
+    return Fit(best.epoch, best.epochs, best.auc, time.perf_counter() - start)
+
+
+class _Module(L.LightningModule):
+    """Steps of training and validation, for Lightning's loop."""
+
+    def __init__(self, model: Recommender, recipe: Recipe, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.model = model
+        self.recipe = recipe
+        self.num_steps = recipe.max_epochs * steps_per_epoch
+        self.automatic_optimization = False  # there may be two optimizers
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LinearLR]]:
+        optimizers = build_optimizers(
+            self.model,
+            self.recipe.optimizer,
+            learning_rate=self.recipe.learning_rate,
+            weight_decay=self.recipe.weight_decay,
+        )
+        return optimizers, [LinearLR(one, 1.0, 0.0, self.num_steps) for one in optimizers]
+
+    def training_step(self, batch: Batch, _index: int) -> None:
+        users, items = self.model.users(batch.users), self.model.items(batch.items)
+        with torch.autocast(users.device.type, enabled=False):  # few operations, all of them exact
+            logits = self.model.score(users.float(), items.float())
+            loss = F.binary_cross_entropy_with_logits(logits, batch.labels)
+        optimizers = _as_list(self.optimizers())
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        self.manual_backward(loss)
+        for optimizer, scheduler in zip(
+            optimizers, _as_list(self.lr_schedulers()), strict=True
+        ):
+            optimizer.step()
+            scheduler.step()
+        self.log("training_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+
+    def validation_step(self, batch: Batch, _index: int) -> None:
+        logits = score_pairs(self.model, batch.users, batch.items)
+        value = auc(logits, batch.labels)
+        # A model that diverged: EarlyStopping ends its training at the first value that is not
+        # finite.
+        self.log("validation_auc", value, batch_size=1, prog_bar=True)
+
+
+class _BestEpoch(Callback):
+    """Keeps a copy of the weights with the best validation AUC."""
+
+    def __init__(self) -> None:
+        self.epoch, self.epochs, self.auc = 0, 0, float("nan")
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epochs = trainer.current_epoch + 1
+        value = float(trainer.callback_metrics["validation_auc"])
+        if not value <= self.auc and value == value:
+            self.epoch, self.auc = self.epochs, value
+            assert isinstance(pl_module, _Module)
+            self.weights = copy.deepcopy(pl_module.model.state_dict())
+
+    def restore(self, model: Recommender) -> None:
+        if self.weights:
+            model.load_state_dict(self.weights)
+
+
+def _as_list(one_or_many: Any) -> list[Any]:
+    return one_or_many if isinstance(one_or_many, list) else [one_or_many]
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silence what Lightning tells developers: hardware found, tips, loaders without workers."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            warnings.filterwarnings("ignore", ".*`IterableDataset` has `__len__` defined.*")
+            warnings.filterwarnings("ignore", ".*treespec.*", category=FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)

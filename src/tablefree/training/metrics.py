@@ -1,0 +1,84 @@
+"""How well a recommender ranks: AUC, log loss, and a held-out item among sampled negatives."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
+
+from tablefree.embeddings import Embedding
+from tablefree.models import Recommender
+
+EMBED_BATCH = 8_192  # distinct ids at a time: bounds the memory of the hidden layers
+SCORE_BATCH = 262_144
+
+
+@torch.no_grad()
+def embed_distinct(
+    embedding: Embedding, ids: Int[Tensor, " n"]
+) -> tuple[Float[Tensor, "distinct embedding_dim"], Int[Tensor, " n"]]:
+    """Embeddings of the distinct ids, and where among them each id is."""
+    distinct, inverse = torch.unique(ids, return_inverse=True)
+    return torch.cat([embedding(part) for part in distinct.split(EMBED_BATCH)]), inverse
+
+
+@torch.no_grad()
+def score_pairs(
+    model: Recommender, users: Int[Tensor, " n"], items: Int[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """Logits of pairs in evaluation mode and float32, each distinct id embedded once.
+
+    Args:
+        model: any recommender; its mode is restored.
+        users: what its user embedding takes.
+        items: what its item embedding takes.
+    """
+    was_training = model.training
+    model.eval()
+    with torch.autocast(users.device.type, enabled=False):
+        user_rows, user_positions = embed_distinct(model.users, users)
+        item_rows, item_positions = embed_distinct(model.items, items)
+        logits = torch.cat(
+            [
+                model.score(user_rows[user_part], item_rows[item_part])
+                for user_part, item_part in zip(
+                    user_positions.split(SCORE_BATCH),
+                    item_positions.split(SCORE_BATCH),
+                    strict=True,
+                )
+            ]
+        )
+    model.train(was_training)
+    return logits
+
+
+def auc(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) -> float:
+    """Area under the ROC curve; NaN where it is not defined.
+
+    It is not defined for labels of one class, and for scores of a model that diverged.
+    """
+    positives = int(labels.sum())
+    if positives in (0, len(labels)) or not logits.isfinite().all():
+        return float("nan")
+    # float64 and no sigmoid: torchmetrics would squash logits beyond [0, 1], and large ones tie.
+    low, high = logits.double().aminmax()
+    return float(binary_auroc((logits.double() - low) / (high - low + 1e-12), labels.long()))
+
+
+def log_loss(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) -> float:
+    """Mean binary cross-entropy, in nats."""
+    return float(F.binary_cross_entropy_with_logits(logits, labels))
+
+
+def ranking(
+    positives: Float[Tensor, " n"], negatives: Float[Tensor, "n m"], cutoff: int = 10
+) -> tuple[float, float]:
+    """Hit rate and NDCG at a cutoff of one positive among its negatives; ties count against it.
+
+    With one relevant item, NDCG is 1 / log2(rank + 1) within the cutoff and 0 beyond (He et al.,
+    "Neural Collaborative Filtering", 2017, section 4.1).
+    """
+    better = (negatives >= positives[:, None]).sum(dim=1)
+    hit: Bool[Tensor, " n"] = better < cutoff
+    gain = torch.where(hit, 1 / torch.log2(better + 2.0), 0.0)
+    return float(hit.float().mean()), float(gain.mean())
