@@ -7,6 +7,7 @@ with the best validation AUC is then trained with the other seeds.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,8 +20,6 @@ from tablefree.experiments.results import FILE_NAME, append_result, read_results
 from tablefree.experiments.run import Run, identity, measure
 from tablefree.experiments.task import Task
 from tablefree.network import check_choice
-
-LEARNING_RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 
 # What may differ between the runs of one folder.
 _VARIED = ("method", "model", "size", "seed", "learning_rate")
@@ -35,11 +34,13 @@ class Comparison:
             place holder.
         seeds: number of seeds, from 0 on.
         learning_rates: the grid.
+        left_out: why a method is not compared at a size, one line each.
     """
 
     cells: tuple[Run, ...]
     seeds: int
     learning_rates: tuple[float, ...]
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of runs in all."""
@@ -65,10 +66,10 @@ def plan(
     *,
     template: Run,
     models: Sequence[str],
-    methods: Sequence[str],
+    methods: Sequence[str] | None,
     sizes: Sequence[float],
     seeds: int,
-    learning_rates: Sequence[float] = LEARNING_RATES,
+    learning_rates: Sequence[float],
 ) -> Comparison:
     """Plan a comparison, and refuse what cannot be trained before anything is.
 
@@ -78,44 +79,49 @@ def plan(
         task: the data.
         template: a run with the embedding_dim and the recipe of all runs.
         models: "gmf", "mlp" or both.
-        methods: of `tablefree.embeddings.budget.METHODS`.
+        methods: of `tablefree.embeddings.budget.METHODS`; None for all, each at the sizes that it
+            can have.
         sizes: parameters, as ratios to the full tables'.
         seeds: number of seeds.
         learning_rates: the grid.
 
     Raises:
         InputError: nothing to compare, something twice, an unknown model or method, or a size that
-            a method cannot have.
+            a method named cannot have, or no method.
     """
+    chosen = METHODS if methods is None else methods
     for name, values in (
         ("models", models),
-        ("methods", methods),
+        ("methods", chosen),
         ("sizes", sizes),
-        ("learning_rates", learning_rates),
+        ("learning rates", learning_rates),
     ):
         if not values or len(set(values)) < len(values):
-            raise InputError(f"{name} must be one or more, none of them twice; got {values}")
-    if seeds < 1:
-        raise InputError(f"seeds must be at least 1, got {seeds}")
-    for method in methods:
+            raise InputError(
+                f"{name} must be one or more and none of them twice, got "
+                f"{', '.join(map(str, values)) or 'none'}"
+            )
+    for method in chosen:
         check_choice("method", method, METHODS)
-    cells = [
-        replace(template, model=model, method=method, size=size, seed=0)
-        for model in models
-        for method in methods
-        for size in ([1.0] if method == "full_table" else sorted(sizes, reverse=True))
-    ]
-    for cell in cells:
-        try:
-            with torch.device("meta"):
-                cell.build_model(task)
-        except InputError as error:
-            raise InputError(f"{cell.method} at size {cell.size:g}: {error}") from error
-    for rate in learning_rates:
-        _with(template, learning_rate=rate)  # refuses what is no rate
+    cells, left_out = [], []
+    for method, model in product(chosen, models):
+        for size in (1.0,) if method == "full_table" else sizes:
+            cell = replace(template, model=model, method=method, size=size, seed=0)
+            try:
+                with torch.device("meta"):
+                    cell.build_model(task)
+            except InputError as error:
+                if methods is not None:
+                    raise InputError(f"{method} at size {size:g}: {error}") from error
+                left_out.append(f"{method} at size {size:g}: {error}")
+            else:
+                cells.append(cell)
+    for size in sizes:
+        if not any(cell.size == size for cell in cells):
+            raise InputError(f"no method can have size {size:g}: {left_out[-1]}")
     # The slowest first, so that no worker is left alone with one at the end.
     cells.sort(key=lambda cell: (cell.method != "deep_hash", -cell.size))
-    return Comparison(tuple(cells), seeds, tuple(learning_rates))
+    return Comparison(tuple(cells), seeds, tuple(learning_rates), tuple(left_out))
 
 
 def finished_runs(comparison: Comparison, task: Task, folder: Path) -> pl.DataFrame:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from tablefree.embeddings import Embedding
 from tablefree.embeddings.budget import build
-from tablefree.errors import InputError
 from tablefree.experiments.task import BUCKETS, Pairs, Side, Task
 from tablefree.models import GMF, MLP, Recommender
 from tablefree.network import check_choice
@@ -101,8 +100,12 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)  # dropout
         result = fit(
-            model, batches, validation, run.recipe,
-            log_folder=log_folder, show_progress=show_progress,
+            model,
+            batches,
+            validation,
+            run.recipe,
+            log_folder=log_folder,
+            show_progress=show_progress,
         )
     return model.cpu(), result
 

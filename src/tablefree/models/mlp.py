@@ -4,6 +4,8 @@ He et al., "Neural Collaborative Filtering", 2017, section 3.3: a tower that hal
 layer to layer, with ReLU.
 """
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -44,7 +46,7 @@ class MLP(Recommender):
             )
         widths = [2 * width, *(width >> layer for layer in range(NUM_LAYERS))]
         layers: list[nn.Module] = []
-        for width_in, width_out in zip(widths, widths[1:], strict=False):
+        for width_in, width_out in pairwise(widths):
             layers += [nn.Linear(width_in, width_out), nn.ReLU()]
         self.tower = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
 

@@ -78,7 +78,7 @@ class Fit:
 
 
 def fast_precision() -> str:
-    """The faster precision of this machine: bfloat16 where its processor has instructions for it."""
+    """The faster precision here: bfloat16 where the processor has instructions for it."""
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -159,9 +159,7 @@ class _Module(L.LightningModule):
         for optimizer in optimizers:
             optimizer.zero_grad()
         self.manual_backward(loss)
-        for optimizer, scheduler in zip(
-            optimizers, _as_list(self.lr_schedulers()), strict=True
-        ):
+        for optimizer, scheduler in zip(optimizers, _as_list(self.lr_schedulers()), strict=True):
             optimizer.step()
             scheduler.step()
         self.log("training_loss", loss, on_step=False, on_epoch=True, prog_bar=True)

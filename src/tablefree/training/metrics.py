@@ -19,7 +19,7 @@ def embed_distinct(
 ) -> tuple[Float[Tensor, "distinct embedding_dim"], Int[Tensor, " n"]]:
     """Embeddings of the distinct ids, and where among them each id is."""
     distinct, inverse = torch.unique(ids, return_inverse=True)
-    return torch.cat([embedding(part) for part in distinct.split(EMBED_BATCH)]), inverse
+    return torch.cat([embedding(part) for part in torch.split(distinct, EMBED_BATCH)]), inverse
 
 
 @torch.no_grad()
@@ -42,8 +42,8 @@ def score_pairs(
             [
                 model.score(user_rows[user_part], item_rows[item_part])
                 for user_part, item_part in zip(
-                    user_positions.split(SCORE_BATCH),
-                    item_positions.split(SCORE_BATCH),
+                    torch.split(user_positions, SCORE_BATCH),
+                    torch.split(item_positions, SCORE_BATCH),
                     strict=True,
                 )
             ]

@@ -5,8 +5,7 @@ AdamW: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019. Muo
 Training", 2025), so that one learning rate serves both.
 """
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
 from tablefree.network import EmbeddingNetwork, check_choice
@@ -47,7 +46,7 @@ def build_optimizers(
     return optimizers
 
 
-def _hidden_matrices(model: nn.Module) -> list[torch.nn.Parameter]:
+def _hidden_matrices(model: nn.Module) -> list[Tensor]:
     return [
         layer.weight
         for network in model.modules()
