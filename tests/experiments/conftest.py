@@ -27,7 +27,7 @@ FULL_PARAMETERS = 312_000
 
 
 def invented_run(method: str, size: float, seed: int, **changes: object) -> dict[str, object]:
-    """One finished run with plausible figures; `changes` overrides columns."""
+    """A row for `append_result`, with plausible figures; `changes` overrides columns."""
     rng = np.random.default_rng([len(method), round(1 / size), seed])
     best, loss = INVENTED.get(method, (0.931, 0.0))
     auc = best - loss * np.log2(0.25 / min(size, 0.25)) + rng.normal(0, 0.0008)
@@ -40,7 +40,6 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "model": "gmf",
         "size": size,
         "seed": seed,
-        "selected": True,
         "num_parameters": parameters,
         "num_bytes": 4 * parameters,
         "vocabulary_bytes": 195_000 if method in VOCABULARY else 0,
@@ -48,7 +47,10 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "learning_rate": 0.03,
         "weight_decay": 0.1,
         "optimizer": "adamw",
+        "precision": "float32",
         "batch_size": 4096,
+        "max_epochs": 20,
+        "patience": 2,
         "embedding_dim": 32,
         "epochs": 14,
         "best_epoch": 11,
@@ -74,6 +76,11 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
     return run | changes
 
 
+def invented_table(rows: list[dict[str, object]]) -> pl.DataFrame:
+    """The results that hold these rows, each selected unless it says otherwise."""
+    return pl.DataFrame([{"selected": True} | row for row in rows], schema=SCHEMA)
+
+
 def invented_runs(sizes: tuple[float, ...], seeds: int, **changes: object) -> pl.DataFrame:
     """A whole comparison, with a trial that lost beside every selected run."""
     settings = [("full_table", 1.0), *((method, size) for size in sizes for method in INVENTED)]
@@ -83,12 +90,17 @@ def invented_runs(sizes: tuple[float, ...], seeds: int, **changes: object) -> pl
         for seed in range(seeds)
         for trial in ({}, {"selected": False, "learning_rate": 0.3, "test_auc": 0.5})
     ]
-    return pl.DataFrame(rows, schema=SCHEMA)
+    return invented_table(rows)
 
 
 @pytest.fixture
 def run() -> Callable[..., dict[str, object]]:
     return invented_run
+
+
+@pytest.fixture
+def table() -> Callable[..., pl.DataFrame]:
+    return invented_table
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 import re
 from xml.etree import ElementTree
 
+import polars as pl
 import pytest
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tablefree.errors import InputError
 from tablefree.experiments.report import write_report
-from tablefree.experiments.results import append_result
+from tablefree.experiments.results import SCHEMA, append_result
 
 HOSTILE = "</script><script>console.error('escaped')</script><b>|`"
 
@@ -52,7 +53,7 @@ def test_report_writes_whole_files_and_returns_the_page(tmp_path, write, runs):
 
 
 def test_report_of_a_run_in_progress(tmp_path, run):
-    append_result(tmp_path, run("deep_hash", 0.25, 0, selected=False))
+    pl.DataFrame(schema=SCHEMA).write_parquet(tmp_path / "results.parquet")
     assert "No run is finished yet" in write_report(tmp_path).read_text()
     assert "No run is finished yet" in (tmp_path / "summary.md").read_text()
     append_result(tmp_path, run("deep_hash", 0.25, 0))

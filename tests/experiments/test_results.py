@@ -1,4 +1,5 @@
 import errno
+import math
 import os
 from pathlib import Path
 
@@ -19,8 +20,47 @@ def test_appended_runs_are_read_back_in_order(tmp_path, run):
         append_result(tmp_path / "new", row)
     results = read_results(tmp_path / "new")
     assert results.schema == SCHEMA
-    assert results.to_dicts() == rows
+    assert results.drop("selected").to_dicts() == rows
     assert names(tmp_path / "new") == ["results.parquet"]
+
+
+def selected(folder: Path) -> list[tuple[float, int]]:
+    chosen = read_results(folder).filter(pl.col("selected"))
+    return list(chosen.select("learning_rate", "seed").iter_rows())
+
+
+def test_the_best_rate_of_the_smallest_seed_is_selected_anew_with_each_row(tmp_path, run):
+    def append(rate: float, auc: float, seed: int = 0) -> list[tuple[float, int]]:
+        append_result(
+            tmp_path,
+            run("deep_hash", 0.25, seed, learning_rate=rate, validation_auc=auc),
+        )
+        return selected(tmp_path)
+
+    assert append(0.01, 0.8) == [(0.01, 0)]
+    assert append(0.03, math.nan) == [(0.01, 0)]
+    assert append(0.1, 0.85) == [(0.1, 0)]
+    assert append(0.1, 0.5, seed=1) == [(0.1, 0), (0.1, 1)]
+    assert append(0.01, 0.99, seed=1) == [(0.1, 0), (0.1, 1)]
+    assert append(0.3, 0.9) == [(0.3, 0)]
+
+
+@pytest.mark.parametrize(("aucs", "rate"), [((0.9, 0.9), 0.01), ((math.nan, math.nan), 0.01)])
+def test_of_equal_rates_the_smaller_is_selected(tmp_path, run, aucs, rate):
+    for rate_tried, auc in zip((0.1, 0.01), aucs, strict=True):
+        append_result(
+            tmp_path, run("deep_hash", 0.25, 0, learning_rate=rate_tried, validation_auc=auc)
+        )
+    assert selected(tmp_path) == [(rate, 0)]
+
+
+@pytest.mark.parametrize("column", ["dataset", "split", "model", "method", "size"])
+def test_rates_are_selected_apart_for_each_thing_compared(tmp_path, run, column):
+    other = 0.5 if column == "size" else "other"
+    for rate, auc, changes in ((0.01, 0.8, {}), (0.1, 0.9, {column: other})):
+        row = run("deep_hash", 0.25, 0, learning_rate=rate, validation_auc=auc)
+        append_result(tmp_path, row | changes)
+    assert selected(tmp_path) == [(0.01, 0), (0.1, 0)]
 
 
 def test_whole_numbers_are_taken_for_floats(tmp_path, run):
@@ -33,6 +73,7 @@ def test_whole_numbers_are_taken_for_floats(tmp_path, run):
     [
         ({"test_auc": None}, "test_auc"),
         ({"colour": "red"}, "colour"),
+        ({"selected": True}, "selected"),
         ({"epochs": "three"}, "does not fit SCHEMA"),
     ],
 )
@@ -68,8 +109,8 @@ def test_a_foreign_table_is_refused(tmp_path):
         read_results(tmp_path)
 
 
-def test_a_column_of_another_type_is_refused(tmp_path, run):
-    frame = pl.DataFrame([run("deep_hash", 0.25, 0)], schema=SCHEMA)
+def test_a_column_of_another_type_is_refused(tmp_path, run, table):
+    frame = table([run("deep_hash", 0.25, 0)])
     frame.with_columns(pl.col("seed").cast(pl.String)).write_parquet(tmp_path / "results.parquet")
     with pytest.raises(InputError, match="column 'seed' should be Int64, got String"):
         read_results(tmp_path)

@@ -3,7 +3,6 @@ import math
 import polars as pl
 import pytest
 
-from tablefree.experiments.results import SCHEMA
 from tablefree.experiments.summary import (
     advice,
     decimal,
@@ -18,7 +17,7 @@ from tablefree.experiments.summary import (
 
 
 @pytest.fixture
-def advise(run):
+def advise(run, table):
     """Advice on test AUCs by method and size, one number a seed."""
 
     def from_aucs(aucs: dict[tuple[str, float], list[float]]) -> list[str]:
@@ -27,11 +26,12 @@ def advise(run):
             for (method, size), values in aucs.items()
             for seed, auc in enumerate(values)
         ]
-        return advice(summarise(pl.DataFrame(rows, schema=SCHEMA)))
+        return advice(summarise(table(rows)))
 
     return from_aucs
 
 
+AT_THE_END = "At the end of the grid (a better rate may lie beyond)"
 FULL = [0.9305, 0.9310, 0.9315]
 
 
@@ -63,9 +63,9 @@ def test_one_seed_has_no_spread(runs):
     assert summarise(runs((0.25,), 1))["test_auc_sd"].null_count() == 8
 
 
-def test_a_diverged_run_does_not_spoil_the_mean(run):
+def test_a_diverged_run_does_not_spoil_the_mean(run, table):
     rows = [run("deep_hash", 0.25, 0, test_auc=0.9), run("deep_hash", 0.25, 1, test_auc=math.nan)]
-    assert summarise(pl.DataFrame(rows, schema=SCHEMA))["test_auc"].to_list() == [0.9]
+    assert summarise(table(rows))["test_auc"].to_list() == [0.9]
 
 
 def test_noise_is_welchs_interval():
@@ -156,20 +156,37 @@ def test_advice_on_a_comparison_that_has_just_begun(advise, aucs, verdict):
     assert advise(aucs)[0].startswith(verdict)
 
 
-def test_how_measured_names_grids_trials_and_versions(runs, run):
-    more = pl.DataFrame([run("deep_hash", 0.25, 7, versions='{"torch": "2.11.0"}')], schema=SCHEMA)
+def test_how_measured_names_grids_trials_and_versions(runs, run, table):
+    more = table([run("deep_hash", 0.25, 7, versions='{"torch": "2.11.0"}')])
     how = how_measured(pl.concat([runs((0.25,), 2), more]))
     assert how["Learning rates tried"] == "0.03, 0.3"
     assert how["Runs"] == "33 (16 of them trials that lost on validation)"
     assert how["Seeds"] == "0, 1, 7"
     assert how["Versions"] == "tablefree 0.1.0, torch 2.10.0, torch 2.11.0"
     assert how["Training events"] == "900,189 of 6,040 users and 3,706 items"
+    assert how["Training"] == "at most 20 epochs, stopped after 2 without a better validation AUC"
+    assert how["Precision"] == "float32"
 
 
-def test_grids_that_differ_are_given_a_method(run):
+def test_grids_that_differ_are_given_a_method(run, table):
     rows = [run("deep_hash", 0.25, 0), run("full_table", 1, 0, learning_rate=0.1)]
-    how = how_measured(pl.DataFrame(rows, schema=SCHEMA))
+    how = how_measured(table(rows))
     assert how["Learning rates tried"] == "Deep hash: 0.03; Full table: 0.1"
+    assert AT_THE_END not in how
+
+
+def test_a_rate_at_the_end_of_its_grid_is_named(run, table):
+    grid = (0.01, 0.03, 0.1)
+    best = {"deep_hash": 0.01, "multi_hash": 0.03, "full_table": 0.1}
+    rows = [
+        run(method, size, 0, learning_rate=rate, selected=rate == best[method])
+        for method in best
+        for size in (0.25, 0.5)
+        for rate in grid
+    ]
+    assert how_measured(table(rows))[AT_THE_END] == "Deep hash 0.01, Full table 0.1"
+    inside = [row for row in rows if row["method"] == "multi_hash"]
+    assert AT_THE_END not in how_measured(table(inside))
 
 
 def test_figures_read_as_people_write_them():

@@ -330,14 +330,37 @@ def how_measured(runs: pl.DataFrame) -> dict[str, str]:
         "Learning rates tried": grids.pop()
         if len(grids) == 1
         else "; ".join(f"{name}: {grid}" for name, grid in rates.items()),
+        **_rates_at_the_end(runs),
         "Runs": f"{runs.height} ({lost} of them trials that lost on validation)",
         "Seeds": _listed(str(seed) for seed in runs["seed"].unique().sort()),
         "Embedding dimension": _distinct(runs, "embedding_dim"),
         "Optimizer": f"{_distinct(runs, 'optimizer')}; batch {_distinct(runs, 'batch_size')}; "
         f"weight decay {_distinct(runs, 'weight_decay')}",
+        "Training": f"at most {_distinct(runs, 'max_epochs')} epochs, stopped after "
+        f"{_distinct(runs, 'patience')} without a better validation AUC",
+        "Precision": _distinct(runs, "precision"),
         "Machine": _distinct(runs, "machine"),
         "Versions": _listed(sorted(versions)),
         "Last run finished": str(runs["finished_at"].max()),
+    }
+
+
+def _rates_at_the_end(runs: pl.DataFrame) -> dict[str, str]:
+    """Selected learning rates that no rate was tried beyond, where several were tried."""
+    rate = pl.col("learning_rate")
+    low, high = rate.min().over("method", "size"), rate.max().over("method", "size")
+    at_the_end = (
+        runs.filter(pl.col("selected") & (low < high) & ((rate == low) | (rate == high)))
+        .select("method", "learning_rate")
+        .unique()
+        .sort("method", "learning_rate")
+    )
+    if at_the_end.is_empty():
+        return {}
+    return {
+        "At the end of the grid (a better rate may lie beyond)": _listed(
+            f"{method_name(method)} {value:g}" for method, value in at_the_end.iter_rows()
+        )
     }
 
 
