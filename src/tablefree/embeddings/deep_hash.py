@@ -4,7 +4,9 @@ Kang et al., "Learning to Embed Categorical Features without Embedding Tables fo
 2021: embedding = network(encoding(id)). Its size does not depend on the number of ids.
 """
 
+import copy
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,7 @@ from torch import Tensor
 from tablefree.embeddings.base import Embedding
 from tablefree.encodings import DenseHashEncoding
 from tablefree.errors import InputError
+from tablefree.frozen_network import FrozenNetwork
 from tablefree.ids import tensor_ids
 from tablefree.network import UNIFORM_STD, EmbeddingNetwork
 
@@ -62,8 +65,10 @@ class DeepHashEmbedding(Embedding):
         if side_features < 0:
             raise InputError(f"side_features must be at least 0, got {side_features}")
         self.side_features = side_features
+        self.hidden, self.activation = tuple(hidden), activation
+        self.norm, self.dropout = norm, dropout
         self.encoding = DenseHashEncoding(num_hashes, seed=seed, transform=transform)
-        self.network = EmbeddingNetwork(
+        self.network: EmbeddingNetwork | FrozenNetwork = EmbeddingNetwork(
             self.encoding.width + side_features,
             embedding_dim,
             hidden=hidden,
@@ -95,6 +100,37 @@ class DeepHashEmbedding(Embedding):
         if side is not None or self.side_features:
             codes = torch.cat([codes, self._distinct_side(side, inverse, len(distinct))], dim=-1)
         return F.embedding(inverse, self.network(codes))
+
+    def freeze(self, dtype: torch.dtype = torch.float32) -> Self:
+        """A copy for inference with the same call: batch norm folded, nothing left to train.
+
+        Args:
+            dtype: of the weights: float32, bfloat16, or int8 (a scale for each output; activations
+                are rounded with a scale for each id). Embeddings are float32.
+
+        Raises:
+            InputError: another dtype, or an embedding that is frozen already.
+        """
+        if isinstance(self.network, FrozenNetwork):
+            raise InputError("this embedding is frozen already: freeze the trained one")
+        frozen = copy.deepcopy(self)
+        frozen.network = FrozenNetwork(self.network, dtype)
+        return frozen.eval()
+
+    def config(self) -> dict[str, object]:
+        """The method and its arguments."""
+        return {
+            "method": "deep_hash",
+            "embedding_dim": self.embedding_dim,
+            "num_hashes": self.encoding.num_hashes,
+            "hidden": list(self.hidden),
+            "activation": self.activation,
+            "norm": self.norm,
+            "dropout": self.dropout,
+            "transform": self.encoding.transform,
+            "seed": self.encoding.seed,
+            "side_features": self.side_features,
+        }
 
     @property
     def multiply_adds(self) -> int:

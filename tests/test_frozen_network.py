@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from tablefree.embeddings import DeepHashEmbedding
+from tablefree.errors import InputError
+from tablefree.frozen_network import FrozenNetwork
+from tablefree.network import EmbeddingNetwork
+
+IDS = torch.arange(500) * 7919 - 1000
+
+
+def trained(**options) -> DeepHashEmbedding:
+    """An embedding whose batch norm has seen something."""
+    torch.manual_seed(0)
+    embedding = DeepHashEmbedding(16, num_hashes=64, hidden=(48, 32), seed="item_id", **options)
+    optimizer = torch.optim.Adam(embedding.parameters(), lr=0.01)
+    for _ in range(20):
+        optimizer.zero_grad()
+        (embedding(IDS) - torch.sin(IDS[:, None] * torch.arange(1, 17))).square().mean().backward()
+        optimizer.step()
+    return embedding.eval()
+
+
+def cosine(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return torch.cosine_similarity(one, other, dim=-1)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("activation", ["mish", "relu", "gelu"])
+def test_float32_is_the_same_function(norm, activation):
+    embedding = trained(norm=norm, activation=activation, dropout=0.1)
+    frozen = embedding.freeze()
+    torch.testing.assert_close(frozen(IDS), embedding(IDS), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "least"), [(torch.bfloat16, 0.999), (torch.int8, 0.99)])
+def test_narrow_types_are_close(dtype, least):
+    embedding = trained()
+    embeddings = embedding.freeze(dtype)(IDS)
+    assert embeddings.dtype == torch.float32
+    assert cosine(embeddings, embedding(IDS)).min() > least
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_frozen_has_the_same_call_and_nothing_to_train(dtype):
+    frozen = trained().freeze(dtype)
+    assert not list(frozen.parameters())
+    assert not frozen.training
+    assert frozen(IDS.view(5, 100)).shape == (5, 100, 16)
+    assert frozen(torch.tensor(3)).shape == (16,)
+    assert frozen(torch.empty(0, dtype=torch.int64)).shape == (0, 16)
+    assert frozen.multiply_adds == trained().multiply_adds
+
+
+def test_an_id_does_not_depend_on_its_batch_in_int8():
+    frozen = trained().freeze(torch.int8)
+    torch.testing.assert_close(frozen(IDS)[37], frozen(IDS[37]), rtol=1e-5, atol=1e-6)
+
+
+def test_freezing_leaves_the_embedding_as_it_was():
+    embedding = trained().train()
+    before = {name: value.clone() for name, value in embedding.state_dict().items()}
+    embedding.freeze(torch.int8)
+    assert embedding.training
+    for name, value in embedding.state_dict().items():
+        assert torch.equal(before[name], value)
+
+
+def test_side_features_are_taken():
+    torch.manual_seed(0)
+    embedding = DeepHashEmbedding(4, num_hashes=8, hidden=(6,), seed=1, side_features=2).eval()
+    side = torch.rand(3, 2)
+    ids = torch.tensor([5, 6, 7])
+    torch.testing.assert_close(embedding.freeze()(ids, side), embedding(ids, side))
+
+
+def test_narrow_weights_take_fewer_bytes():
+    sizes = [trained().freeze(dtype).describe().num_bytes for dtype in (torch.float32, torch.int8)]
+    assert sizes[1] < sizes[0] / 2.5
+
+
+def test_another_dtype_is_refused():
+    with pytest.raises(InputError, match=r"torch\.float16"):
+        FrozenNetwork(EmbeddingNetwork(4, 2, hidden=(3,)), torch.float16)
