@@ -73,12 +73,14 @@ def log_loss(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) -> float:
 def ranking(
     positives: Float[Tensor, " n"], negatives: Float[Tensor, "n m"], cutoff: int = 10
 ) -> tuple[float, float]:
-    """Hit rate and NDCG at a cutoff of one positive among its negatives; ties count against it.
+    """Hit rate and NDCG at a cutoff of one positive among its negatives.
+
+    Ties count against it, and so do scores that are not a number.
 
     With one relevant item, NDCG is 1 / log2(rank + 1) within the cutoff and 0 beyond (He et al.,
     "Neural Collaborative Filtering", 2017, section 4.1).
     """
-    better = (negatives >= positives[:, None]).sum(dim=1)
+    better = (~(negatives < positives[:, None])).sum(dim=1)
     hit: Bool[Tensor, " n"] = better < cutoff
     gain = torch.where(hit, 1 / torch.log2(better + 2.0), 0.0)
     return float(hit.float().mean()), float(gain.mean())
