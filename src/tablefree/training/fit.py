@@ -105,6 +105,7 @@ def fit(
         show_progress: whether a progress bar is shown.
     """
     best = _BestEpoch()
+    generator = torch.Generator()  # a loader would draw from the global one, if only for workers
     start = time.perf_counter()
     with _quiet_lightning():
         trainer = L.Trainer(
@@ -124,8 +125,8 @@ def fit(
         )
         trainer.fit(
             _Module(model, recipe, len(batches)),
-            DataLoader(batches, batch_size=None),
-            DataLoader([validation], batch_size=None),  # type: ignore[arg-type]
+            DataLoader(batches, batch_size=None, generator=generator),
+            DataLoader([validation], batch_size=None, generator=generator),  # type: ignore[arg-type]
         )
     best.restore(model)
     return Fit(best.epoch, best.epochs, best.auc, time.perf_counter() - start)
