@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tablefree.data.interactions import Features, Interactions
+from tablefree.data.interactions import Features, IdType, Interactions
 from tablefree.errors import InputError
 from tablefree.ids import to_ids
 
@@ -68,7 +68,13 @@ def to_interactions(tables: Tables, name: str, positive_rating: float | None) ->
         timestamp=None if timestamp is None else _to_seconds(timestamp),
         user_features=_features(tables.users, users.rename("user"), source),
         item_features=_features(tables.items, items.rename("item"), source),
+        user_id_type=_id_type(users),
+        item_id_type=_id_type(items),
     )
+
+
+def _id_type(ids: pl.Series) -> IdType:
+    return "integer" if ids.dtype.is_integer() else "string"
 
 
 def _encode(ids: pl.Series, source: str) -> tuple[npt.NDArray[np.int64], pl.Series]:

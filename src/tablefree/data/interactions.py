@@ -5,9 +5,13 @@ that methods with a table use the position and methods without one use the id.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+# Strings and bytes are hashed to 64-bit ids, integers are ids as they are: "12" and 12 differ.
+IdType = Literal["integer", "string"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Interactions:
         timestamp: int64 seconds `[num_events]`, or None.
         user_features: One row for each of `user_ids`, or None.
         item_features: One row for each of `item_ids`, or None.
+        user_id_type: Whether `user_ids` were integers or strings (or bytes) in the file.
+        item_id_type: Likewise for `item_ids`.
     """
 
     name: str
@@ -50,6 +56,8 @@ class Interactions:
     timestamp: npt.NDArray[np.int64] | None = None
     user_features: Features | None = None
     item_features: Features | None = None
+    user_id_type: IdType = "integer"
+    item_id_type: IdType = "integer"
 
     @property
     def num_events(self) -> int:

@@ -47,6 +47,11 @@ class Vocabulary:
         return np.where(found, position, len(self))
 
     @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The ids, in the order of their positions."""
+        return self._sorted
+
+    @property
     def num_bytes(self) -> int:
         """Bytes held: 8 an id."""
         return self._sorted.nbytes

@@ -2,6 +2,7 @@
 
 from tablefree.embeddings.base import Description, Embedding
 from tablefree.embeddings.budget import METHODS, build
+from tablefree.embeddings.config import from_config
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.full_table import FullTable
 from tablefree.embeddings.hash_embedding import HashEmbedding
@@ -24,4 +25,5 @@ __all__ = [
     "NarrowTable",
     "QuotientRemainder",
     "build",
+    "from_config",
 ]

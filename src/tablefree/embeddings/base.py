@@ -63,6 +63,13 @@ class Embedding(nn.Module, ABC):
     def multiply_adds(self) -> int:
         """Multiply-adds of one id; a pure lookup has none, and hashing is not counted."""
 
+    @abstractmethod
+    def config(self) -> dict[str, object]:
+        """What `from_config` builds an embedding of the same shape and hash functions from.
+
+        The name of the method and the arguments of the constructor, in types that JSON has.
+        """
+
     @property
     def num_parameters(self) -> int:
         """Learned numbers, all parameters together."""

@@ -41,6 +41,14 @@ class FullTable(Embedding):
         embeddings: Tensor = self.rows(check_positions(ids, self.num_embeddings))
         return embeddings
 
+    def config(self) -> dict[str, object]:
+        """The method and its arguments."""
+        return {
+            "method": "full_table",
+            "num_embeddings": self.num_embeddings,
+            "embedding_dim": self.embedding_dim,
+        }
+
     @property
     def multiply_adds(self) -> int:
         """None: a lookup."""

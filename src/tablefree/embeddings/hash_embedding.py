@@ -56,6 +56,17 @@ class HashEmbedding(Embedding):
         weights: Tensor = self.importance(self.importance_buckets(ids).squeeze(-1))
         return (weights.unsqueeze(-1) * rows).sum(-2)
 
+    def config(self) -> dict[str, object]:
+        """The method and its arguments."""
+        return {
+            "method": "hash_embedding",
+            "num_rows": self.buckets.num_buckets,
+            "num_importance_rows": self.importance_buckets.num_buckets,
+            "embedding_dim": self.embedding_dim,
+            "num_hashes": self.num_hashes,
+            "seed": self.buckets.seed,
+        }
+
     @property
     def multiply_adds(self) -> int:
         """Those of the weighted sum."""

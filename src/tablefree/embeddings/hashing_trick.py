@@ -36,6 +36,15 @@ class HashingTrick(Embedding):
         embeddings: Tensor = self.rows(self.buckets(ids).squeeze(-1))
         return embeddings
 
+    def config(self) -> dict[str, object]:
+        """The method and its arguments."""
+        return {
+            "method": "hashing_trick",
+            "num_rows": self.buckets.num_buckets,
+            "embedding_dim": self.embedding_dim,
+            "seed": self.buckets.seed,
+        }
+
     @property
     def multiply_adds(self) -> int:
         """None: a lookup."""

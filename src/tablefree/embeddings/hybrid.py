@@ -62,6 +62,16 @@ class HybridHash(Embedding):
         shared: Tensor = self.rows(self.buckets(ids)).sum(-2)
         return torch.where(frequent.unsqueeze(-1), own, shared)
 
+    def config(self) -> dict[str, object]:
+        """The method and its arguments; the frequent ids themselves are in the state dict."""
+        return {
+            "method": "hybrid_hash",
+            "num_frequent_ids": len(self.frequent_ids),
+            "num_rows": self.buckets.num_buckets,
+            "embedding_dim": self.embedding_dim,
+            "seed": self.buckets.seed,
+        }
+
     @property
     def multiply_adds(self) -> int:
         """Those of adding two rows, which an infrequent id needs."""

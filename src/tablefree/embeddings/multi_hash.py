@@ -66,6 +66,18 @@ class MultiHash(Embedding):
         rows: Tensor = self.rows(picked)
         return rows.sum(-2) if self.combine == "add" else rows.flatten(-2)
 
+    def config(self) -> dict[str, object]:
+        """The method and its arguments."""
+        return {
+            "method": "multi_hash",
+            "num_rows": self.num_rows,
+            "embedding_dim": self.embedding_dim,
+            "num_hashes": self.num_hashes,
+            "shared": self.shared,
+            "combine": self.combine,
+            "seed": self.buckets.seed,
+        }
+
     @property
     def multiply_adds(self) -> int:
         """Those of adding the rows."""

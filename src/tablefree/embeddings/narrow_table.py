@@ -46,6 +46,15 @@ class NarrowTable(Embedding):
         embeddings: Tensor = self.projection(self.rows(check_positions(ids, self.num_embeddings)))
         return embeddings
 
+    def config(self) -> dict[str, object]:
+        """The method and its arguments."""
+        return {
+            "method": "narrow_table",
+            "num_embeddings": self.num_embeddings,
+            "embedding_dim": self.embedding_dim,
+            "rank": self.projection.in_features,
+        }
+
     @property
     def multiply_adds(self) -> int:
         """Those of the projection."""

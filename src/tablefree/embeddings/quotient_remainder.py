@@ -74,6 +74,17 @@ class QuotientRemainder(Embedding):
             return remainder * quotient
         return torch.cat([remainder, quotient], dim=-1)
 
+    def config(self) -> dict[str, object]:
+        """The method and its arguments."""
+        return {
+            "method": "quotient_remainder",
+            "num_rows": self.num_rows,
+            "num_quotients": self.quotients.num_embeddings,
+            "embedding_dim": self.embedding_dim,
+            "combine": self.combine,
+            "seed": self.pairs.seed,
+        }
+
     @property
     def multiply_adds(self) -> int:
         """Those of adding or multiplying the two rows."""

@@ -4,11 +4,15 @@ Of a method at a size, the first seed is trained with every learning rate of the
 with the best validation AUC is then trained with the other seeds.
 """
 
+import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +21,7 @@ import torch
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
 from tablefree.experiments.results import FILE_NAME, append_result, read_results
-from tablefree.experiments.run import Run, identity, measure
+from tablefree.experiments.run import MODELS, Run, identity, measure
 from tablefree.experiments.task import Task
 from tablefree.network import check_choice
 
@@ -101,24 +105,28 @@ def plan(
                 f"{name} must be one or more and none of them twice, got "
                 f"{', '.join(map(str, values)) or 'none'}"
             )
+    for model in models:
+        check_choice("model", model, tuple(MODELS))
     for method in chosen:
         check_choice("method", method, METHODS)
-    cells, left_out = [], []
+    cells: list[Run] = []
+    left_out: dict[str, float] = {}  # why → the size
     for method, model in product(chosen, models):
         for size in (1.0,) if method == "full_table" else sizes:
             cell = replace(template, model=model, method=method, size=size, seed=0)
             try:
-                with torch.device("meta"):
-                    cell.build_model(task)
+                cell.check(task)
             except InputError as error:
+                reason = f"{method} at size {size:g}: {error}"
                 if methods is not None:
-                    raise InputError(f"{method} at size {size:g}: {error}") from error
-                left_out.append(f"{method} at size {size:g}: {error}")
+                    raise InputError(reason) from error
+                left_out[reason] = size
             else:
                 cells.append(cell)
     for size in sizes:
-        if not any(cell.size == size for cell in cells):
-            raise InputError(f"no method can have size {size:g}: {left_out[-1]}")
+        reasons = [reason for reason, of_size in left_out.items() if of_size == size]
+        if reasons and not any(cell.size == size for cell in cells):
+            raise InputError(f"no method can have size {size:g}: {reasons[-1]}")
     # The slowest first, so that no worker is left alone with one at the end.
     cells.sort(key=lambda cell: (cell.method != "deep_hash", -cell.size))
     return Comparison(tuple(cells), seeds, tuple(learning_rates), tuple(left_out))
@@ -159,9 +167,7 @@ def compare(
     Yields:
         The row of each run, when it is finished and written.
     """
-    with ProcessPoolExecutor(
-        jobs, get_context("spawn"), initializer=_start_worker, initargs=(task, threads)
-    ) as pool:
+    with _workers(jobs, task, threads) as pool:
         running: dict[Future[dict[str, object]], Run] = {}
         while True:
             started = set(running.values())
@@ -178,13 +184,39 @@ def compare(
                 yield row
 
 
+@contextmanager
+def _workers(jobs: int, task: Task, threads: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this one, at once when it stops early."""
+    others = active_children()
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=_start_worker, initargs=(task, threads)
+    ) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()).difference(others):
+                process.kill()
+            raise
+
+
 _worker_task: Task
 
 
 def _start_worker(task: Task, threads: int) -> None:
     global _worker_task
     _worker_task = task
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all; the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone, even killed: nobody would read the result."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _measure(run: Run) -> dict[str, object]:

@@ -13,7 +13,7 @@ import polars as pl
 import vl_convert
 
 from tablefree.experiments import charts
-from tablefree.experiments.results import read_results, replace_file
+from tablefree.experiments.results import read_results
 from tablefree.experiments.summary import (
     GLOSSARY,
     SECTION,
@@ -23,6 +23,7 @@ from tablefree.experiments.summary import (
     how_measured,
     summarise,
 )
+from tablefree.files import replace_file
 
 COMPACT = (
     "Size",

@@ -4,15 +4,14 @@ Every write replaces the whole file at once, so that a reader (or a run that was
 table before or after a run, never half of it.
 """
 
-import contextlib
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from tablefree.errors import InputError
+from tablefree.files import replace_file
 
 FILE_NAME = "results.parquet"
 
@@ -164,33 +163,6 @@ def _select(results: pl.DataFrame) -> pl.DataFrame:
         .with_columns(selected=pl.col("learning_rate") == pl.col("best_rate"))
         .select(SCHEMA.names())
     )
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that it is found whole or not at all; its folder is created if need be.
-
-    Args:
-        path: The file to create or to replace.
-        content: All of it.
-
-    Raises:
-        InputError: The folder cannot be written to, or its disk is full.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write {path}: {error.strerror}; free some space, make the folder writable "
-            "or choose another one"
-        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -12,18 +12,17 @@ from statistics import median
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from tablefree.embeddings import Embedding
 from tablefree.embeddings.budget import build
 from tablefree.experiments.task import BUCKETS, Pairs, Side, Task
-from tablefree.models import GMF, MLP, Recommender
+from tablefree.models import MODELS, Recommender
 from tablefree.network import check_choice
 from tablefree.training.batches import Batch, Negatives, TrainingBatches
 from tablefree.training.fit import Fit, Recipe, fit
 from tablefree.training.metrics import auc, log_loss, ranking, score_pairs
-
-MODELS: dict[str, type[Recommender]] = {"gmf": GMF, "mlp": MLP}
 
 STEPS_PER_EPOCH = 128  # about so many, where the data allows
 SMALLEST_BATCH, LARGEST_BATCH = 256, 4096
@@ -62,6 +61,15 @@ class Run:
             torch.manual_seed(self.seed)
             return MODELS[self.model](self._embedding(task.users), self._embedding(task.items))
 
+    def check(self, task: Task) -> None:
+        """Refuse what cannot be built, without the time and memory of building it.
+
+        Raises:
+            InputError: as `build_model`.
+        """
+        with torch.device("meta"):
+            self.build_model(task)
+
     def _embedding(self, side: Side) -> Embedding:
         return build(
             self.method,
@@ -99,25 +107,35 @@ def train(
     validation = _batch(task.validation, user_keys, item_keys)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)  # dropout
-        result = fit(
-            model,
-            batches,
-            validation,
-            run.recipe,
-            log_folder=log_folder,
-            show_progress=show_progress,
-        )
+        try:
+            result = fit(
+                model,
+                batches,
+                validation,
+                run.recipe,
+                log_folder=log_folder,
+                show_progress=show_progress,
+            )
+        except SystemExit as stop:  # what Lightning makes of an interrupt
+            raise KeyboardInterrupt from stop
     return model.cpu(), result
 
 
-def evaluate(model: Recommender, task: Task) -> dict[str, float | None]:
+def evaluate(
+    model: Recommender, task: Task, user_keys: Int[Tensor, " n"], item_keys: Int[Tensor, " m"]
+) -> dict[str, float | None]:
     """Measure a model on the test part.
+
+    Args:
+        model: any recommender.
+        task: the data.
+        user_keys: what the model's user embedding takes for each position (see `Side.keys`).
+        item_keys: likewise for items.
 
     Returns:
         The columns `test_…`, `hit_rate_10` and `ndcg_10` of the results; None for the AUC of a
         bucket with too few events.
     """
-    user_keys, item_keys = task.users.keys(model.users), task.items.keys(model.items)
     test = _batch(task.test, user_keys, item_keys)
     logits = score_pairs(model, test.users, test.items)
     measures: dict[str, float | None] = {
@@ -145,6 +163,7 @@ def measure(run: Run, task: Task) -> dict[str, object]:
     model, result = train(run, task)
     sides = ((task.users, model.users), (task.items, model.items))
     costs = [embedding.describe() for _, embedding in sides]
+    user_keys, item_keys = (side.keys(embedding) for side, embedding in sides)
     return {
         **identity(run, task),
         "num_parameters": sum(cost.num_parameters for cost in costs),
@@ -157,9 +176,10 @@ def measure(run: Run, task: Task) -> dict[str, object]:
         "best_epoch": result.best_epoch,
         "validation_auc": result.validation_auc,
         "train_seconds": result.seconds,
-        **evaluate(model, task),
+        **evaluate(model, task, user_keys, item_keys),
         "milliseconds_per_id": sum(
-            _milliseconds_per_id(embedding, side.keys(embedding)) for side, embedding in sides
+            _milliseconds_per_id(embedding, keys)
+            for embedding, keys in ((model.users, user_keys), (model.items, item_keys))
         )
         / len(sides),
         "configuration": json.dumps({"users": str(model.users), "items": str(model.items)}),

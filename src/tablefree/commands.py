@@ -1,0 +1,421 @@
+"""The commands: parse, call, print. What goes wrong is an exception, which `cli` turns into a line.
+
+What is slow to import is imported by the command that needs it: --help should be quick.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from tablefree import __version__
+from tablefree.embeddings import METHODS
+from tablefree.errors import InputError
+
+if TYPE_CHECKING:
+    from tablefree.data import Interactions
+
+# The base of Typer's errors of usage has no public name: recent versions carry their own Click.
+UsageError: Any = typer.BadParameter.__base__
+
+MAX_JOBS = 8
+
+app = typer.Typer(
+    name="tablefree",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+console = Console()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tablefree {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Embeddings of categorical features without embedding tables."""
+
+
+METHOD_NAMES = ", ".join(METHODS)
+MEASURES = {
+    "validation_auc": "Validation AUC",
+    "test_auc": "Test AUC",
+    "test_log_loss": "Test log loss",
+    "test_auc_head": "Test AUC, popular items",
+    "test_auc_middle": "Test AUC, items between",
+    "test_auc_tail": "Test AUC, rare items",
+    "test_auc_unseen": "Test AUC, items unseen in training",
+    "hit_rate_10": "HR@10",
+    "ndcg_10": "NDCG@10",
+}
+
+_DATA = "Data"
+_TRAINING = "Training"
+
+Data = Annotated[
+    str,
+    typer.Option(
+        help="A file or folder, the name of a public data set such as ml-1m, or 'synthetic'.",
+        rich_help_panel=_DATA,
+    ),
+]
+UserColumn = Annotated[str | None, typer.Option(rich_help_panel=_DATA)]
+ItemColumn = Annotated[str | None, typer.Option(rich_help_panel=_DATA)]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of 0 and 1.", rich_help_panel=_DATA)]
+RatingColumn = Annotated[str | None, typer.Option(rich_help_panel=_DATA)]
+TimestampColumn = Annotated[str | None, typer.Option(rich_help_panel=_DATA)]
+PositiveRating = Annotated[
+    float | None,
+    typer.Option(help="Ratings of at least this are label 1, others 0.", rich_help_panel=_DATA),
+]
+SplitName = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        help="random, leave-last-out, time, cold-items or cold-users.",
+        rich_help_panel=_DATA,
+    ),
+]
+CheckpointFolder = Annotated[Path, typer.Option(help="Folder that tablefree train wrote.")]
+EmbeddingDim = Annotated[int, typer.Option(min=1, rich_help_panel=_TRAINING)]
+OptimizerName = Annotated[
+    str,
+    typer.Option(
+        "--optimizer",
+        help="adamw, or muon: Muon for hidden matrices, AdamW for all else.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+WeightDecay = Annotated[float, typer.Option(rich_help_panel=_TRAINING)]
+Epochs = Annotated[int, typer.Option(help="At most.", min=1, rich_help_panel=_TRAINING)]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="float32 or bfloat16; by default whichever is faster here.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+
+
+@app.command()
+def compare(
+    data: Data = "synthetic",
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    label_column: LabelColumn = None,
+    rating_column: RatingColumn = None,
+    timestamp_column: TimestampColumn = None,
+    positive_rating: PositiveRating = None,
+    split: SplitName = "random",
+    model: Annotated[str, typer.Option(help="gmf, mlp or both: gmf,mlp.")] = "gmf",
+    methods: Annotated[
+        str | None,
+        typer.Option(help=f"{METHOD_NAMES}; by default all, each at the sizes that it can have."),
+    ] = None,
+    sizes: Annotated[
+        str, typer.Option(help="Parameters, as ratios to the full table's.")
+    ] = "1/4,1/16",
+    seeds: Annotated[int, typer.Option(min=1, help="How many runs each.")] = 1,
+    learning_rates: Annotated[
+        str, typer.Option(help="The grid that each method is tuned over.")
+    ] = "0.003,0.01,0.03,0.1",
+    embedding_dim: EmbeddingDim = 32,
+    optimizer: OptimizerName = "muon",
+    weight_decay: WeightDecay = 0.1,
+    epochs: Epochs = 10,
+    precision: Precision = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of results; results/DATA-MODEL by default.")
+    ] = None,
+) -> None:
+    """Compare embeddings with and without tables on your data.
+
+    Trains each method at each size, its learning rate tuned on validation, and writes
+    results.parquet, summary.md and report.html. Stopped, it resumes where it was.
+
+    Example: tablefree compare --data ml-1m --model gmf --sizes 1/4,1/16 --seeds 3
+    """
+    from tablefree.experiments import compare as comparing
+    from tablefree.experiments.report import write_report
+    from tablefree.experiments.run import Run
+    from tablefree.experiments.task import Task
+    from tablefree.files import check_writable
+    from tablefree.training.fit import Recipe, fast_precision
+
+    recipe = Recipe(
+        learning_rate=1.0,  # a place holder
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        max_epochs=epochs,
+        precision=precision or fast_precision(),
+    )
+    task = Task.from_interactions(
+        _load(
+            data,
+            user_column=user_column,
+            item_column=item_column,
+            label_column=label_column,
+            rating_column=rating_column,
+            timestamp_column=timestamp_column,
+            positive_rating=positive_rating,
+        ),
+        split,
+    )
+    models = _names(model)
+    comparison = comparing.plan(
+        task,
+        template=Run("deep_hash", models[0], 1.0, 0, embedding_dim, recipe),
+        models=models,
+        methods=None if methods is None else _names(methods),
+        sizes=[_ratio("size", size) for size in _names(sizes)],
+        seeds=seeds,
+        learning_rates=[_ratio("learning rate", rate) for rate in _names(learning_rates)],
+    )
+    folder = output or Path("results") / f"{task.interactions.name}-{'-'.join(models)}"
+    check_writable(folder)
+    finished = comparing.finished_runs(comparison, task, folder)
+    for left_out in comparison.left_out:
+        console.print(f"left out: {left_out}", soft_wrap=True, highlight=False)
+    jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    try:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        ) as progress:
+            bar = progress.add_task("Training", total=len(comparison), completed=finished.height)
+            for row in comparing.compare(comparison, task, folder, jobs=jobs, threads=threads):
+                progress.update(bar, advance=1)
+                progress.console.print(_one_line(row), soft_wrap=True, highlight=False)
+    except KeyboardInterrupt:
+        print("tablefree: stopped; the same command resumes", file=sys.stderr)
+        raise typer.Exit(130) from None
+    report = write_report(folder)
+    _print_table(folder)
+    console.print(f"\nReport: {report}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def train(
+    data: Data = "synthetic",
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    label_column: LabelColumn = None,
+    rating_column: RatingColumn = None,
+    timestamp_column: TimestampColumn = None,
+    positive_rating: PositiveRating = None,
+    split: SplitName = "random",
+    model: Annotated[str, typer.Option(help="gmf or mlp.")] = "gmf",
+    method: Annotated[str, typer.Option(help=f"{METHOD_NAMES}.")] = "deep_hash",
+    size: Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")] = "1/4",
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 0,
+    learning_rate: Annotated[float, typer.Option(rich_help_panel=_TRAINING)] = 0.01,
+    embedding_dim: EmbeddingDim = 32,
+    optimizer: OptimizerName = "muon",
+    weight_decay: WeightDecay = 0.1,
+    epochs: Epochs = 10,
+    precision: Precision = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the checkpoint; checkpoints/DATA-MODEL-METHOD by default."),
+    ] = None,
+) -> None:
+    """Train one configuration into a checkpoint.
+
+    Writes model.safetensors, config.json and, in logs, a TensorBoard log.
+
+    Example: tablefree train --data ml-1m --method deep_hash --size 1/4 --output ml-1m-dhe
+    """
+    from tablefree.experiments.run import Run
+    from tablefree.experiments.single import train_checkpoint
+    from tablefree.experiments.task import Task
+    from tablefree.training.fit import Recipe, fast_precision
+
+    recipe = Recipe(
+        learning_rate=learning_rate,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        max_epochs=epochs,
+        precision=precision or fast_precision(),
+    )
+    run = Run(method, model, _ratio("size", size), seed, embedding_dim, recipe)
+    task = Task.from_interactions(
+        _load(
+            data,
+            user_column=user_column,
+            item_column=item_column,
+            label_column=label_column,
+            rating_column=rating_column,
+            timestamp_column=timestamp_column,
+            positive_rating=positive_rating,
+        ),
+        split,
+    )
+    folder = output or Path("checkpoints") / f"{task.interactions.name}-{model}-{method}"
+    checkpoint = train_checkpoint(run, task, folder, show_progress=True)
+    _print_measures(checkpoint.measures)
+    console.print(f"Checkpoint: {folder}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def evaluate(
+    checkpoint: CheckpointFolder,
+    data: Data = "synthetic",
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    label_column: LabelColumn = None,
+    rating_column: RatingColumn = None,
+    timestamp_column: TimestampColumn = None,
+    positive_rating: PositiveRating = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="random, leave-last-out, time, cold-items or cold-users; as in training by "
+            "default.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+) -> None:
+    """Measure a checkpoint on the test part of a data set.
+
+    An id that a table has not seen in training has the row of unknown ids.
+
+    Example: tablefree evaluate --checkpoint ml-1m-dhe --data ml-1m
+    """
+    from tablefree.experiments.single import evaluate_checkpoint
+    from tablefree.training.checkpoint import load_checkpoint
+
+    loaded = load_checkpoint(checkpoint)
+    interactions = _load(
+        data,
+        user_column=user_column,
+        item_column=item_column,
+        label_column=label_column,
+        rating_column=rating_column,
+        timestamp_column=timestamp_column,
+        positive_rating=positive_rating,
+    )
+    _print_measures(evaluate_checkpoint(loaded, interactions, split))
+
+
+@app.command()
+def embed(
+    checkpoint: CheckpointFolder,
+    feature: Annotated[str, typer.Option(help="user or item.")],
+    output: Annotated[Path, typer.Option(help="A Parquet file.")],
+    ids: Annotated[
+        Path | None,
+        typer.Option(
+            help="One id a line, or a CSV, TSV or Parquet file; standard input if absent or -."
+        ),
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(help="Column of ids; user_id or item_id by default.")
+    ] = None,
+) -> None:
+    """Embed ids with a checkpoint, into a Parquet file.
+
+    Its columns are id, as given, and embedding, a list of float32.
+
+    Example: tablefree embed --checkpoint dhe --feature item --ids ids.txt --output items.parquet
+    """
+    from tablefree.data.id_stream import read_ids
+    from tablefree.experiments.embed import write_embeddings
+    from tablefree.network import check_choice
+    from tablefree.training.checkpoint import load_checkpoint
+
+    check_choice("feature", feature, ("user", "item"))
+    loaded = load_checkpoint(checkpoint)
+    keys = {"user": loaded.users, "item": loaded.items}[feature]
+    embedding = {"user": loaded.model.users, "item": loaded.model.items}[feature]
+    path = None if ids in (None, Path("-")) else ids
+    chunks = read_ids(path, column=id_column, feature=feature, id_type=keys.id_type)
+    embedded = write_embeddings(chunks, embedding, keys, output)
+    if embedded.num_unknown:
+        print(
+            f"tablefree: {embedded.num_unknown} of {embedded.num_ids} ids are not in the "
+            "checkpoint's vocabulary and have the embedding of unknown ids",
+            file=sys.stderr,
+        )
+    console.print(f"{embedded.num_ids} embeddings: {output}", soft_wrap=True, highlight=False)
+
+
+def _load(data: str, **options: str | float | None) -> "Interactions":
+    from tablefree.data.load import load_interactions
+
+    return load_interactions(data, **options)
+
+
+def _names(text: str) -> list[str]:
+    """The names in a comma-separated list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _ratio(what: str, text: str) -> float:
+    """A positive number, as 0.25 or 1/4."""
+    try:
+        value = float(Fraction(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(f"a {what} must be a number such as 1/4 or 0.25, got {text!r}") from error
+    if value <= 0:
+        raise InputError(f"a {what} must be above 0, got {text}")
+    return value
+
+
+def _one_line(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['method']} {row['model']} size {row['size']:g} seed {row['seed']} "
+        f"rate {row['learning_rate']:g}: validation AUC {row['validation_auc']:.4f}, "
+        f"test AUC {row['test_auc']:.4f}, {row['train_seconds']:.0f} s"
+    )
+
+
+def _print_table(folder: Path) -> None:
+    """Print the main columns of the results, and the verdict."""
+    from tablefree.experiments.results import read_results
+    from tablefree.experiments.summary import SECTION, TABLE, advice, summarise
+
+    columns = ("Size", "Method", "Test AUC", "Bytes in all", "Multiply-adds an id")
+    summary = summarise(read_results(folder))
+    for _, section in summary.group_by(SECTION, maintain_order=True):
+        table = Table(*columns)
+        for row in section.to_dicts():
+            table.add_row(*(TABLE[column](row) for column in columns))
+        console.print(table)
+        console.print(" ".join(advice(section)), highlight=False)
+
+
+def _print_measures(measures: Mapping[str, float | None]) -> None:
+    table = Table("Measure", "Value")
+    for name, value in measures.items():
+        table.add_row(MEASURES[name], "too few events" if value is None else f"{value:.4f}")
+    console.print(table)

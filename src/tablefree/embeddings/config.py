@@ -1,0 +1,64 @@
+"""From the configuration in a checkpoint back to the embedding: independent of any budget."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from tablefree.embeddings.base import Embedding
+from tablefree.embeddings.budget import METHODS
+from tablefree.embeddings.deep_hash import DeepHashEmbedding
+from tablefree.embeddings.full_table import FullTable
+from tablefree.embeddings.hash_embedding import HashEmbedding
+from tablefree.embeddings.hashing_trick import HashingTrick
+from tablefree.embeddings.hybrid import HybridHash
+from tablefree.embeddings.multi_hash import MultiHash
+from tablefree.embeddings.narrow_table import NarrowTable
+from tablefree.embeddings.quotient_remainder import QuotientRemainder
+from tablefree.errors import CheckpointError, InputError
+
+
+def from_config(config: Mapping[str, object]) -> Embedding:
+    """Build an embedding from what `Embedding.config` returned.
+
+    It has the shape and the hash functions of the original; its weights, and the frequent ids of
+    "hybrid_hash", come with the state dict.
+
+    Raises:
+        CheckpointError: an unknown method, or a field that is missing, unknown or out of range.
+
+    Example:
+        >>> from_config(HashingTrick(100, 8, seed="item_id").config()).num_parameters
+        800
+    """
+    arguments: dict[str, Any] = dict(config)
+    method = arguments.pop("method", None)
+    if method not in _BUILDERS:
+        raise CheckpointError(
+            f"the checkpoint has an embedding of the unknown method {method!r}: known are "
+            f"{', '.join(METHODS)}; a newer tablefree may have written it"
+        )
+    try:
+        return _BUILDERS[method](**arguments)
+    except (TypeError, InputError) as error:
+        raise CheckpointError(
+            f"the checkpoint's configuration of {method} cannot be used: {error}; it is damaged, "
+            "or a newer tablefree wrote it"
+        ) from error
+
+
+def _hybrid_hash(*, num_frequent_ids: int, **arguments: Any) -> HybridHash:
+    # Placeholders, on a device that has values.
+    return HybridHash(torch.arange(num_frequent_ids, device="cpu"), **arguments)
+
+
+_BUILDERS: dict[object, Callable[..., Embedding]] = {
+    "full_table": FullTable,
+    "narrow_table": NarrowTable,
+    "hashing_trick": HashingTrick,
+    "multi_hash": MultiHash,
+    "hash_embedding": HashEmbedding,
+    "quotient_remainder": QuotientRemainder,
+    "hybrid_hash": _hybrid_hash,
+    "deep_hash": DeepHashEmbedding,
+}

@@ -1,0 +1,69 @@
+"""Files that are found whole or not at all, whatever stops the program that writes them."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tablefree.errors import InputError
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name, which becomes its own when the block ends well.
+
+    Args:
+        path: The file to create or to replace; its folder is created if need be.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        InputError: The folder cannot be written to, or its disk is full.
+
+    Example:
+        >>> with replacing(Path("ids.txt")) as temporary:  # doctest: +SKIP
+        ...     temporary.write_text("7")
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; free some space, make the folder "
+            "writable or choose another one"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that it is found whole or not at all; its folder is created if need be.
+
+    Args:
+        path: The file to create or to replace.
+        content: All of it.
+
+    Raises:
+        InputError: The folder cannot be written to, or its disk is full.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def check_writable(folder: Path) -> None:
+    """Create a folder and a file in it, which is removed: better now than after hours of work.
+
+    Raises:
+        InputError: The folder cannot be written to, or its disk is full.
+    """
+    probe = folder / ".writable"
+    replace_file(probe, bytes(4096))
+    probe.unlink()
