@@ -33,7 +33,7 @@ def from_config(config: Mapping[str, object]) -> Embedding:
     """
     arguments: dict[str, Any] = dict(config)
     method = arguments.pop("method", None)
-    if method not in _BUILDERS:
+    if method not in METHODS:
         raise CheckpointError(
             f"the checkpoint has an embedding of the unknown method {method!r}: known are "
             f"{', '.join(METHODS)}; a newer tablefree may have written it"
@@ -52,7 +52,7 @@ def _hybrid_hash(*, num_frequent_ids: int, **arguments: Any) -> HybridHash:
     return HybridHash(torch.arange(num_frequent_ids, device="cpu"), **arguments)
 
 
-_BUILDERS: dict[object, Callable[..., Embedding]] = {
+_BUILDERS: dict[str, Callable[..., Embedding]] = {
     "full_table": FullTable,
     "narrow_table": NarrowTable,
     "hashing_trick": HashingTrick,

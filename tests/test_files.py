@@ -1,0 +1,61 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tablefree.errors import InputError
+from tablefree.files import check_writable, replace_file, replacing
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "new" / "file"
+    replace_file(path, b"first")
+    replace_file(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("stop", [ValueError, KeyboardInterrupt])
+def test_what_stops_a_writer_leaves_the_old_file(tmp_path, stop):
+    path = tmp_path / "file"
+    replace_file(path, b"old")
+    with pytest.raises(stop), replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise stop
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="cannot write .*No space left on device; free some"):
+        replace_file(tmp_path / "file", b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_without_space_is_refused():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with (
+        pytest.raises(InputError, match="No space left on device"),
+        replacing(Path("/dev/shm/tablefree-test")),
+    ):
+        Path("/dev/full").write_bytes(b"content")
+    assert not Path("/dev/shm/tablefree-test").exists()
+
+
+def test_a_folder_below_a_file_or_in_place_of_the_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write"):
+        check_writable(tmp_path / "file" / "folder")
+    with pytest.raises(InputError, match="it is a folder"):
+        replace_file(tmp_path, b"")
+
+
+def test_a_writable_folder_is_created_and_left_empty(tmp_path):
+    check_writable(tmp_path / "folder")
+    assert list((tmp_path / "folder").iterdir()) == []

@@ -1,0 +1,230 @@
+"""A checkpoint gives the model back, bit for bit, or says why it cannot."""
+
+import copy
+import errno
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tablefree import hashing
+from tablefree.data import Vocabulary
+from tablefree.embeddings import METHODS, build
+from tablefree.errors import CheckpointError, InputError
+from tablefree.models import MODELS
+from tablefree.training import checkpoint as module
+from tablefree.training.checkpoint import Checkpoint, Keys, load_checkpoint, save_checkpoint
+
+DIM, IDS = 4, 300
+USER_IDS = np.arange(IDS, dtype=np.int64) * 7 - 500
+ITEM_IDS = np.arange(IDS, dtype=np.int64) * 11 + 2**62
+
+
+def make(method="deep_hash", model="gmf"):
+    def embedding(ids, seed):
+        return build(
+            method,
+            num_parameters=IDS * DIM,
+            num_embeddings=IDS,
+            embedding_dim=DIM,
+            seed=seed,
+            frequent_ids=torch.from_numpy(ids),
+        )
+
+    built = MODELS[model](embedding(USER_IDS, "user_id:0"), embedding(ITEM_IDS, "item_id:0"))
+    needs = built.users.needs_vocabulary
+    return Checkpoint(
+        built.eval(),
+        Keys("integer", Vocabulary(USER_IDS) if needs else None),
+        Keys("string", Vocabulary(ITEM_IDS) if needs else None),
+        "invented",
+        "random",
+        {"method": method, "seed": 0},
+        {"test_auc": 0.5, "test_auc_head": None},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_checkpoint(tmp_path / "checkpoint", make())
+    return tmp_path / "checkpoint"
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_checkpoint_gives_the_model_back(tmp_path, method, model):
+    saved = make(method, model)
+    state = torch.random.get_rng_state()
+    save_checkpoint(tmp_path / "folder", saved)
+    loaded = load_checkpoint(tmp_path / "folder")
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not loaded.model.training
+    unseen = np.array([12345, -1])
+    users = np.concatenate([USER_IDS[:50], unseen])
+    items = np.concatenate([ITEM_IDS[:50], unseen])
+    for keys, other, ids in (
+        (saved.users, loaded.users, users),
+        (saved.items, loaded.items, items),
+    ):
+        assert torch.equal(keys(ids), other(ids))
+        assert other.num_unknown(other(ids)) == (2 if other.vocabulary else 0)
+    scores = saved.model(saved.users(users), saved.items(items))
+    assert torch.equal(loaded.model(loaded.users(users), loaded.items(items)), scores)
+    for field in ("data", "split", "run", "measures"):
+        assert getattr(loaded, field) == getattr(saved, field)
+    assert (loaded.users.id_type, loaded.items.id_type) == ("integer", "string")
+
+
+def test_a_loaded_model_can_be_trained(folder):
+    model = load_checkpoint(folder).model
+    model(torch.arange(3), torch.arange(3)).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_the_files_are_all_that_is_written(folder):
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["format_version"] == 1
+    assert config["users"]["embedding"]["method"] == "deep_hash"
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(CheckpointError, match=name):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("kept", [0, 5, 100, -1])
+def test_a_truncated_file_is_named(folder, name, kept):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=name):
+        load_checkpoint(folder)
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("exploded",)
+
+
+def test_a_pickle_is_refused_and_not_run(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
+        load_checkpoint(folder)
+    assert not (folder / "exploded").exists()
+
+
+def edit_config(folder, change):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    change(config)
+    path.write_text(json.dumps(config))
+
+
+def edit_weights(folder, change):
+    path = folder / "model.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
+    change(tensors)
+    save_file(tensors, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda c: c.update(format_version=2), "format version 2, and this tablefree reads ver"),
+        (lambda c: c.pop("format_version"), "format version None"),
+        (lambda c: c.pop("users"), "does not describe a model .*users"),
+        (lambda c: c.update(model="transformer"), "does not describe a model .*transformer"),
+        (lambda c: c.update(items=3), "does not describe a model"),
+        (lambda c: c["items"].update(id_type="float"), "the id_type of items is 'float'"),
+        (lambda c: c["users"]["embedding"].update(method="magic"), "unknown method 'magic'"),
+        (lambda c: c["users"]["embedding"].pop("hidden"), "do not fit"),
+        (lambda c: c["users"]["embedding"].update(hidden=[3]), "do not fit its config.json"),
+        (lambda c: c["users"]["embedding"].update(seed=5), "other hash functions: seed is"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused_by_name(folder, change, named):
+    edit_config(folder, change)
+    with pytest.raises(CheckpointError, match=named) as refused:
+        load_checkpoint(folder)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda t: t.pop("weight"), "weight"),
+        (lambda t: t.pop("users.encoding._extra_state"), "_extra_state"),
+        (lambda t: t.update(more=torch.zeros(1)), "more"),
+        (lambda t: t.update(weight=t["weight"].half()), "weight is torch.float16, not torch.fl"),
+        (lambda t: t.update(weight=torch.zeros(3)), "weight"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_by_name(folder, change, named):
+    edit_weights(folder, change)
+    with pytest.raises(CheckpointError, match=f"do not fit its config.json: .*{named}"):
+        load_checkpoint(folder)
+
+
+def test_another_hash_contract_is_refused(folder, monkeypatch):
+    from tablefree.encodings import hash_buckets
+
+    monkeypatch.setattr(hash_buckets, "CONTRACT_VERSION", hashing.CONTRACT_VERSION + 1)
+    with pytest.raises(CheckpointError, match="contract_version is 1 in the checkpoint and 2 in"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda t: t.pop("vocabulary.items"), "vocabulary.items"),
+        (lambda t: t.update({"vocabulary.items": torch.arange(9)}), "items has 9 ids"),
+        (lambda t: t.update({"vocabulary.items": torch.zeros(IDS, dtype=torch.int64)}), "twice"),
+    ],
+)
+def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path, change, named):
+    save_checkpoint(tmp_path, make("full_table"))
+    edit_weights(tmp_path, change)
+    with pytest.raises(CheckpointError, match=named):
+        load_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_is_not_written_over(folder):
+    with pytest.raises(InputError, match="holds a checkpoint: remove the folder first"):
+        save_checkpoint(folder, make())
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("text")
+    with pytest.raises(InputError, match="holds other things"):
+        save_checkpoint(tmp_path, make())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_disk_that_fills_up_leaves_no_half_checkpoint(tmp_path, monkeypatch):
+    write = module.replace_file
+
+    def full(path, content):
+        if path.name == "config.json":
+            raise InputError(os.strerror(errno.ENOSPC))
+        write(path, content)
+
+    monkeypatch.setattr(module, "replace_file", full)
+    with pytest.raises(InputError, match="No space left"):
+        save_checkpoint(tmp_path, make())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_saving_leaves_the_model_as_it_was(tmp_path):
+    saved = make()
+    before = copy.deepcopy(saved.model.state_dict())
+    save_checkpoint(tmp_path, saved)
+    after = saved.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
