@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 from selenium import webdriver
 
+from tablefree.data import synthetic_interactions
 from tablefree.experiments.results import SCHEMA
+from tablefree.experiments.task import Task
 
 # Test AUC at 1/4 and the loss at each halving of the size: invented, in a plausible order.
 INVENTED = {
@@ -91,6 +93,12 @@ def invented_runs(sizes: tuple[float, ...], seeds: int, **changes: object) -> pl
         for trial in ({}, {"selected": False, "learning_rate": 0.3, "test_auc": 0.5})
     ]
     return invented_table(rows)
+
+
+@pytest.fixture(scope="session")
+def task() -> Task:
+    """A task that trains in a fraction of a second."""
+    return Task.from_interactions(synthetic_interactions(3_000, num_users=120, num_items=100))
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ import torch
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
 from tablefree.experiments.results import FILE_NAME, append_result, read_results
-from tablefree.experiments.run import MODELS, Run, identity, measure
+from tablefree.experiments.run import Run, identity, measure
 from tablefree.experiments.task import Task
+from tablefree.models import MODELS
 from tablefree.network import check_choice
 
 # What may differ between the runs of one folder.

@@ -1,0 +1,204 @@
+import json
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from tablefree.embeddings import HybridHash
+from tablefree.embeddings.budget import METHODS
+from tablefree.errors import InputError
+from tablefree.experiments.results import append_result, read_results
+from tablefree.experiments.run import (
+    Run,
+    batch_size,
+    describe_machine,
+    evaluate,
+    identity,
+    measure,
+    train,
+)
+from tablefree.experiments.task import Task
+from tablefree.training.fit import Recipe
+from tablefree.training.metrics import auc, score_pairs
+
+DIM = 8
+NEEDS_VOCABULARY = {"full_table", "narrow_table"}
+
+
+def a_run(method="hashing_trick", size=0.5, seed=0, model="gmf", **recipe):
+    options = {"learning_rate": 0.03, "max_epochs": 1} | recipe
+    return Run(method, model, size, seed, DIM, Recipe(**options))
+
+
+def evaluated(model, task):
+    return evaluate(model, task, task.users.keys(model.users), task.items.keys(model.items))
+
+
+@pytest.fixture(scope="module")
+def rows(task):
+    """The measured row of every method."""
+    return {
+        method: measure(a_run(method, 1.0 if method == "full_table" else 0.5), task)
+        for method in METHODS
+    }
+
+
+class OfSize:
+    """Stands for a task with so many training events."""
+
+    def __init__(self, num_events):
+        self.split = self
+        self.train = range(num_events)
+
+
+@pytest.mark.parametrize(
+    ("events", "size"),
+    [(1, 256), (30_000, 256), (100_000, 1024), (900_189, 4096), (100_000_000, 4096)],
+)
+def test_batches_are_powers_of_two_within_bounds(events, size):
+    assert batch_size(OfSize(events)) == size
+
+
+@pytest.mark.parametrize("events", [32_768, 50_000, 123_456, 262_144, 500_000])
+def test_there_are_about_128_batches(events):
+    assert 64 <= events / batch_size(OfSize(events)) <= 128
+
+
+def test_every_method_measures_a_row_of_the_results(tmp_path, rows):
+    for row in rows.values():
+        append_result(tmp_path, row)
+    results = read_results(tmp_path)
+    assert results["method"].to_list() == list(METHODS)
+    assert results["selected"].all()
+    for name in ("test_auc", "validation_auc", "hit_rate_10", "ndcg_10"):
+        assert results[name].is_between(0, 1).all(), name
+    for name in ("test_log_loss", "milliseconds_per_id", "train_seconds", "num_train_events"):
+        assert (results[name] > 0).all(), name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_parameters_keep_to_the_size(rows, task, method):
+    row = rows[method]
+    budget = row["size"] * DIM * (task.users.num_embeddings + task.items.num_embeddings)
+    # A narrow table grows by its rank only, other tables by a row of some sixty.
+    lowest = 0.8 if method == "narrow_table" else 0.95
+    assert lowest * budget <= row["num_parameters"] <= 1.02 * budget
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_tables_have_a_vocabulary(rows, task, method):
+    num_ids = task.users.num_embeddings + task.items.num_embeddings
+    expected = 8 * num_ids if method in NEEDS_VOCABULARY else 0
+    assert rows[method]["vocabulary_bytes"] == expected
+
+
+def test_frequent_ids_count_as_bytes(rows, task):
+    model = a_run("hybrid_hash").build_model(task)
+    assert isinstance(model.users, HybridHash)
+    num_ids = len(model.users.frequent_ids) + len(model.items.frequent_ids)
+    row = rows["hybrid_hash"]
+    assert num_ids > 0
+    assert row["num_bytes"] == 4 * row["num_parameters"] + 8 * num_ids
+    assert torch.isin(model.users.frequent_ids, task.users.frequent_ids).all()
+
+
+def test_a_row_says_what_was_run_and_with_what(rows, task):
+    row = rows["deep_hash"]
+    assert row.items() >= identity(a_run("deep_hash"), task).items()
+    assert "DeepHashEmbedding" in json.loads(row["configuration"])["users"]
+    assert {"tablefree", "torch", "python"} <= json.loads(row["versions"]).keys()
+    assert row["machine"] == describe_machine()
+    assert "cores" in row["machine"]
+
+
+@pytest.mark.parametrize("model", ["gmf", "mlp"])
+def test_the_seed_alone_decides_the_result(task, model):
+    def measures(seed, disturbance):
+        torch.manual_seed(disturbance)
+        run = a_run("deep_hash", seed=seed, model=model, optimizer="muon")
+        found = evaluated(train(run, task)[0], task)
+        return found["test_auc"], found["test_log_loss"]
+
+    assert measures(3, 1) == measures(3, 2) != measures(4, 1)
+
+
+def test_no_global_random_state_is_touched(task):
+    torch.manual_seed(5)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    train(a_run("deep_hash"), task)
+    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002
+    assert torch.equal(before[0], after[0])
+    assert np.array_equal(before[1], after[1])
+    assert before[2] == after[2]
+
+
+def test_seeds_give_each_side_hash_functions_of_its_own(task):
+    models = [a_run(seed=seed).build_model(task) for seed in (0, 0, 1)]
+    ids = torch.arange(1000)
+    users = [model.users.buckets(ids) for model in models]
+    assert torch.equal(users[0], users[1])
+    assert not torch.equal(users[0], users[2])
+    assert not torch.equal(users[0], models[0].items.buckets(ids))
+
+
+def test_measures_are_those_of_the_model_on_the_test_part(task):
+    model, _ = train(a_run("full_table", 1.0, learning_rate=0.1, max_epochs=5), task)
+    measures = evaluated(model, task)
+    user_keys, item_keys = task.users.keys(model.users), task.items.keys(model.items)
+    users, items, labels = task.test
+    logits = score_pairs(model, user_keys[users], item_keys[items])
+    assert measures["test_auc"] == auc(logits, torch.from_numpy(labels)) > 0.6
+    assert measures["test_auc_unseen"] is None  # too few such items in a random split
+
+
+def test_buckets_have_an_auc_of_their_own_where_they_hold_enough(task, monkeypatch):
+    model = a_run("deep_hash").build_model(task)
+    assert evaluated(model, task)["test_auc_head"] is None  # too few negatives
+    monkeypatch.setattr("tablefree.experiments.run.FEWEST_IN_BUCKET", 5)
+    user_keys, item_keys = task.users.keys(model.users), task.items.keys(model.items)
+    head = task.item_bucket[task.test.items] == 0
+    users, items, labels = (part[head] for part in task.test)
+    logits = score_pairs(model, user_keys[users], item_keys[items])
+    assert evaluated(model, task)["test_auc_head"] == auc(logits, torch.from_numpy(labels))
+
+
+def test_cold_items_have_an_auc_of_their_own(task, monkeypatch):
+    monkeypatch.setattr("tablefree.experiments.run.FEWEST_IN_BUCKET", 5)
+    cold = Task.from_interactions(task.interactions, "cold-items")
+    measures = evaluated(a_run("deep_hash").build_model(cold), cold)
+    assert 0 <= measures["test_auc_unseen"] <= 1
+
+
+def test_explicit_labels_are_trained_on(task):
+    data = task.interactions
+    rng = np.random.default_rng(0)
+    labelled = type(data)(
+        "labelled", data.user, data.item, data.user_ids, data.item_ids,
+        label=rng.integers(2, size=data.num_events).astype(np.float32),
+    )  # fmt: skip
+    row = measure(a_run(), Task.from_interactions(labelled))
+    assert row["dataset"] == "labelled"
+    assert 0 <= row["test_auc"] <= 1
+
+
+def test_a_run_that_diverges_is_a_row_too(tmp_path, task):
+    row = measure(a_run("deep_hash", learning_rate=1e6, max_epochs=3), task)
+    append_result(tmp_path, row)
+    assert math.isnan(row["validation_auc"])
+    assert math.isnan(row["test_auc"])
+    assert row["hit_rate_10"] == row["ndcg_10"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"model": "dlrm"}, "model must be one of gmf, mlp; got 'dlrm'"),
+        ({"method": "magic"}, "method must be one of full_table, .*; got 'magic'"),
+        ({"size": 1e-4}, "num_parameters must be|needs at least"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(task, change, named):
+    with pytest.raises(InputError, match=named):
+        a_run(**change).build_model(task)
