@@ -1,7 +1,8 @@
 """Read interactions from a file or folder, whatever its form.
 
-Recognises MovieLens (`movielens`), Amazon reviews (`amazon`), RecBole's atomic files and any CSV,
-TSV, JSON lines or Parquet file with named columns. Polars reads only the columns that are needed.
+Recognises MovieLens (`movielens`), Amazon reviews (`amazon`), RecBole's atomic files, libFM's text
+files (`libfm`) and any CSV, TSV, JSON lines or Parquet file with named columns. Polars reads only
+the columns that are needed.
 """
 
 import gzip
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tablefree.data import amazon, movielens
+from tablefree.data import amazon, libfm, movielens
 from tablefree.data.columns import Tables, to_interactions
 from tablefree.data.interactions import Interactions
 from tablefree.data.text import feature_from_text, ids_from_text
@@ -32,6 +33,7 @@ FORMATS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".inter": "tsv",
+    ".libfm": "libfm",
     ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",
@@ -41,7 +43,7 @@ FORMATS = {
 INFERENCE_ROWS = 10_000
 RECOGNISED = (
     "MovieLens (u.data, ratings.dat or ratings.csv, or the owner's zip), Amazon reviews (.json, "
-    ".csv, .gz), RecBole (.inter), and one CSV, TSV, JSON lines or Parquet file"
+    ".csv, .gz), RecBole (.inter), libFM (.libfm), and one CSV, TSV, JSON lines or Parquet file"
 )
 
 
@@ -83,7 +85,9 @@ def read_interactions(
     Args:
         path: A MovieLens zip or folder; Amazon reviews; a RecBole `.inter` file or its folder; a
             `.csv`, `.tsv`, `.json`/`.jsonl` (lines; all three also `.gz`) or `.parquet` file, or a
-            folder with one of those.
+            folder with one of those; a `.libfm` file (also `.gz`) of categorical fields, or a
+            folder of them, joined in order of name: the first field is the user, the second the
+            item, and the further ones (context) are not part of `Interactions`.
         user_column: Name of the column of user ids; `user_id` and other usual names by default.
         item_column: Likewise; `item_id` by default.
         label_column: Column of 0 and 1; `label` by default if there is one. Without labels every
@@ -127,8 +131,11 @@ def _read_tables(path: Path, columns: _Columns) -> Tables:
     if path.is_dir():
         return _read_folder(path, columns)
     if path.suffix == ".zip":
-        _refuse_names(path, columns)
+        _refuse_names(path, "MovieLens", columns)
         return movielens.read_zip(path)
+    if _format(path) == "libfm":
+        _refuse_names(path, "libFM", columns)
+        return Tables(str(path), libfm.read_files([path]))
     if path.suffix == ".inter":
         return _read_recbole(path, columns)
     return _read_named(path, columns)
@@ -136,9 +143,12 @@ def _read_tables(path: Path, columns: _Columns) -> Tables:
 
 def _read_folder(folder: Path, columns: _Columns) -> Tables:
     if tables := movielens.read_folder(folder):
-        _refuse_names(folder, columns)
+        _refuse_names(folder, "MovieLens", columns)
         return tables
     files = sorted(file for file in folder.iterdir() if file.is_file() and _format(file))
+    if files and all(_format(file) == "libfm" for file in files):
+        _refuse_names(folder, "libFM", columns)
+        return Tables(str(folder), libfm.read_files(files))
     if len(files) != 1:
         found = ", ".join(sorted(file.name for file in folder.iterdir())[:10]) or "nothing"
         raise InputError(
@@ -157,11 +167,11 @@ def _format(path: Path) -> str | None:
     return FORMATS.get(suffixes[-1]) if suffixes else None
 
 
-def _refuse_names(path: Path, columns: _Columns) -> None:
+def _refuse_names(path: Path, form: str, columns: _Columns) -> None:
     given = [*filter(None, columns.names.values()), *columns.user_features, *columns.item_features]
     if given:
         raise InputError(
-            f"{path} is MovieLens, whose columns are known: leave out the column names "
+            f"{path} is {form}, whose columns are known: leave out the column names "
             f"({', '.join(given)})"
         )
 
