@@ -1,4 +1,6 @@
 import re
+from dataclasses import replace
+from multiprocessing import active_children
 
 import polars as pl
 import pytest
@@ -247,6 +249,17 @@ def test_a_comparison_resumes_and_runs_to_its_end(tmp_path):
     assert results.drop("selected")[:1].equals(before.drop("selected"))
     assert set(results.filter(pl.col("selected"))["learning_rate"]) == {best}
     assert list(compare(comparison, task, tmp_path, jobs=1, threads=1)) == []
+
+
+def test_a_run_that_fails_ends_the_comparison_and_its_processes(tmp_path, task):
+    impossible = replace(planned(task).cells[0], method="deep_hash", size=1e-9)
+    before = active_children()
+    with pytest.raises(InputError, match="num_parameters must be an integer of at least 1"):
+        list(compare(Comparison((impossible,), 1, (0.1,)), task, tmp_path, jobs=1, threads=1))
+    for process in set(active_children()).difference(before):
+        process.join(timeout=20)
+        assert not process.is_alive()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_comparison_counts_its_runs(comparison):

@@ -204,7 +204,7 @@ def _workers(jobs: int, task: Task, threads: int) -> Iterator[ProcessPoolExecuto
 _worker_task: Task
 
 
-def _start_worker(task: Task, threads: int) -> None:
+def _start_worker(task: Task, threads: int) -> None:  # pragma: no cover  (in another process)
     global _worker_task
     _worker_task = task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all; the parent decides
@@ -212,7 +212,7 @@ def _start_worker(task: Task, threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent() -> None:  # pragma: no cover  (in another process)
     """End this process when its parent is gone, even killed: nobody would read the result."""
     parent = parent_process()
     assert parent is not None
@@ -220,7 +220,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _measure(run: Run) -> dict[str, object]:
+def _measure(run: Run) -> dict[str, object]:  # pragma: no cover  (in another process)
     return measure(run, _worker_task)
 
 
