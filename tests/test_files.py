@@ -20,9 +20,14 @@ def test_a_file_is_replaced_whole(tmp_path):
 def test_what_stops_a_writer_leaves_the_old_file(tmp_path, stop):
     path = tmp_path / "file"
     replace_file(path, b"old")
-    with pytest.raises(stop), replacing(path) as temporary:
-        temporary.write_bytes(b"half")
-        raise stop
+
+    def write():
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise stop
+
+    with pytest.raises(stop):
+        write()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -32,7 +37,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="cannot write .*No space left on device; free some"):
+    with pytest.raises(InputError, match=r"cannot write .*No space left on device; free some"):
         replace_file(tmp_path / "file", b"content")
     assert list(tmp_path.iterdir()) == []
 

@@ -468,3 +468,40 @@ def test_real_data(name):
     if name.startswith("ml"):
         assert data.user_features.values.shape == (data.num_users, 30)
         assert np.isfinite(data.item_features.values).all()
+
+
+# Types of ids
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "types"),
+    [
+        ("7", "b", ("integer", "string")),
+        ("007", "12", ("string", "integer")),  # an ISBN is a string, even where all are digits
+        (str(2**64 - 1), "-5", ("integer", "integer")),
+    ],
+)
+def test_the_types_of_ids_are_known(tmp_path, user, item, types):
+    data = read_interactions(write(tmp_path / "x.csv", f"user_id,item_id\n{user},{item}\n"))
+    assert (data.user_id_type, data.item_id_type) == types
+
+
+@pytest.mark.parametrize(
+    ("column", "id_type"),
+    [
+        (pl.Series([1, 2], dtype=pl.UInt8), "integer"),
+        (pl.Series(["1", "2"]), "string"),
+        (pl.Series([b"1", b"2"]), "string"),
+        (pl.Series(["1", "2"], dtype=pl.Categorical), "string"),
+    ],
+)
+def test_the_types_of_ids_are_those_of_a_typed_column(tmp_path, column, id_type):
+    frame = pl.DataFrame({"user_id": column, "item_id": [5, 6]})
+    frame.write_parquet(tmp_path / "x.parquet")
+    data = read_interactions(tmp_path / "x.parquet")
+    assert (data.user_id_type, data.item_id_type) == (id_type, "integer")
+
+
+def test_nan_among_the_integers_of_a_csv_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"user ids .* NaN"):
+        read_interactions(write(tmp_path / "x.csv", "user_id,item_id\n1,a\nnan,b\n3,c\n"))

@@ -67,7 +67,7 @@ def test_every_method_has_a_configuration():
         ({"method": None}, "unknown method None"),
         ({"method": ["full_table"]}, "unknown method"),
         ({"num_rows": 0}, "hashing_trick cannot be used: num_rows"),
-        ({"num_rows": "many"}, "hashing_trick cannot be used: num_rows"),
+        ({"num_rows": "many"}, "hashing_trick cannot be used"),
         ({"colour": "red"}, "unexpected keyword argument 'colour'"),
     ],
 )

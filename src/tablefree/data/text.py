@@ -25,9 +25,10 @@ def ids_from_text(column: pl.Series, source: str) -> pl.Series:
             if integers.null_count() == column.null_count():
                 return integers
         return column
-    if column.cast(pl.Float64, strict=False).null_count() == column.null_count():
-        if column.str.contains(".", literal=True).any():
-            return column.cast(pl.Float64)  # refused with the floats of typed files
+    numbers = column.cast(pl.Float64, strict=False)
+    if numbers.null_count() == column.null_count():
+        if column.str.contains(".", literal=True).any() or numbers.is_nan().any():
+            return numbers  # refused with the floats of typed files
         return column
     if 2 * int(is_integer.sum()) >= len(column) and column.str.len_bytes().n_unique() > 1:
         row = int((~is_integer).arg_max() or 0)

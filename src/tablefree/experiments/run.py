@@ -73,7 +73,8 @@ class Run:
     def _embedding(self, side: Side) -> Embedding:
         return build(
             self.method,
-            num_parameters=round(self.size * side.num_embeddings * self.embedding_dim),
+            # At least one, so that a size too small is refused with the smallest that is possible.
+            num_parameters=max(1, round(self.size * side.num_embeddings * self.embedding_dim)),
             num_embeddings=side.num_embeddings,
             embedding_dim=self.embedding_dim,
             seed=f"{side.name}:{self.seed}",
