@@ -1,7 +1,46 @@
-"""Embeddings of categorical features without embedding tables, for PyTorch."""
+"""Embeddings of categorical features without embedding tables, for PyTorch.
 
+A value flows one way: value → id → code → embedding → score.
+"""
+
+from tablefree.embeddings import (
+    DeepHashEmbedding,
+    Embedding,
+    FullTable,
+    HashEmbedding,
+    HashingTrick,
+    HybridHash,
+    MultiHash,
+    NarrowTable,
+    QuotientRemainder,
+)
+from tablefree.encodings import DenseHashEncoding, HashBuckets
 from tablefree.errors import CheckpointError, InputError, TablefreeError
+from tablefree.ids import hash_strings, to_ids
+from tablefree.models import GMF, MLP
+from tablefree.network import EmbeddingNetwork
 
 __version__ = "0.1.0"
 
-__all__ = ["CheckpointError", "InputError", "TablefreeError", "__version__"]
+__all__ = [
+    "GMF",
+    "MLP",
+    "CheckpointError",
+    "DeepHashEmbedding",
+    "DenseHashEncoding",
+    "Embedding",
+    "EmbeddingNetwork",
+    "FullTable",
+    "HashBuckets",
+    "HashEmbedding",
+    "HashingTrick",
+    "HybridHash",
+    "InputError",
+    "MultiHash",
+    "NarrowTable",
+    "QuotientRemainder",
+    "TablefreeError",
+    "__version__",
+    "hash_strings",
+    "to_ids",
+]

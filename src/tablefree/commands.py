@@ -34,6 +34,19 @@ UsageError: Any = typer.BadParameter.__base__
 
 MAX_JOBS = 8
 
+METHOD_NAMES = ", ".join(METHODS)
+MEASURES = {
+    "validation_auc": "Validation AUC",
+    "test_auc": "Test AUC",
+    "test_log_loss": "Test log loss",
+    "test_auc_head": "Test AUC, popular items",
+    "test_auc_middle": "Test AUC, items between",
+    "test_auc_tail": "Test AUC, rare items",
+    "test_auc_unseen": "Test AUC, items unseen in training",
+    "hit_rate_10": "HR@10",
+    "ndcg_10": "NDCG@10",
+}
+
 app = typer.Typer(
     name="tablefree",
     add_completion=False,
@@ -58,19 +71,6 @@ def _commands(
 ) -> None:
     """Embeddings of categorical features without embedding tables."""
 
-
-METHOD_NAMES = ", ".join(METHODS)
-MEASURES = {
-    "validation_auc": "Validation AUC",
-    "test_auc": "Test AUC",
-    "test_log_loss": "Test log loss",
-    "test_auc_head": "Test AUC, popular items",
-    "test_auc_middle": "Test AUC, items between",
-    "test_auc_tail": "Test AUC, rare items",
-    "test_auc_unseen": "Test AUC, items unseen in training",
-    "hit_rate_10": "HR@10",
-    "ndcg_10": "NDCG@10",
-}
 
 _DATA = "Data"
 _TRAINING = "Training"

@@ -4,6 +4,8 @@ import json
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -57,8 +59,7 @@ class Run:
             InputError: an unknown model or method, or a size that the method cannot have.
         """
         check_choice("model", self.model, tuple(MODELS))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with _seeded(self.seed):
             return MODELS[self.model](self._embedding(task.users), self._embedding(task.items))
 
     def check(self, task: Task) -> None:
@@ -106,8 +107,7 @@ def train(
         seed=run.seed,
     )
     validation = _batch(task.validation, user_keys, item_keys)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)  # dropout
+    with _seeded(run.seed):  # for dropout
         try:
             result = fit(
                 model,
@@ -228,6 +228,14 @@ def describe_machine() -> str:
         ]
         processor = names[0] if names else processor
     return f"{processor}, {os.cpu_count()} cores, {torch.get_num_threads()} threads a run"
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Torch's generators seeded within, and as they were afterwards."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 def _batch(pairs: Pairs, user_keys: Tensor, item_keys: Tensor) -> Batch:
