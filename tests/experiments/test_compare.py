@@ -254,7 +254,7 @@ def test_a_comparison_resumes_and_runs_to_its_end(tmp_path):
 def test_a_run_that_fails_ends_the_comparison_and_its_processes(tmp_path, task):
     impossible = replace(planned(task).cells[0], method="deep_hash", size=1e-9)
     before = active_children()
-    with pytest.raises(InputError, match="num_parameters must be an integer of at least 1"):
+    with pytest.raises(InputError, match="deep_hash needs at least 25 parameters"):
         list(compare(Comparison((impossible,), 1, (0.1,)), task, tmp_path, jobs=1, threads=1))
     for process in set(active_children()).difference(before):
         process.join(timeout=20)

@@ -178,7 +178,9 @@ def figure_spec(summary: pl.DataFrame) -> dict[str, Any]:
         )
         for key, section in summary.group_by(*SECTION, maintain_order=True)
     ]
-    figure = _styled(alt.vconcat(*charts, background="white"))
+    # Room on the right: the reader's font may be wider than the one measured here.
+    padding = {"left": 8, "top": 8, "right": 40, "bottom": 8}
+    figure = _styled(alt.vconcat(*charts, background="white", padding=padding))
     spec: dict[str, Any] = figure.configure_legend(labelFontSize=12, symbolSize=90).to_dict()
     return spec
 
