@@ -4,6 +4,7 @@ A value flows one way: value → id → code → embedding → score.
 """
 
 from tablefree.embeddings import (
+    CachedEmbedding,
     DeepHashEmbedding,
     Embedding,
     FullTable,
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "GMF",
     "MLP",
+    "CachedEmbedding",
     "CheckpointError",
     "DeepHashEmbedding",
     "DenseHashEncoding",

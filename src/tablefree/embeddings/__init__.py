@@ -2,6 +2,7 @@
 
 from tablefree.embeddings.base import Description, Embedding
 from tablefree.embeddings.budget import METHODS, build
+from tablefree.embeddings.cached import CachedEmbedding
 from tablefree.embeddings.config import from_config
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.full_table import FullTable
@@ -14,6 +15,7 @@ from tablefree.embeddings.quotient_remainder import QuotientRemainder
 
 __all__ = [
     "METHODS",
+    "CachedEmbedding",
     "DeepHashEmbedding",
     "Description",
     "Embedding",

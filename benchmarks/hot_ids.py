@@ -1,0 +1,84 @@
+"""What a cache of hot ids gains on Zipf traffic: medians over the same batches, in turns.
+
+A frozen `DeepHashEmbedding` embeds each distinct id of a batch once, with or without a cache. So a
+cache that held the most frequent ids from the start would leave (distinct ids that are not among
+them) / (distinct ids) of the products: the bound that is printed. "Every row" embeds the ids of a
+batch one by one as they come, repeated or not.
+
+Run: python benchmarks/hot_ids.py
+"""
+
+import time
+from collections.abc import Callable
+from statistics import mean, median
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tablefree import CachedEmbedding, DeepHashEmbedding
+
+EXPONENT, NUM_IDS, NUM_ROWS = 1.1, 10_000_000, 500_000
+BATCH = 4096
+WARM_UP, MEASURED = 2500, 100  # batches
+
+
+def traffic(num_batches: int) -> Tensor:
+    """Ids [num_batches, BATCH] whose frequency falls as a power of their number, 1..NUM_IDS."""
+    generator = np.random.default_rng(0)
+    ids = np.empty(0, np.int64)
+    while ids.size < num_batches * BATCH:
+        drawn = generator.zipf(EXPONENT, num_batches * BATCH)
+        ids = np.concatenate([ids, drawn[drawn <= NUM_IDS]])
+    return torch.from_numpy(ids[: num_batches * BATCH]).view(num_batches, BATCH)
+
+
+def seconds(call: Callable[[Tensor], Tensor], ids: Tensor) -> float:
+    start = time.perf_counter()
+    call(ids)
+    return time.perf_counter() - start
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Warm the cache up, time the embedding with and without it, print the ratios."""
+    with torch.inference_mode(False):
+        embedding = DeepHashEmbedding(
+            32, num_hashes=1024, hidden=(512, 512), seed="item_id"
+        ).freeze()
+        cached = CachedEmbedding(embedding, NUM_ROWS)
+
+    def every_row(ids: Tensor) -> Tensor:
+        return embedding.network(embedding.encoding(ids))
+
+    batches = traffic(WARM_UP + MEASURED)
+    start = time.perf_counter()
+    for ids in batches[:WARM_UP]:
+        cached(ids)
+    print(
+        f"{torch.get_num_threads()} threads; k 1024, hidden 512-512, d 32, float32, batch {BATCH}; "
+        f"Zipf {EXPONENT} over {NUM_IDS:,} ids, cache of {NUM_ROWS:,} rows\n"
+        f"warm-up: {WARM_UP} batches = {WARM_UP * BATCH / 1e6:.1f} million ids, "
+        f"{time.perf_counter() - start:.0f} s"
+    )
+    embedded: list[int] = []  # distinct ids that miss, then the batch, turn about
+    embedding.register_forward_pre_hook(lambda _, inputs: embedded.append(inputs[0].numel()))
+    times = [
+        (seconds(cached, ids), seconds(embedding, ids), seconds(every_row, ids))
+        for ids in batches[WARM_UP:]
+    ]
+    with_cache, without, rows = (median(column) for column in zip(*times, strict=True))
+    distinct = mean(ids.unique().numel() for ids in batches[WARM_UP:])
+    rare = mean(ids[ids > NUM_ROWS].unique().numel() for ids in batches[WARM_UP:])
+    print(f"a batch: {distinct:.0f} distinct ids, {mean(embedded[::2]):.0f} of them miss")
+    print(f"with cache {with_cache * 1e3:.2f} ms; without {without * 1e3:.2f} ms")
+    print(f"every row {rows * 1e3:.2f} ms")
+    print(
+        f"without / with cache: {without / with_cache:.1f} "
+        f"(bound {distinct / rare:.1f}); "
+        f"every row / with cache: {rows / with_cache:.1f} (bound {BATCH / rare:.1f})"
+    )
+
+
+if __name__ == "__main__":
+    main()
