@@ -118,8 +118,13 @@ def advice(section: pl.DataFrame) -> list[str]:
     equal = [row for row in best_free if not _is_worse(row, full)]
     top = max(best_free, key=lambda row: float(row["test_auc"]))
     chosen = (equal or [row for row in best_free if not _is_worse(row, top)])[-1]
+    tables = [
+        row
+        for row in rows
+        if row["vocabulary_bytes"] > 0 and row is not full and not _is_worse(row, full)
+    ]
     sentences = [
-        _verdict(chosen, full),
+        _verdict(chosen, full, smallest_table=tables[-1] if tables else None),
         f"At {fraction(chosen['size'])} of the full table's size {_best(chosen)} against "
         f"{_auc(full)} ({_compared(chosen, full)}).",
         f"It takes {_cost(chosen)}; the full table {_cost(full)}.",
@@ -161,12 +166,19 @@ def _is_worse(row: Row, other: Row) -> bool:
     return loss > min(noise(row, other), PRACTICAL_DIFFERENCE)
 
 
-def _verdict(row: Row, full: Row) -> str:
+def _verdict(row: Row, full: Row, smallest_table: Row | None) -> str:
     gain = row["test_auc"] - full["test_auc"]
     if gain > noise(row, full):
         return "Drop the table: a method without a vocabulary ranks better."
     if not _is_worse(row, full):
         return "The table can go: a method without a vocabulary ranks as well, within the noise."
+    if -gain > noise(row, full) and smallest_table is not None:
+        name, size = method_name(smallest_table["method"]), fraction(smallest_table["size"])
+        return (
+            f"Keep the vocabulary but not the full table: {name} at {size} of its size ranks at "
+            f"least as well, {_auc(smallest_table)} ({_compared(smallest_table, full)}), and no "
+            "method without a vocabulary does."
+        )
     if -gain > noise(row, full):
         return "Keep the full table where it fits: no method without a vocabulary ranks as well."
     return "Undecided: run more seeds, the noise is as large as the difference."
