@@ -82,3 +82,12 @@ def test_codes_are_taken_in_the_dtype_of_the_weights():
 def test_bad_options_are_named(options, message):
     with pytest.raises(InputError, match=message):
         EmbeddingNetwork(**{"in_features": 6, "embedding_dim": 3, "hidden": (5,), **options})
+
+
+def test_weights_start_with_both_signs_and_the_arguments_stay_as_they_are():
+    hidden = [64, 32]
+    network = EmbeddingNetwork(64, 8, hidden=hidden)
+    assert hidden == [64, 32]
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            assert 0.4 < (layer.weight > 0).float().mean() < 0.6

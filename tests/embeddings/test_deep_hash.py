@@ -101,3 +101,9 @@ def test_it_compiles():
     ids = torch.tensor([[3, 1], [3, 2]])
     compiled = torch.compile(embedding, backend="aot_eager")
     torch.testing.assert_close(compiled(ids), embedding(ids))
+
+
+def test_ids_that_float32_cannot_tell_apart_have_their_own_embeddings():
+    embedding = DeepHashEmbedding(8, num_hashes=16, hidden=(8,), seed="item_id").eval()
+    ids = torch.tensor([2**24, 2**24 + 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63 - 2])
+    assert len(torch.unique(embedding(ids), dim=0)) == len(ids)
