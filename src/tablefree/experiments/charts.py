@@ -12,13 +12,13 @@ import altair as alt
 import polars as pl
 
 from tablefree.experiments.summary import (
-    BUCKETS,
     METHOD_NAMES,
     SECTION,
     fraction,
     method_name,
     spread,
 )
+from tablefree.experiments.task import BUCKETS
 
 VEGA_LITE_VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 INK = "currentColor"

@@ -11,6 +11,8 @@ from typing import Any
 
 import polars as pl
 
+from tablefree.experiments.task import BUCKETS
+
 Row = dict[str, Any]
 """A method at a size: a row of `summarise`."""
 
@@ -24,7 +26,6 @@ METHOD_NAMES = {
     "hybrid_hash": "Hybrid hash",
     "deep_hash": "Deep hash",
 }
-BUCKETS = ("head", "middle", "tail", "unseen")
 SECTION = ("dataset", "split", "model")
 PRACTICAL_DIFFERENCE = 0.002
 """In AUC: the noise assumed of a single seed, and the largest loss still called none."""
