@@ -5,12 +5,13 @@ What is slow to import is imported by the command that needs it: --help should b
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -370,6 +371,67 @@ def embed(
     console.print(f"{embedded.num_ids} embeddings: {output}", soft_wrap=True, highlight=False)
 
 
+@app.command()
+def bench(
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Ids a batch; by default 4096, or 65536 on a GPU.")
+    ] = None,
+    num_hashes: Annotated[
+        int | None, typer.Option(min=1, help="Width of a code; by default 1024.")
+    ] = None,
+    hidden: Annotated[
+        str, typer.Option(help="Hidden layers of each network, as 512-512,1800-1800.")
+    ] = "512-512,1800-1800-1800-1800-1800",
+    seconds: Annotated[
+        float, typer.Option(min=0, max=3600, help="For each case; five repetitions at least.")
+    ] = 4.0,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep", help="Networks only, by batch and width of the code: about half an hour."
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    output: Annotated[Path, typer.Option(help="Folder of results.")] = Path("results/bench"),
+) -> None:
+    """Measure tablefree on this machine, against the floor of its arithmetic.
+
+    Both sides of a ratio are timed by turns and their medians compared: about five minutes on two
+    cores. Writes bench.parquet and bench.svg.
+
+    Example: tablefree bench --output results/bench
+    """
+    from tablefree.benchmark.case import LeftOutError, measure, parse_hidden
+    from tablefree.benchmark.cases import choose_device, default_cases, swept_cases
+    from tablefree.benchmark.ceilings import measure_ceilings
+    from tablefree.benchmark.chart import write_chart
+    from tablefree.benchmark.results import result_row, write_results
+    from tablefree.files import check_writable
+
+    chosen = choose_device(device)
+    plan = swept_cases if sweep else default_cases
+    cases = plan(chosen, parse_hidden(hidden), batch=batch, num_hashes=num_hashes)
+    check_writable(output)
+    ceilings = measure_ceilings(chosen, seconds / 2)
+    rows: list[Mapping[str, Any]] = []
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    ) as progress:
+        for case in progress.track(cases, description="Measuring"):
+            try:
+                rows.append(result_row(case, measure(case, seconds), ceilings))
+            except LeftOutError as reason:
+                line = f"left out: {case.name}: {reason}"
+                progress.console.print(line, soft_wrap=True, highlight=False)
+    results = write_results(output, rows)
+    _print_bench(rows)
+    console.print(f"\nPicture: {write_chart(output, results)}", soft_wrap=True, highlight=False)
+
+
 def _load(data: str, **options: str | float | None) -> "Interactions":
     from tablefree.data.load import load_interactions
 
@@ -420,3 +482,31 @@ def _print_measures(measures: Mapping[str, float | None]) -> None:
     for name, value in measures.items():
         table.add_row(MEASURES[name], "too few events" if value is None else f"{value:.4f}")
     console.print(table)
+
+
+def _print_bench(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the ratios, then how near the networks come to the ceilings of the machine."""
+    ratios = Table("Numerator / denominator", box=SIMPLE_HEAD)
+    ceilings = Table("Inference", box=SIMPLE_HEAD)
+    for column in ("Ours", "Against", "Ratio"):
+        ratios.add_column(column, justify="right", no_wrap=True)
+    for column in ("GFLOP", "MB", "GFLOP/s", "Ceiling", "Reached"):
+        ceilings.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        unit = "mb" if row["ours_ms"] is None else "ms"
+        pair = [
+            f"{row[f'{side}_{unit}']:.4g} {unit.upper() if unit == 'mb' else unit}"
+            for side in ("ours", "against")
+        ]
+        ratios.add_row(row["name"], *pair, f"{row['ratio']:.3g}")
+        if row["gflops"] is not None:
+            ceilings.add_row(
+                row["name"],
+                f"{row['operations'] / 1e9:.3g}",
+                f"{row['code_and_weight_bytes'] / 1e6:.3g}",
+                f"{row['gflops']:.0f}",
+                f"{row['ceiling_gflops']:.0f}",
+                f"{row['ceiling_share']:.0%}",
+            )
+    console.print(ratios)
+    console.print(ceilings)

@@ -1,0 +1,1 @@
+"""Measures tablefree against the floor of its arithmetic, on the machine at hand."""
