@@ -3,7 +3,7 @@ import torch
 
 from tablefree.embeddings import DeepHashEmbedding
 from tablefree.errors import InputError
-from tablefree.frozen_network import FrozenNetwork
+from tablefree.frozen_network import freeze_network
 from tablefree.network import EmbeddingNetwork
 
 IDS = torch.arange(500) * 7919 - 1000
@@ -81,4 +81,4 @@ def test_narrow_weights_take_fewer_bytes():
 
 def test_another_dtype_is_refused():
     with pytest.raises(InputError, match=r"torch\.float16"):
-        FrozenNetwork(EmbeddingNetwork(4, 2, hidden=(3,)), torch.float16)
+        freeze_network(EmbeddingNetwork(4, 2, hidden=(3,)), torch.float16)

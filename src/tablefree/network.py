@@ -4,23 +4,43 @@ The network of Deep Hash Embedding (Kang et al., "Learning to Embed Categorical 
 Embedding Tables for Recommendation", 2021). Its output has neither norm nor activation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tablefree.errors import InputError
+from tablefree.kernels import op
 
 # Standard deviation of an embedding's components at initialisation, the same for every method, so
 # that one grid of learning rates is fair to all of them.
 INITIAL_STD = 0.1
 
+
+class Mish(nn.Module):
+    """`nn.Mish`, x tanh(ln(1 + e^x)), four times as fast on a CPU.
+
+    Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", 2019. Compiled graphs get
+    torch's, which their compilers fuse; so do other devices and dtypes.
+    """
+
+    def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Apply to each value."""
+        is_fast = values.device.type == "cpu" and values.dtype in (torch.float32, torch.bfloat16)
+        if is_fast and not torch.compiler.is_compiling():
+            activated: Tensor = op.mish(values)
+            return activated
+        return F.mish(values)
+
+
 # Each activation with its gain: 1 / sqrt(E[f(z)^2]) for a standard normal z, so that a layer keeps
 # the scale of its input (Kaiming initialisation, He et al. 2015, for any activation).
 ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
-    "mish": (nn.Mish, 1.4868),
+    "mish": (Mish, 1.4868),
     "relu": (nn.ReLU, 1.4142),
     "gelu": (nn.GELU, 1.5335),
 }
@@ -33,13 +53,25 @@ class BatchNorm(nn.BatchNorm1d):
 
     They have no variance of their own, so they are normalised by the running statistics, which
     they leave as they are.
+
+    Attributes:
+        counts: whether a training batch moves the running statistics.
     """
+
+    counts = True
 
     def forward(self, rows: Float[Tensor, "n features"]) -> Float[Tensor, "n features"]:
         """Normalise each feature over the rows."""
         if self.training and rows.shape[0] < 2:
             return F.batch_norm(
                 rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        if self.training and not self.counts:
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            statistics = self.running_mean.clone(), self.running_var.clone()
+            return F.batch_norm(
+                rows, *statistics, self.weight, self.bias, training=True, eps=self.eps
             )
         return super().forward(rows)
 
@@ -89,6 +121,7 @@ class EmbeddingNetwork(nn.Module):
         if not 0 <= dropout < 1:
             raise InputError(f"dropout must be at least 0 and below 1, got {dropout}")
         activate, gain = ACTIVATIONS[activation]
+        self.activation = activation
         self.hidden = nn.Sequential()
         width, scale = in_features, 1 / code_std
         for next_width in hidden:
@@ -105,6 +138,28 @@ class EmbeddingNetwork(nn.Module):
         """Embed each code, in the dtype of the weights."""
         embeddings: Tensor = self.output(self.hidden(codes.to(self.output.weight.dtype)))
         return embeddings
+
+    @contextmanager
+    def second_pass(self) -> Iterator[None]:
+        """Within, a training batch does not move the running statistics: it has done so before."""
+        norms = [module for module in self.modules() if isinstance(module, BatchNorm)]
+        for norm in norms:
+            norm.counts = False
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.counts = True
+
+    @property
+    def code_dtype(self) -> torch.dtype:
+        """The dtype of codes that is the fastest to take here and now; others are converted."""
+        device = self.output.weight.device.type
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        else:
+            dtype = self.output.weight.dtype
+        return torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
 
     @property
     def multiply_adds(self) -> int:

@@ -107,3 +107,46 @@ def test_ids_that_float32_cannot_tell_apart_have_their_own_embeddings():
     embedding = DeepHashEmbedding(8, num_hashes=16, hidden=(8,), seed="item_id").eval()
     ids = torch.tensor([2**24, 2**24 + 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63 - 2])
     assert len(torch.unique(embedding(ids), dim=0)) == len(ids)
+
+
+def step(embedding: DeepHashEmbedding, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Gradients and statistics of one training step."""
+    torch.manual_seed(1)  # of dropout
+    embedding(ids).square().sum().backward()
+    return {name: p.grad for name, p in embedding.named_parameters()} | {
+        name: buffer.clone() for name, buffer in embedding.named_buffers()
+    }
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_recomputing_changes_memory_only(autocast):
+    results = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        embedding = DeepHashEmbedding(
+            8, num_hashes=32, hidden=(16, 16), dropout=0.2, seed="item", recompute=recompute
+        )
+        kept: list[int] = []
+
+        def keep(tensor: torch.Tensor, kept: list[int] = kept) -> torch.Tensor:
+            kept.append(tensor.numel())
+            return tensor
+
+        with (
+            torch.autocast("cpu", torch.bfloat16, enabled=autocast),
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        ):
+            results.append((step(embedding, torch.arange(100)), sum(kept)))
+    (plain, plain_kept), (recomputed, recomputed_kept) = results
+    for name, value in plain.items():
+        assert torch.equal(recomputed[name], value), name
+    assert recomputed_kept < plain_kept / 4
+
+
+def test_frozen_tiles_do_not_show(monkeypatch):
+    embedding = DeepHashEmbedding(8, num_hashes=32, hidden=(16,), seed="item", side_features=1)
+    frozen, ids = embedding.eval().freeze(), torch.arange(100)
+    side = ids[:, None] / 100
+    whole = frozen(ids, side)
+    monkeypatch.setattr("tablefree.embeddings.deep_hash._TILE", 7)
+    torch.testing.assert_close(frozen(ids, side), whole)

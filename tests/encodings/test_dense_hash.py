@@ -142,3 +142,32 @@ def test_a_fresh_process_with_another_order_of_construction_gives_the_same_bits(
     ids = torch.arange(-50, 50)
     expected = [module(ids).view(torch.int32).tolist() for module in (user, item)]
     assert json.loads(output) == expected
+
+
+def test_narrow_codes_are_the_rounding_of_the_float32_codes():
+    encoding, ids = DenseHashEncoding(64, seed="item"), IDS["random"][:100]
+    codes = encoding(ids)
+    assert torch.equal(encoding(ids, dtype=torch.bfloat16), codes.bfloat16())
+    assert torch.equal(encoding(ids, dtype=torch.int8), (127 * codes).round().to(torch.int8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_codes_can_be_written_into_memory_that_is_there(dtype):
+    encoding, ids = DenseHashEncoding(64, seed="item"), IDS["random"][:100].view(4, 25)
+    out = torch.zeros(4, 25, 64, dtype=dtype)
+    assert encoding(ids, out=out) is out
+    assert torch.equal(out, encoding(ids, dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        (torch.empty(3, 8), r"shape \(4, 8\) on cpu; got shape \(3, 8\)"),
+        (torch.empty(8, 4).T, "with gaps"),
+        (torch.empty(4, 8, dtype=torch.float16), "float16"),
+        (torch.empty(4, 8, device="meta"), "on meta"),
+    ],
+)
+def test_memory_of_another_kind_is_refused(out, message):
+    with pytest.raises(InputError, match=message):
+        DenseHashEncoding(8, seed=0)(torch.arange(4), out=out)

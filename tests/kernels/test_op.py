@@ -8,7 +8,12 @@ from tablefree.kernels import op, reference
 
 OPERATORS = {
     "hash_buckets": (op.hash_buckets, (-7, "multiply_shift", 6, 1000)),
-    "dense_hash": (op.dense_hash, (-7, "carter_wegman", 6, 1000, "gaussian")),
+    "dense_hash": (op.dense_hash, (-7, "carter_wegman", 6, 1000, "gaussian", torch.float32)),
+    "dense_hash_bfloat16": (
+        op.dense_hash,
+        (-7, "multiply_shift", 6, 1000, "uniform", torch.bfloat16),
+    ),
+    "dense_hash_int8": (op.dense_hash, (-7, "multiply_shift", 6, 1024, "uniform", torch.int8)),
 }
 every_operator = pytest.mark.parametrize(
     ("operator", "options"), OPERATORS.values(), ids=OPERATORS.keys()
@@ -84,10 +89,22 @@ def test_exports(operator, options):
     ("operator", "options", "message"),
     [
         (op.hash_buckets, (0, "md5", 1, 1), "unknown hash family"),
-        (op.dense_hash, (0, "multiply_shift", 1, 1, "uniform"), "2 to 16777216"),
-        (op.dense_hash, (0, "multiply_shift", 1, 9, "gaussian"), "even number"),
+        (op.dense_hash, (0, "multiply_shift", 1, 1, "uniform", torch.float32), "2 to 16777216"),
+        (op.dense_hash, (0, "multiply_shift", 1, 9, "gaussian", torch.float32), "even number"),
+        (op.dense_hash, (0, "multiply_shift", 2, 9, "gaussian", torch.int8), "int8 if uniform"),
+        (op.dense_hash, (0, "multiply_shift", 2, 9, "uniform", torch.float16), "float16"),
     ],
 )
 def test_what_the_contract_does_not_define_is_refused(operator, options, message):
     with pytest.raises(InputError, match=message):
         operator(torch.arange(3), *options)
+
+
+def test_codes_are_written_where_asked():
+    ids, options = torch.arange(6).view(2, 3), (-7, "multiply_shift", 1000, "uniform")
+    for dtype in op.CODE_DTYPES:
+        out = torch.empty(2, 3, 4, dtype=dtype)
+        torch.library.opcheck(op.dense_hash_out, (ids, out, *options))
+        op.dense_hash_out(ids, out, *options)
+        expected = op.dense_hash(ids, -7, "multiply_shift", 4, 1000, "uniform", dtype)
+        assert torch.equal(out, expected)

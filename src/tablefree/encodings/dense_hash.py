@@ -5,10 +5,12 @@ Kang et al., *Learning to Embed Categorical Features without Embedding Tables fo
 practice over all 64-bit ids, and no two ids are nearer than any others.
 """
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Int, Num
 from torch import Tensor
 
 from tablefree.encodings.hash_buckets import HashBuckets
+from tablefree.errors import InputError
 from tablefree.hashing import check_codes
 from tablefree.ids import tensor_ids
 from tablefree.kernels import op
@@ -45,17 +47,48 @@ class DenseHashEncoding(HashBuckets):
         check_codes(num_hashes, num_buckets, transform)
         self.transform = transform
 
-    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch num_hashes"]:
-        """The float32 code of each id."""
-        codes: Tensor = op.dense_hash(
-            tensor_ids(ids),
-            self._signed_seed,
-            self.family,
-            self.num_hashes,
-            self.num_buckets,
-            self.transform,
+    def forward(
+        self,
+        ids: Int[Tensor, "*batch"],
+        *,
+        dtype: torch.dtype = torch.float32,
+        out: Tensor | None = None,
+    ) -> Num[Tensor, "*batch num_hashes"]:
+        """The code of each id.
+
+        Args:
+            ids: any 64-bit ids.
+            dtype: of the codes: float32, or bfloat16, which is its rounding. Uniform codes can also
+                be int8: 127 times the code, rounded.
+            out: a contiguous tensor of the right shape to write into; its dtype counts.
+
+        Raises:
+            InputError: ids that are no integers, another dtype, an `out` of another shape or device
+                or with gaps.
+        """
+        ids = tensor_ids(ids)
+        if out is None:
+            codes: Tensor = op.dense_hash(
+                ids,
+                self._signed_seed,
+                self.family,
+                self.num_hashes,
+                self.num_buckets,
+                self.transform,
+                dtype,
+            )
+            return codes
+        shape = (*ids.shape, self.num_hashes)
+        if out.shape != shape or out.device != ids.device or not out.is_contiguous():
+            gaps = "" if out.is_contiguous() else " with gaps"
+            raise InputError(
+                f"out must be contiguous, of shape {shape} on {ids.device}; got shape "
+                f"{tuple(out.shape)} on {out.device}{gaps}"
+            )
+        op.dense_hash_out(
+            ids, out, self._signed_seed, self.family, self.num_buckets, self.transform
         )
-        return codes
+        return out
 
     @property
     def width(self) -> int:

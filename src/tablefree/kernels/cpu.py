@@ -1,32 +1,18 @@
 """The hash functions compiled by Numba for the CPU, equal to the reference bit for bit.
 
 The loops run id by id: a code row is written in sequence while the coefficients stay in cache,
-and the inner loop is a plain one that the compiler vectorises. Threads are Python's, over kernels
-that release the interpreter's lock: Numba's own thread layers abort a process that forks, as data
-loaders do, or that calls them from two threads.
+and the inner loop is a plain one that the compiler vectorises.
 """
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from tablefree.hashing import GOLDEN_GAMMA, MERSENNE_61, XXH_PRIMES, coefficients
-
-
-def _compile(function: Callable[..., Any]) -> Any:
-    """Compile, and keep the machine code on disk where a folder for it can be written."""
-    try:
-        return njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # Numba found no folder to write to
-        return njit(nogil=True, error_model="numpy")(function)
-
+from tablefree.kernels.bfloat16 import to_bfloat16
+from tablefree.kernels.compiling import compile_kernel
+from tablefree.kernels.threads import in_threads
 
 # Numba turns a sum of uint64 and a Python int into a float: every constant is spelled as a word.
 _U1, _U27, _U29, _U30, _U31, _U32, _U33, _U61 = (
@@ -39,8 +25,6 @@ _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _X1, _X2, _X3, _X4, _X5 = (np.uint64(prime) for prime in XXH_PRIMES)
 _TWO_PI = 2.0 * np.pi
 
-# About 30 microseconds of hashing: less is not worth waking a thread for.
-_HASHES_PER_THREAD = 2**17
 _HASHES_PER_STRING = 16  # a short string costs about as much
 
 
@@ -55,35 +39,38 @@ def hash_buckets(
     """The buckets of ids [n] (contiguous) on up to `num_threads` threads: int64 [n, num_hashes]."""
     out = np.empty((ids.size, num_hashes), np.int64)
     rows = coefficients(seed, num_hashes, family).T
-    prime = family == "carter_wegman"
+    prime, shift = family == "carter_wegman", _shift(num_buckets)
 
     def fill(part: slice) -> None:
-        _fill_buckets(ids[part], rows, np.uint64(num_buckets), prime, out[part])
+        _fill_buckets(ids[part], rows, np.uint64(num_buckets), shift, prime, out[part])
 
-    _in_threads(fill, ids.size, num_hashes, num_threads)
+    in_threads(fill, ids.size, num_hashes, num_threads)
     return out
 
 
 def dense_hash(
     ids: NDArray[np.int64],
+    out: NDArray[Any],
     seed: int,
     family: str,
-    num_hashes: int,
     num_buckets: int,
     transform: str,
     num_threads: int,
-) -> NDArray[np.float32]:
-    """The codes of ids [n] (contiguous) on up to `num_threads` threads: float32 [n, num_hashes]."""
-    out = np.empty((ids.size, num_hashes), np.float32)
+) -> None:
+    """Write the codes of ids [n] into `out` [n, num_hashes], both contiguous.
+
+    `out` is float32, bfloat16 as uint16, or for uniform codes int8: 127 times the code, rounded.
+    """
+    num_hashes = out.shape[1]
     rows = coefficients(seed, num_hashes, family).T
     prime = family == "carter_wegman"
-    fill_codes = _fill_uniform if transform == "uniform" else _fill_gaussian
+    fill_codes = _FILL_CODES[transform, out.dtype.name]
+    shift = _shift(num_buckets)
 
     def fill(part: slice) -> None:
-        fill_codes(ids[part], rows, np.uint64(num_buckets), prime, out[part])
+        fill_codes(ids[part], rows, np.uint64(num_buckets), shift, prime, out[part])
 
-    _in_threads(fill, ids.size, num_hashes, num_threads)
-    return out
+    in_threads(fill, ids.size, num_hashes, num_threads)
 
 
 def xxh64(
@@ -95,38 +82,25 @@ def xxh64(
     def fill(part: slice) -> None:
         _fill_xxh64(data, offsets[part.start : part.stop + 1], out[part])
 
-    _in_threads(fill, out.size, _HASHES_PER_STRING, num_threads)
+    in_threads(fill, out.size, _HASHES_PER_STRING, num_threads)
     return out.view(np.int64)
 
 
-def _in_threads(fill: Callable[[slice], None], size: int, row: int, num_threads: int) -> None:
-    """Call `fill` on equal slices of `size` rows, each row costing `row` hashes."""
-    num_threads = max(1, min(num_threads, size, size * row // _HASHES_PER_THREAD))
-    if num_threads == 1:
-        fill(slice(0, size))
-        return
-    edges = [size * part // num_threads for part in range(num_threads + 1)]
-    parts = [slice(*pair) for pair in pairwise(edges)]
-    others = [_pool(os.getpid(), num_threads - 1).submit(fill, part) for part in parts[1:]]
-    fill(parts[0])
-    for other in others:
-        other.result()
+def _shift(num_buckets: int) -> np.uint64:
+    """What is left of 64 bits below the bucket where m is a power of two, else 0."""
+    bits = num_buckets.bit_length() - 1
+    return np.uint64(64 - bits if bits and num_buckets == 1 << bits else 0)
 
 
-@lru_cache(maxsize=8)
-def _pool(process: int, num_threads: int) -> ThreadPoolExecutor:  # noqa: ARG001
-    """Threads kept between calls; a forked process, whose threads are gone, starts its own."""
-    return ThreadPoolExecutor(num_threads, thread_name_prefix="tablefree-hash")
-
-
-@_compile
-def _mix64(word):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+@compile_kernel
+def mix64(word):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """The finaliser of `tablefree.hashing.mix64`."""
     word = (word ^ (word >> _U30)) * _MIX_1
     word = (word ^ (word >> _U27)) * _MIX_2
     return word ^ (word >> _U31)
 
 
-@_compile
+@compile_kernel
 def _times_mod_61(a, half):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The product a * half modulo 2^61 - 1, not fully reduced; a < 2^61, half < 2^32.
 
@@ -138,70 +112,97 @@ def _times_mod_61(a, half):  # type: ignore[no-untyped-def]  # pragma: no cover 
     return (top >> _U29) + ((top & _LOW_29) << _U32) + (bottom >> _U61) + (bottom & _PRIME_61)
 
 
-@_compile
+@compile_kernel
 def _halves(identifier):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    word = _mix64(np.uint64(identifier) + _GAMMA)
+    word = mix64(np.uint64(identifier) + _GAMMA)
     return word & _LOW_32, word >> _U32
 
 
-@_compile
-def _bucket(rows, j, low, high, num_buckets, prime):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Bucket of an id under hash j; the compiler lifts the branch out of the loops over j."""
+@compile_kernel
+def _bucket(rows, j, low, high, num_buckets, shift, prime):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Bucket of an id under hash j; the compiler lifts the branches out of the loops over j."""
     if prime:
         value = _times_mod_61(rows[0, j], high) + _times_mod_61(rows[1, j], low) + rows[2, j]
         value = (value >> _U61) + (value & _PRIME_61)
         return (value - _PRIME_61 if value >= _PRIME_61 else value) % num_buckets
     value = (rows[0, j] + low) * (rows[1, j] + high) + rows[2, j]
+    if shift:
+        return value >> shift
     return ((value >> _U32) * num_buckets) >> _U32
 
 
-@_compile
-def _fill_buckets(ids, rows, num_buckets, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+@compile_kernel
+def _fill_buckets(ids, rows, num_buckets, shift, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     for i in range(ids.size):
         low, high = _halves(ids[i])
         row = out[i]
         for j in range(row.size):
-            row[j] = _bucket(rows, j, low, high, num_buckets, prime)
+            row[j] = _bucket(rows, j, low, high, num_buckets, shift, prime)
 
 
-@_compile
-def _fill_uniform(ids, rows, num_buckets, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    largest = np.int32(num_buckets - _U1)
-    scale = np.float32(1.0 / largest)
-    for i in range(ids.size):
-        low, high = _halves(ids[i])
-        row = out[i]
-        for j in range(row.size):
-            bucket = np.int32(_bucket(rows, j, low, high, num_buckets, prime))
-            row[j] = np.float32(np.int32(2 * bucket - largest)) * scale
+@compile_kernel
+def _to_int8(code):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    return np.int8(np.rint(code * np.float32(127)))
 
 
-@_compile
-def _fill_gaussian(ids, rows, num_buckets, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    count = np.float64(num_buckets)
-    for i in range(ids.size):
-        low, high = _halves(ids[i])
-        row = out[i]
-        for j in range(0, row.size, 2):
-            first = np.float64(_bucket(rows, j, low, high, num_buckets, prime) + _U1)
-            second = np.float64(_bucket(rows, j + 1, low, high, num_buckets, prime) + _U1)
-            radius = np.sqrt(-2.0 * np.log(first / count))
-            angle = _TWO_PI * (second / count)
-            row[j] = radius * np.cos(angle)
-            row[j + 1] = radius * np.sin(angle)
+@compile_kernel
+def _to_float32(code):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    return np.float32(code)
 
 
-@_compile
+def _uniform_kernel(rounded: Any) -> Any:
+    @compile_kernel
+    def fill(ids, rows, num_buckets, shift, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+        largest = np.int32(num_buckets - _U1)
+        scale = np.float32(1.0 / largest)
+        for i in range(ids.size):
+            low, high = _halves(ids[i])
+            row = out[i]
+            for j in range(row.size):
+                bucket = np.int32(_bucket(rows, j, low, high, num_buckets, shift, prime))
+                row[j] = rounded(np.float32(np.int32(2 * bucket - largest)) * scale)
+
+    return fill
+
+
+def _gaussian_kernel(rounded: Any) -> Any:
+    @compile_kernel
+    def fill(ids, rows, num_buckets, shift, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+        count = np.float64(num_buckets)
+        for i in range(ids.size):
+            low, high = _halves(ids[i])
+            row = out[i]
+            for j in range(0, row.size, 2):
+                first = _bucket(rows, j, low, high, num_buckets, shift, prime) + _U1
+                second = _bucket(rows, j + 1, low, high, num_buckets, shift, prime) + _U1
+                radius = np.sqrt(-2.0 * np.log(np.float64(first) / count))
+                angle = _TWO_PI * (np.float64(second) / count)
+                row[j] = rounded(np.float32(radius * np.cos(angle)))
+                row[j + 1] = rounded(np.float32(radius * np.sin(angle)))
+
+    return fill
+
+
+_FILL_CODES = {
+    ("uniform", "float32"): _uniform_kernel(_to_float32),
+    ("uniform", "uint16"): _uniform_kernel(to_bfloat16),
+    ("uniform", "int8"): _uniform_kernel(_to_int8),
+    ("gaussian", "float32"): _gaussian_kernel(_to_float32),
+    ("gaussian", "uint16"): _gaussian_kernel(to_bfloat16),
+}
+
+
+@compile_kernel
 def _rotate(word, bits):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return (word << np.uint64(bits)) | (word >> np.uint64(64 - bits))
 
 
-@_compile
+@compile_kernel
 def _xxh_round(lane, word):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return _rotate(lane + word * _X2, 31) * _X1
 
 
-@_compile
+@compile_kernel
 def _little_endian(data, position, size):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     word = np.uint64(0)
     for byte in range(size):
@@ -209,7 +210,7 @@ def _little_endian(data, position, size):  # type: ignore[no-untyped-def]  # pra
     return word
 
 
-@_compile
+@compile_kernel
 def _xxh64(data, position, stop):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     size = np.uint64(stop - position)
     if stop - position >= 32:
@@ -242,7 +243,7 @@ def _xxh64(data, position, stop):  # type: ignore[no-untyped-def]  # pragma: no 
     return state ^ (state >> _U32)
 
 
-@_compile
+@compile_kernel
 def _fill_xxh64(data, offsets, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     for i in range(out.size):
         out[i] = _xxh64(data, offsets[i], offsets[i + 1])

@@ -1,22 +1,32 @@
-"""The hash functions as torch custom operators, which trace, compile and export.
+"""The kernels as torch custom operators, which trace, compile and export.
 
-`torch.ops.tablefree.hash_buckets` and `torch.ops.tablefree.dense_hash` take integer ids of any
-shape and width on any device. A seed is passed as the two's complement of its 64 bits, as torch's
-integers are signed.
+The hashes, `torch.ops.tablefree.hash_buckets` and `dense_hash`, take integer ids of any shape and
+width on any device: CPU ids go to Numba, CUDA ids to Triton, others over the CPU. A seed is passed
+as the two's complement of its 64 bits, as torch's integers are signed.
 """
 
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from tablefree.errors import InputError
 from tablefree.hashing import check_codes, check_hashes
+
+CODE_DTYPES = (torch.float32, torch.bfloat16, torch.int8)
 
 
 @torch.library.custom_op("tablefree::hash_buckets", mutates_args=())
 def hash_buckets(ids: Tensor, seed: int, family: str, num_hashes: int, num_buckets: int) -> Tensor:
     """The bucket of each id [*batch] under each hash: int64 [*batch, num_hashes]."""
+    check_hashes(family, num_hashes, num_buckets)
+    if ids.device.type == "cuda":
+        from tablefree.kernels import cuda
+
+        return cuda.hash_buckets(ids, seed, family, num_hashes, num_buckets)
     from tablefree.kernels import cpu  # Numba takes a second to import: only when it is needed
 
-    check_hashes(family, num_hashes, num_buckets)
     buckets = cpu.hash_buckets(
         _flat(ids).numpy(), seed, family, num_hashes, num_buckets, torch.get_num_threads()
     )
@@ -25,23 +35,103 @@ def hash_buckets(ids: Tensor, seed: int, family: str, num_hashes: int, num_bucke
 
 @torch.library.custom_op("tablefree::dense_hash", mutates_args=())
 def dense_hash(
-    ids: Tensor, seed: int, family: str, num_hashes: int, num_buckets: int, transform: str
+    ids: Tensor,
+    seed: int,
+    family: str,
+    num_hashes: int,
+    num_buckets: int,
+    transform: str,
+    dtype: torch.dtype,
 ) -> Tensor:
-    """The dense code of each id [*batch]: float32 [*batch, num_hashes]."""
-    from tablefree.kernels import cpu
+    """The dense code of each id [*batch]: [*batch, num_hashes], of one of `CODE_DTYPES`.
 
+    In bfloat16 it is the rounding of the float32 code, in int8 that of 127 times a uniform code.
+    """
+    out = ids.new_empty((*ids.shape, num_hashes), dtype=dtype)
+    dense_hash_out(ids, out, seed, family, num_buckets, transform)
+    return out
+
+
+@torch.library.custom_op("tablefree::dense_hash_out", mutates_args={"out"})
+def dense_hash_out(
+    ids: Tensor, out: Tensor, seed: int, family: str, num_buckets: int, transform: str
+) -> None:
+    """Write the dense code of each id [*batch] into the contiguous `out` [*batch, num_hashes]."""
+    num_hashes = out.shape[-1]
     check_hashes(family, num_hashes, num_buckets)
     check_codes(num_hashes, num_buckets, transform)
-    codes = cpu.dense_hash(
+    if out.dtype not in CODE_DTYPES or (out.dtype == torch.int8 and transform != "uniform"):
+        raise InputError(
+            f"codes are float32 or bfloat16, or int8 if uniform; got {out.dtype} for {transform}"
+        )
+    if ids.device.type == "cuda":
+        from tablefree.kernels import cuda
+
+        cuda.dense_hash_out(ids, out, seed, family, num_buckets, transform)
+        return
+    from tablefree.kernels import cpu
+
+    codes = out if out.device.type == "cpu" else torch.empty_like(out, device="cpu")
+    cpu.dense_hash(
         _flat(ids).numpy(),
+        _array(codes.view(-1, num_hashes)),
         seed,
         family,
-        num_hashes,
         num_buckets,
         transform,
         torch.get_num_threads(),
     )
-    return torch.from_numpy(codes).view(*ids.shape, num_hashes).to(ids.device)
+    if codes is not out:
+        out.copy_(codes)
+
+
+@torch.library.custom_op("tablefree::mish", mutates_args=())
+def mish(values: Tensor) -> Tensor:
+    """Mish of CPU values, float32 or bfloat16, of any shape."""
+    from tablefree.kernels import mish as kernel
+
+    values = values.contiguous()
+    out = torch.empty_like(values)
+    kernel.mish(_array(values.view(-1)), _array(out.view(-1)), torch.get_num_threads())
+    return out
+
+
+@torch.library.custom_op("tablefree::mish_backward", mutates_args=())
+def mish_backward(values: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of the values, given that of their Mish."""
+    from tablefree.kernels import mish as kernel
+
+    values, grad = values.contiguous(), grad.contiguous()
+    out = torch.empty_like(values)
+    kernel.mish_backward(
+        _array(values.view(-1)),
+        _array(grad.view(-1)),
+        _array(out.view(-1)),
+        torch.get_num_threads(),
+    )
+    return out
+
+
+@torch.library.custom_op("tablefree::next_int8_rows", mutates_args=())
+def next_int8_rows(
+    products: Tensor, row_scale: Tensor, scale: Tensor, bias: Tensor, activation: str
+) -> tuple[Tensor, Tensor]:
+    """From int32 products [n, width] of int8 rows to the activations, int8 rows with scales [n].
+
+    `row_scale` [n] belongs to the rows that were multiplied, `scale` and `bias` [width] to the
+    outputs. All are on the CPU.
+    """
+    from tablefree.kernels import int8
+
+    rows, scales = int8.next_rows(
+        products.contiguous().numpy(),
+        row_scale.contiguous().numpy(),
+        scale.contiguous().numpy(),
+        bias.contiguous().numpy(),
+        activation,
+        torch.get_num_threads(),
+    )
+    return torch.from_numpy(rows), torch.from_numpy(scales)
 
 
 @hash_buckets.register_fake
@@ -57,9 +147,50 @@ def _(
     num_hashes: int,
     num_buckets: int,  # noqa: ARG001
     transform: str,  # noqa: ARG001
+    dtype: torch.dtype,
 ) -> Tensor:
-    return ids.new_empty((*ids.shape, num_hashes), dtype=torch.float32)
+    return ids.new_empty((*ids.shape, num_hashes), dtype=dtype)
+
+
+@next_int8_rows.register_fake
+def _(
+    products: Tensor,
+    row_scale: Tensor,
+    scale: Tensor,  # noqa: ARG001
+    bias: Tensor,  # noqa: ARG001
+    activation: str,  # noqa: ARG001
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(products, dtype=torch.int8), torch.empty_like(row_scale)
+
+
+@mish.register_fake
+def _(values: Tensor) -> Tensor:
+    return torch.empty_like(values, memory_format=torch.contiguous_format)
+
+
+@mish_backward.register_fake
+def _(values: Tensor, grad: Tensor) -> Tensor:  # noqa: ARG001
+    return torch.empty_like(values, memory_format=torch.contiguous_format)
+
+
+def _save(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:  # noqa: ARG001
+    ctx.save_for_backward(*inputs)
+
+
+def _backward(ctx: Any, grad: Tensor) -> Tensor:
+    (values,) = ctx.saved_tensors
+    gradient: Tensor = mish_backward(values, grad)
+    return gradient
+
+
+mish.register_autograd(_backward, setup_context=_save)
 
 
 def _flat(ids: Tensor) -> Tensor:
     return ids.detach().to("cpu", torch.int64).reshape(-1).contiguous()
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """The same memory as a NumPy array, bfloat16 as uint16."""
+    tensor = tensor.detach()
+    return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()

@@ -9,7 +9,8 @@ et al., "Evaluating Content Management Techniques for Web Proxy Caches", 2000).
 import numpy as np
 from numpy.typing import NDArray
 
-from tablefree.kernels.cpu import _compile, _mix64
+from tablefree.kernels.compiling import compile_kernel
+from tablefree.kernels.cpu import mix64
 
 # Measured on Zipf traffic: as many hits as with a sketch that counts all ids, and 15 % fewer misses
 # than with least recently used. When other ids become hot, 30 requests a slot make up for it.
@@ -50,12 +51,12 @@ def place(
     return slots
 
 
-@_compile
+@compile_kernel
 def _set_of(identifier, num_sets):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    return np.int64(((_mix64(np.uint64(identifier)) >> _U32) * np.uint64(num_sets)) >> _U32)
+    return np.int64(((mix64(np.uint64(identifier)) >> _U32) * np.uint64(num_sets)) >> _U32)
 
 
-@_compile
+@compile_kernel
 def _way(identifier, keys, counts):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Where in its set the id is, or -1."""
     for way in range(keys.size):
@@ -64,7 +65,7 @@ def _way(identifier, keys, counts):  # type: ignore[no-untyped-def]  # pragma: n
     return -1
 
 
-@_compile
+@compile_kernel
 def _find(ids, keys, counts, slots):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     num_sets, num_ways = keys.shape
     for i in range(ids.size):
@@ -77,7 +78,7 @@ def _find(ids, keys, counts, slots):  # type: ignore[no-untyped-def]  # pragma: 
             counts[row, way] = min(counts[row, way] + _USE, _MOST)
 
 
-@_compile
+@compile_kernel
 def _place(ids, keys, counts, slots):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     num_sets, num_ways = keys.shape
     for i in range(ids.size):
