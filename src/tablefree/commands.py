@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -486,27 +485,35 @@ def _print_measures(measures: Mapping[str, float | None]) -> None:
 
 def _print_bench(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the ratios, then how near the networks come to the ceilings of the machine."""
-    ratios = Table("Numerator / denominator", box=SIMPLE_HEAD)
-    ceilings = Table("Inference", box=SIMPLE_HEAD)
-    for column in ("Ours", "Against", "Ratio"):
+    from tablefree.benchmark.results import heading
+
+    ratios = Table("Numerator / denominator", box=None, pad_edge=False)
+    for column in ("Ours, ms", "Against", "Ratio"):
         ratios.add_column(column, justify="right", no_wrap=True)
+    ceilings = Table("Roofline of inference", box=None, pad_edge=False)
     for column in ("GFLOP", "MB", "GFLOP/s", "Ceiling", "Reached"):
         ceilings.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        unit = "mb" if row["ours_ms"] is None else "ms"
-        pair = [
-            f"{row[f'{side}_{unit}']:.4g} {unit.upper() if unit == 'mb' else unit}"
-            for side in ("ours", "against")
-        ]
-        ratios.add_row(row["name"], *pair, f"{row['ratio']:.3g}")
+        ratio = "none" if row["ratio"] is None else f"{row['ratio']:.3f}"
+        ratios.add_row(row["name"], _median(row, "ours"), _median(row, "against"), ratio)
         if row["gflops"] is not None:
             ceilings.add_row(
-                row["name"],
+                row["name"].partition(", ")[2],
                 f"{row['operations'] / 1e9:.3g}",
                 f"{row['code_and_weight_bytes'] / 1e6:.3g}",
                 f"{row['gflops']:.0f}",
                 f"{row['ceiling_gflops']:.0f}",
                 f"{row['ceiling_share']:.0%}",
             )
+    console.print(*heading(rows[0]), sep="\n", soft_wrap=True, highlight=False)
     console.print(ratios)
-    console.print(ceilings)
+    if ceilings.row_count:
+        console.print()
+        console.print(ceilings)
+
+
+def _median(row: Mapping[str, Any], side: str) -> str:
+    milliseconds = row[f"{side}_ms"]
+    if milliseconds is None:
+        return f"{row[f'{side}_mb']:.1f} MB"
+    return f"{milliseconds:.3f}" if milliseconds < 100 else f"{milliseconds:.1f}"

@@ -38,8 +38,12 @@ class Shape:
     def __post_init__(self) -> None:
         check_positive(batch=self.batch, num_hashes=self.num_hashes)
 
-    def __str__(self) -> str:
-        return f"{self.batch}x{self.num_hashes}, {hidden_text(self.hidden)}"
+    @property
+    def network(self) -> str:
+        """The hidden layers as a reader wants them: 512-512, or 5x1800."""
+        if len(self.hidden) > 2 and len(set(self.hidden)) == 1:
+            return f"{len(self.hidden)}x{self.hidden[0]}"
+        return "-".join(map(str, self.hidden))
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -122,13 +126,6 @@ def parse_hidden(text: str) -> list[tuple[int, ...]]:
             )
         networks.append(tuple(map(int, widths)))
     return networks
-
-
-def hidden_text(hidden: tuple[int, ...]) -> str:
-    """The widths as a reader wants them: 512-512, or 5x1800."""
-    if len(hidden) > 2 and len(set(hidden)) == 1:
-        return f"{len(hidden)}x{hidden[0]}"
-    return "-".join(map(str, hidden))
 
 
 def dtype_text(dtype: torch.dtype) -> str:

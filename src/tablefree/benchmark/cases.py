@@ -55,7 +55,7 @@ def default_cases(
     first = shapes[0]
     many = replace(first, batch=REPEATED * batch)
     cases = [
-        *encode_cases(first),
+        *encode_cases(replace(first, hidden=())),
         *(frozen_case(shape, dtype) for shape in shapes for dtype in FROZEN_DTYPES),
         *(training_case(shape, dtype) for shape in shapes for dtype in TRAINING_DTYPES),
         compiled_case(first),
@@ -89,9 +89,13 @@ def swept_cases(
         Shape(batch, width, hidden, device)
         for hidden, width, batch in product(networks, widths, batches)
     ]
-    return [
+    cases = [
         case(shape, dtype)
         for case in (frozen_case, training_case)
         for shape in shapes
         for dtype in TRAINING_DTYPES
+    ]
+    return [
+        replace(case, name=f"{case.name}, {case.shape.batch}x{case.shape.num_hashes}")
+        for case in cases
     ]

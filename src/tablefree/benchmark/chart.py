@@ -7,6 +7,7 @@ import altair as alt
 import polars as pl
 import vl_convert
 
+from tablefree.benchmark.results import heading
 from tablefree.experiments.charts import VEGA_LITE_VERSION
 from tablefree.files import replace_file
 
@@ -30,7 +31,7 @@ def write_chart(folder: Path, results: pl.DataFrame) -> Path:
 
 def chart_spec(results: pl.DataFrame) -> dict[str, Any]:
     """The chart, in Vega-Lite, of the cases that have a ratio above 0."""
-    rows = results.filter(pl.col("ratio").is_finite() & (pl.col("ratio") > 0)).select(
+    rows = results.filter(pl.col("ratio") > 0).select(
         "name",
         "ratio",
         one=pl.lit(1.0),
@@ -73,7 +74,12 @@ def chart_spec(results: pl.DataFrame) -> dict[str, Any]:
         .properties(
             width=420,
             height=alt.Step(20),
-            title=alt.Title(_title(results), anchor="start", fontWeight="normal", fontSize=12),
+            title=alt.Title(
+                heading(results.row(0, named=True)),
+                anchor="start",
+                fontWeight="normal",
+                fontSize=12,
+            ),
             background="white",
             padding=12,
         )
@@ -82,15 +88,3 @@ def chart_spec(results: pl.DataFrame) -> dict[str, Any]:
     )
     spec: dict[str, Any] = chart.to_dict()
     return spec
-
-
-def _title(results: pl.DataFrame) -> list[str]:
-    """What it was measured on, or nothing when nothing was measured."""
-    if results.is_empty():
-        return []
-    row = results.row(-1, named=True)
-    date = row["finished_at"][:10]
-    return [
-        f"{row['machine']}",
-        f"torch {row['torch_version']}, tablefree {row['tablefree_version']}, {date}",
-    ]

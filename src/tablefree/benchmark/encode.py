@@ -1,69 +1,53 @@
 """Encoding against writing the same bytes, and against the formula in plain torch."""
 
+from collections.abc import Callable
 from itertools import repeat
+from typing import Literal
 
 import torch
+from torch import Tensor
 
 from tablefree.benchmark.case import Case, Measurement, Shape, dtype_text
 from tablefree.benchmark.eager_hash import EagerDenseHash
 from tablefree.benchmark.timing import alternate
 from tablefree.encodings import DenseHashEncoding
 
+Call = Callable[[Tensor], object]
+
 
 def encode_cases(shape: Shape) -> list[Case]:
-    """Codes of distinct ids; the hidden layers of the shape do not matter."""
-    ids, device = shape.distinct_ids(), shape.device
+    """Codes of distinct ids; the shape has no hidden layers."""
     encoding = DenseHashEncoding(shape.num_hashes, seed="item_id")
-    size = f"{shape.batch}x{shape.num_hashes}"
 
-    def against_clone(dtype: torch.dtype) -> Case:
+    def case(
+        name: str,
+        dtype: torch.dtype,
+        calls: Callable[[Tensor], tuple[Call, Call]],
+        better: Literal["lower", "higher"] = "lower",
+    ) -> Case:
+        """A case whose two calls are made from the codes of its ids."""
+
         def measure(seconds: float) -> Measurement:
-            codes = encoding(ids, dtype=dtype)
-            return Measurement(
-                *alternate(
-                    lambda ids: encoding(ids, dtype=dtype),
-                    lambda _: codes.clone(),
-                    repeat(ids),
-                    seconds=seconds,
-                    device=device,
-                )
-            )
+            ids = shape.distinct_ids()
+            ours, against = calls(encoding(ids, dtype=dtype))
+            times = alternate(ours, against, repeat(ids), seconds=seconds, device=shape.device)
+            return Measurement(*times)
 
-        return Case(f"encode / clone, {size}, {dtype_text(dtype)}", "encode", shape, dtype, measure)
+        return Case(f"{name}, {dtype_text(dtype)}", "encode", shape, dtype, measure, better)
 
-    def against_copy(seconds: float) -> Measurement:
-        codes = encoding(ids)
+    def clone(codes: Tensor) -> tuple[Call, Call]:
+        return lambda ids: encoding(ids, dtype=codes.dtype), lambda _: codes.clone()
+
+    def copy(codes: Tensor) -> tuple[Call, Call]:
         out = torch.empty_like(codes)
-        return Measurement(
-            *alternate(
-                lambda ids: encoding(ids, out=out),
-                lambda _: out.copy_(codes),
-                repeat(ids),
-                seconds=seconds,
-                device=device,
-            )
-        )
+        return lambda ids: encoding(ids, out=out), lambda _: out.copy_(codes)
 
-    def against_eager(seconds: float) -> Measurement:
-        eager = EagerDenseHash(encoding, device)
-        return Measurement(*alternate(encoding, eager, repeat(ids), seconds=seconds, device=device))
+    def eager(codes: Tensor) -> tuple[Call, Call]:
+        return encoding, EagerDenseHash(encoding, codes.device)
 
     return [
-        against_clone(torch.float32),
-        against_clone(torch.bfloat16),
-        Case(
-            f"encode into out / copy_, {size}, float32",
-            "encode",
-            shape,
-            torch.float32,
-            against_copy,
-        ),
-        Case(
-            f"eager torch int64 / encode, {size}, float32",
-            "encode",
-            shape,
-            torch.float32,
-            against_eager,
-            better="higher",
-        ),
+        case("encode / clone", torch.float32, clone),
+        case("encode / clone", torch.bfloat16, clone),
+        case("encode into out / copy_", torch.float32, copy),
+        case("eager torch int64 / encode", torch.float32, eager, better="higher"),
     ]

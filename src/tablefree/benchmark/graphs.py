@@ -36,7 +36,7 @@ def latency_case(shape: Shape) -> Case:
         )
         return Measurement(*times, note="CUDA graphs, every row computed")
 
-    name = f"frozen / nn.Embedding, CUDA graphs, {shape}, bfloat16"
+    name = f"frozen / nn.Embedding, {shape.batch} ids, CUDA graphs, {shape.network}, bfloat16"
     return Case(name, "latency", shape, torch.bfloat16, measure)
 
 

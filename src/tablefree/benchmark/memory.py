@@ -33,7 +33,7 @@ def memory_case(shape: Shape, *, recompute: bool) -> Case:
             note="peak of a training step beyond the weights",
         )
 
-    name = f"training memory{', recompute' * recompute} / Sequential, {shape}, float32"
+    name = f"training memory{', recompute' * recompute} / Sequential, {shape.network}"
     return Case(name, "memory", shape, torch.float32, measure, unit="MB")
 
 
@@ -86,9 +86,10 @@ def _megabytes_of_a_process(shape: Shape, network: Network) -> float:
         text=True,
         check=False,
     )
+    if done.returncode < 0:  # as by a kernel that is short of memory
+        raise LeftOutError(f"signal {-done.returncode} ended the process that measures it")
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise LeftOutError(f"the process that measures memory failed: {said[-1]}")
+        raise RuntimeError(f"the process that measures memory failed:\n{done.stderr}")
     return float(done.stdout)
 
 

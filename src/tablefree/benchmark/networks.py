@@ -43,7 +43,7 @@ def frozen_case(shape: Shape, dtype: torch.dtype) -> Case:
 
     against = "bare bfloat16 products" if dtype == torch.int8 else "bare products"
     return Case(
-        f"frozen / {against}, {shape}, {dtype_text(dtype)}",
+        f"frozen / {against}, {shape.network}, {dtype_text(dtype)}",
         "inference",
         shape,
         dtype,
@@ -67,7 +67,7 @@ def training_case(shape: Shape, dtype: torch.dtype) -> Case:
             )
         )
 
-    name = f"training step / Sequential, {shape}, {dtype_text(dtype)}"
+    name = f"training step / Sequential, {shape.network}, {dtype_text(dtype)}"
     return Case(name, "training", shape, dtype, measure)
 
 
@@ -77,9 +77,9 @@ def compiled_case(shape: Shape) -> Case:
     def measure(seconds: float) -> Measurement:
         ids = shape.distinct_ids()
         embedding = shape.embedding()
-        embedding.compile()
         compiled = training_step(embedding, shape, torch.float32)
         try:
+            embedding.compile()
             compiled(ids)
         except RuntimeError as error:  # as all errors of the compiler are
             raise LeftOutError(
@@ -90,7 +90,7 @@ def compiled_case(shape: Shape) -> Case:
             *alternate(compiled, eager, repeat(ids), seconds=seconds, device=shape.device)
         )
 
-    name = f"training step compiled / eager, {shape}, float32"
+    name = f"training step compiled / eager, {shape.network}, float32"
     return Case(name, "training", shape, torch.float32, measure)
 
 

@@ -29,7 +29,7 @@ SCHEMA = pl.Schema(
         "hidden": pl.String,  # widths of the hidden layers, as 512-512
         "embedding_dim": pl.Int64,
         # What came out. Milliseconds are null for memory, megabytes (10^6 bytes) for time.
-        "ratio": pl.Float64,  # of the medians, as the name says
+        "ratio": pl.Float64,  # of the medians, as the name says; null for nothing measurable
         "better": pl.String,  # lower: the ratio is ours / against; higher: against / ours
         "repetitions": pl.Int64,
         "ours_ms": pl.Float64,  # median
@@ -81,7 +81,7 @@ def result_row(case: Case, measured: Measurement, ceilings: Ceilings) -> dict[st
         "num_hashes": case.shape.num_hashes,
         "hidden": "-".join(map(str, case.shape.hidden)),
         "embedding_dim": EMBEDDING_DIM,
-        "ratio": numerator / denominator if denominator else float("nan"),
+        "ratio": numerator / denominator if denominator else None,
         "better": case.better,
         "repetitions": len(measured.ours),
         **values,
@@ -104,6 +104,16 @@ def result_row(case: Case, measured: Measurement, ceilings: Ceilings) -> dict[st
             "ceiling_share": line.share,
         }
     return row
+
+
+def heading(row: Mapping[str, object]) -> list[str]:
+    """What the cases of a run have in common, in two lines, from the row of the first."""
+    return [
+        f"{row['batch']} ids a batch and k {row['num_hashes']}, where the name has no other; d "
+        f"{row['embedding_dim']}",
+        f"{row['machine']}; torch {row['torch_version']}, tablefree {row['tablefree_version']}, "
+        f"{str(row['finished_at'])[:10]}",
+    ]
 
 
 def write_results(folder: Path, rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:

@@ -45,8 +45,8 @@ def repeated_case(shape: Shape, *, training: bool) -> Case:
         )
         return Measurement(*times, note=f"{len(distinct):,} distinct ids")
 
-    what = "training step" if training else "frozen"
-    name = f"{what}, Zipf batch / its distinct ids, {shape}, float32"
+    what = "training" if training else "frozen"
+    name = f"{shape.batch} Zipf ids / distinct ones, {what}, float32"
     return Case(name, "repeated ids", shape, torch.float32, measure)
 
 
@@ -64,7 +64,7 @@ def traffic_cases(shape: Shape) -> list[Case]:
         faster: bool = False,
     ) -> Case:
         return Case(
-            f"{name} ids, {shape}, {dtype_text(dtype)}",
+            f"{name} ids, {dtype_text(dtype)}",
             "traffic",
             shape,
             dtype,
