@@ -5,6 +5,7 @@ registers from the ids, multiplied and forgotten, and the weight gradient makes 
 Everything is a function of integers up to one rounded product, so the bits are the reference's.
 """
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -41,9 +42,11 @@ class _Tile(NamedTuple):
 
 
 # Every tile of outputs makes its codes anew, and a code takes about a dozen integer instructions,
-# the time of 400 bfloat16 multiply-adds on an H100: tiles are as wide in outputs as the registers
-# that accumulate them allow (128 in each of 256 threads). Smaller ones serve batches that would
-# leave multiprocessors idle; there are no larger ones for IEEE float32, which has no tensor cores.
+# by count the time of 400 bfloat16 multiply-adds on an H100: tiles are as wide in outputs as the
+# registers that accumulate them allow (128 in each of 256 threads). With more than two of them side
+# by side, codes written and read once would be the cheaper ones, at the price of their memory.
+# Smaller tiles serve batches that would leave multiprocessors idle; there are no larger ones for
+# IEEE float32, which has no tensor cores.
 _TILES = (_Tile(128, 256, 8), _Tile(64, 256, 8), _Tile(64, 128, 4), _Tile(16, 128, 4))
 _IEEE_TILES = (_Tile(64, 128, 8), _Tile(32, 64, 4), _Tile(16, 64, 4))
 
@@ -109,10 +112,9 @@ def dense_hash_linear(
     ids, weight = _flat(ids), weight.contiguous()
     functions = _functions(seed, num_hashes, family, ids.device)
     precision = _precision(weight.dtype)
-    tile = _tile(ids.numel(), num_outputs, precision, ids.device)
-    grid = (triton.cdiv(ids.numel(), tile.rows), triton.cdiv(num_outputs, tile.outputs))
+    tile = _tile(ids.numel(), num_outputs, precision, _multiprocessors(ids.device))
     with torch.cuda.device_of(ids):  # type: ignore[no-untyped-call]
-        _linear_kernel[grid](
+        _linear_kernel[_grid(tile, ids.numel(), num_outputs)](
             ids,
             functions,
             weight,
@@ -166,16 +168,16 @@ def dense_hash_linear_weight_grad(
     ids, grad_output = _flat(ids), grad_output.contiguous()
     functions = _functions(seed, num_hashes, family, ids.device)
     precision = _precision(grad_output.dtype)
-    tile = _tile(num_hashes, num_outputs, precision, ids.device)
+    # The largest tiles are few and would leave most multiprocessors idle: the ids are shared out
+    # too, and each part has sums of its own, in all at most one tile for each multiprocessor.
+    tile = _tile(num_hashes, num_outputs, precision, num_tiles=1)
+    grid = _grid(tile, num_hashes, num_outputs)
     block_ids = _ROW_BYTES // grad_output.itemsize
-    tiles = (triton.cdiv(num_hashes, tile.rows), triton.cdiv(num_outputs, tile.outputs))
-    # A few tiles would leave most multiprocessors idle: the ids are shared out too, each part sums
-    # into a matrix of its own, and there are never more of these than multiprocessors have tiles.
     blocks = triton.cdiv(ids.numel(), block_ids)
-    num_parts = max(1, min(blocks, _multiprocessors(ids.device) // (tiles[0] * tiles[1])))
+    num_parts = max(1, min(blocks, _multiprocessors(ids.device) // math.prod(grid)))
     parts = grad_output.new_empty(num_parts, num_outputs, num_hashes, dtype=torch.float32)
     with torch.cuda.device_of(ids):  # type: ignore[no-untyped-call]
-        _weight_grad_kernel[(*tiles, num_parts)](
+        _weight_grad_kernel[(*grid, num_parts)](
             ids,
             functions,
             grad_output,
@@ -261,15 +263,20 @@ def _multiprocessors(device: torch.device) -> int:
     return 8  # of Triton's interpreter, so that it works with more than one size of tile
 
 
-def _tile(num_rows: int, num_outputs: int, precision: str, device: torch.device) -> _Tile:
-    """The largest tile of which there is one for each multiprocessor, else the smallest."""
-    widest = max(16, triton.next_power_of_2(num_outputs))
-    for tile in _IEEE_TILES if precision == "ieee" else _TILES:
-        tile = tile._replace(outputs=min(tile.outputs, widest))
-        tiles = triton.cdiv(num_rows, tile.rows) * triton.cdiv(num_outputs, tile.outputs)
-        if tiles >= _multiprocessors(device):
+def _tile(num_rows: int, num_outputs: int, precision: str, num_tiles: int) -> _Tile:
+    """The largest tile of which there are at least so many, else the smallest."""
+    most_rows, most_outputs = (
+        max(16, triton.next_power_of_2(size)) for size in (num_rows, num_outputs)
+    )
+    for rows, outputs, num_warps in _IEEE_TILES if precision == "ieee" else _TILES:
+        tile = _Tile(min(rows, most_rows), min(outputs, most_outputs), num_warps)
+        if math.prod(_grid(tile, num_rows, num_outputs)) >= num_tiles:
             break
     return tile
+
+
+def _grid(tile: _Tile, num_rows: int, num_outputs: int) -> tuple[int, int]:
+    return triton.cdiv(num_rows, tile.rows), triton.cdiv(num_outputs, tile.outputs)
 
 
 # In the kernels `functions` are the uint64 coefficients [3, num_functions].
@@ -477,7 +484,10 @@ def _weight_grad_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - c
     block_outputs: tl.constexpr,
     block_hashes: tl.constexpr,
 ):
-    """One tile [outputs, hashes] of the gradient, summed over one part of the ids."""
+    """One tile [hashes, outputs] of the gradient, summed over one part of the ids.
+
+    Codes are the left side of the product, as above, so that they stay in registers.
+    """
     start = tl.program_id(0) * block_hashes
     hashes = start + tl.arange(0, block_hashes)
     outputs = tl.program_id(1) * block_outputs + tl.arange(0, block_outputs)
