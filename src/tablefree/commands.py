@@ -507,6 +507,8 @@ def _print_bench(rows: Sequence[Mapping[str, Any]]) -> None:
             )
     console.print(*heading(rows[0]), sep="\n", soft_wrap=True, highlight=False)
     console.print(ratios)
+    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
+        console.print(note, soft_wrap=True, highlight=False)
     if ceilings.row_count:
         console.print()
         console.print(ceilings)

@@ -19,7 +19,7 @@ def bench(*arguments):
 @pytest.fixture
 def _small(monkeypatch):
     """Nothing large besides the cases themselves, and no compiler, which takes half a minute."""
-    monkeypatch.setattr(ceilings, "SIDE", 64)
+    monkeypatch.setitem(ceilings.SIDE, "cpu", 64)
     monkeypatch.setattr(ceilings, "COPIED", 4096)
     monkeypatch.setattr(traffic, "WARM_UP_IDS", 1)
     monkeypatch.setattr(traffic, "WARM_UP_BATCH", 1000)
@@ -41,6 +41,7 @@ def test_every_ratio_is_printed_and_written(tmp_path, capsys, monkeypatch):
         assert row["name"] in shown
         if row["ratio"] is not None:
             assert f"{row['ratio']:.3f}" in shown
+    assert shown.count(" of 640 Zipf ids are distinct") == 1
     timed = results.filter(pl.col("group") != "memory")
     assert (timed["repetitions"] >= 5).all()
     assert (timed["ours_ms_quartile_1"] <= timed["ours_ms"]).all()

@@ -37,7 +37,7 @@ def test_a_batch_of_65536_has_about_9000_distinct_ids():
 def test_repeated_ids_are_measured(training):
     measured = measure(repeated_case(SHAPE, training=training), 0.0)
     assert len(measured.ours) == len(measured.against) == 5
-    assert measured.note.endswith(" distinct ids")
+    assert measured.note.endswith(" of 30 Zipf ids are distinct")
     assert int(measured.note.split()[0]) < 30
 
 
@@ -56,8 +56,10 @@ def test_the_cache_is_warmed_up_once(monkeypatch):
                 "cached / nn.Embedding, Zipf ids, bfloat16",
                 "without cache / cached, Zipf ids, bfloat16",
                 "every row / cached, Zipf ids, bfloat16",
+                "cached / nn.Embedding, uniform ids, bfloat16",
             ),
-            "cache of 500,000 rows after 0.0 million ids",
+            "traffic: 1000 ids, Zipf exponent 1.1; "
+            "cache: 500000 rows, warmed up by 0.0 million ids",
         ),
     }
-    assert [case.better for case in cases] == ["lower"] * 3 + ["higher"] * 2
+    assert [case.better for case in cases] == ["lower"] * 3 + ["higher"] * 2 + ["lower"]

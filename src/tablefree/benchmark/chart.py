@@ -51,7 +51,7 @@ def chart_spec(results: pl.DataFrame) -> dict[str, Any]:
     x = alt.X(
         "ratio:Q",
         title="Ratio (logarithmic)",
-        scale=alt.Scale(type="log", padding=36, nice=False),
+        scale=alt.Scale(type="log", padding=44, nice=False),
         axis=alt.Axis(format="~g", grid=False),
     )
     bars = base.mark_bar(height={"band": 0.7}).encode(

@@ -30,7 +30,7 @@ def memory_case(shape: Shape, *, recompute: bool) -> Case:
         return Measurement(
             [_megabytes_of_a_process(shape, ours)],
             [_megabytes_of_a_process(shape, "sequential")],
-            note="peak of a training step beyond the weights",
+            note="memory: peak of a training step, weights not counted",
         )
 
     name = f"training memory{', recompute' * recompute} / Sequential, {shape.network}"

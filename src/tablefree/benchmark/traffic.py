@@ -43,7 +43,7 @@ def repeated_case(shape: Shape, *, training: bool) -> Case:
         times = alternate(
             call, lambda _: call(distinct), repeat(ids), seconds=seconds, device=shape.device
         )
-        return Measurement(*times, note=f"{len(distinct):,} distinct ids")
+        return Measurement(*times, note=f"{len(distinct)} of {len(ids)} Zipf ids are distinct")
 
     what = "training" if training else "frozen"
     name = f"{shape.batch} Zipf ids / distinct ones, {what}, float32"
@@ -94,6 +94,11 @@ def traffic_cases(shape: Shape) -> list[Case]:
             "every row / cached, Zipf",
             lambda t, seconds: t.measure(t.cached, t.every_row, seconds),
             faster=True,
+        ),
+        # The last, as it fills the cache with ids that do not come again.
+        case(
+            "cached / nn.Embedding, uniform",
+            lambda t, seconds: t.measure(t.cached, t.table, seconds, exponent=0.0),
         ),
     ]
 
@@ -163,7 +168,10 @@ class _Traffic:
         while num_ids < WARM_UP_IDS and time.perf_counter() - start < WARM_UP_SECONDS:
             call(next(batches))
             num_ids += WARM_UP_BATCH
-        self._warmed_up = f"cache of {NUM_CACHED:,} rows after {num_ids / 1e6:.1f} million ids"
+        self._warmed_up = (
+            f"traffic: {NUM_IDS} ids, Zipf exponent {EXPONENT}; cache: {NUM_CACHED} rows, "
+            f"warmed up by {num_ids / 1e6:.1f} million ids"
+        )
         return call
 
     @cached_property
