@@ -7,9 +7,17 @@ from hypothesis import strategies as st
 from torchmetrics.retrieval import RetrievalHitRate, RetrievalNormalizedDCG
 
 from tablefree.embeddings import DeepHashEmbedding, FullTable
+from tablefree.errors import InputError
 from tablefree.models import GMF
 from tablefree.training import metrics
-from tablefree.training.metrics import auc, embed_distinct, log_loss, ranking, score_pairs
+from tablefree.training.metrics import (
+    auc,
+    embed_distinct,
+    expected_calibration_error,
+    log_loss,
+    ranking,
+    score_pairs,
+)
 
 
 def auc_by_pairs(logits, labels):
@@ -54,6 +62,35 @@ def test_log_loss_is_the_mean_cross_entropy():
     logits, labels = torch.tensor([2.0, -1.0, 0.5]), torch.tensor([1.0, 0.0, 0.0])
     sure = [1 / (1 + math.exp(-z)) for z in (2.0, 1.0, -0.5)]  # of the right label
     assert log_loss(logits, labels) == pytest.approx(-sum(map(math.log, sure)) / 3)
+
+
+def test_calibration_error_is_the_gap_of_each_bin():
+    # Two pairs in the bin of 0.25, of which half are positive; two in that of 0.75, all positive.
+    logits = torch.tensor([0.25, 0.25, 0.75, 0.75]).logit()
+    labels = torch.tensor([0.0, 1.0, 1.0, 1.0])
+    assert expected_calibration_error(logits, labels) == pytest.approx(0.25)
+
+
+def test_calibrated_probabilities_have_no_error_and_shifted_ones_have():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(200_000, generator=generator) - 1.4
+    labels = torch.bernoulli(logits.sigmoid(), generator=generator)
+    assert expected_calibration_error(logits, labels) < 0.01
+    # Where there were four times as few negatives: the odds are four times as high.
+    kept = (labels == 1) | (torch.rand(len(labels), generator=generator) < 0.25)
+    shifted, labels = logits[kept], labels[kept]
+    assert expected_calibration_error(shifted, labels) > 0.2
+    assert expected_calibration_error(shifted + math.log(4), labels) < 0.01
+
+
+@pytest.mark.parametrize("logits", [[], [0.0, math.nan], [0.0, math.inf]])
+def test_calibration_error_is_nan_where_it_is_not_defined(logits):
+    assert math.isnan(expected_calibration_error(torch.tensor(logits), torch.ones(len(logits))))
+
+
+def test_certain_probabilities_are_in_the_last_bin():
+    logits = torch.tensor([100.0, -100.0])
+    assert expected_calibration_error(logits, torch.tensor([1.0, 0.0])) == pytest.approx(0.0)
 
 
 def test_ranking_agrees_with_torchmetrics():
@@ -122,6 +159,12 @@ def test_scores_are_float32_under_autocast(model):
         scores = score_pairs(model, users, items)
     assert scores.dtype == torch.float32
     assert torch.equal(scores, expected)
+
+
+def test_the_mode_is_restored_after_an_error(model):
+    with pytest.raises(InputError, match="must be 0"):
+        score_pairs(model, torch.tensor([31]), torch.tensor([0]))
+    assert model.training
 
 
 def test_no_pairs_have_no_scores(model):

@@ -1,16 +1,33 @@
-"""How well a recommender ranks: AUC, log loss, and a held-out item among sampled negatives."""
+"""How good a recommender's scores are: AUC, log loss, calibration, sampled ranking."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc
+from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
 from tablefree.embeddings import Embedding
 from tablefree.models import Recommender
 
 EMBED_BATCH = 8_192  # distinct ids at a time: bounds the memory of the hidden layers
 SCORE_BATCH = 262_144
+CALIBRATION_BINS = 15
+
+
+@contextmanager
+def evaluation(model: Recommender) -> Iterator[None]:
+    """Within, a model is in evaluation mode and float32, without gradients; then as before."""
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device.type
+    try:
+        with torch.no_grad(), torch.autocast(device, enabled=False):
+            yield
+    finally:
+        model.train(was_training)
 
 
 @torch.no_grad()
@@ -22,7 +39,6 @@ def embed_distinct(
     return torch.cat([embedding(part) for part in torch.split(distinct, EMBED_BATCH)]), inverse
 
 
-@torch.no_grad()
 def score_pairs(
     model: Recommender, users: Int[Tensor, " n"], items: Int[Tensor, " n"]
 ) -> Float[Tensor, " n"]:
@@ -33,12 +49,10 @@ def score_pairs(
         users: what its user embedding takes.
         items: what its item embedding takes.
     """
-    was_training = model.training
-    model.eval()
-    with torch.autocast(users.device.type, enabled=False):
+    with evaluation(model):
         user_rows, user_positions = embed_distinct(model.users, users)
         item_rows, item_positions = embed_distinct(model.items, items)
-        logits = torch.cat(
+        return torch.cat(
             [
                 model.score(user_rows[user_part], item_rows[item_part])
                 for user_part, item_part in zip(
@@ -48,8 +62,6 @@ def score_pairs(
                 )
             ]
         )
-    model.train(was_training)
-    return logits
 
 
 def auc(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) -> float:
@@ -68,6 +80,23 @@ def auc(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) -> float:
 def log_loss(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) -> float:
     """Mean binary cross-entropy, in nats."""
     return float(F.binary_cross_entropy_with_logits(logits, labels))
+
+
+def expected_calibration_error(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) -> float:
+    """How far probabilities are from frequencies, in 0..1; NaN where it is not defined.
+
+    Pairs are put into 15 bins of equal width by their probability, the sigmoid of the logit. The
+    error is the mean over the pairs of |mean probability - share of positives| in a pair's bin
+    (Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian
+    Binning", 2015). It is not defined for no pairs, and for scores of a model that diverged.
+
+    A model trained on another share of positives than that of the pairs, as with several sampled
+    negatives for each positive, is out by that alone: first add the log of the ratio of their odds
+    to the logits. With 4 negatives in training and 1 here, that is log(4).
+    """
+    if not len(logits) or not logits.isfinite().all():
+        return float("nan")
+    return float(binary_calibration_error(logits.sigmoid(), labels.long(), CALIBRATION_BINS))
 
 
 def ranking(
