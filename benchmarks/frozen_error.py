@@ -82,7 +82,7 @@ def milliseconds(embedding: Embedding) -> float:
 
 def shape(embedding: Embedding) -> str:
     config = embedding.config()
-    return f"k {config['num_hashes']}, hidden {'-'.join(map(str, config['hidden']))}"
+    return f"k {config['num_hashes']}, hidden {config['hidden']}"
 
 
 def main() -> None:

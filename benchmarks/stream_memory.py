@@ -61,7 +61,7 @@ def resident_sizes(call: Callable[[Tensor], object], batches: Iterator[Tensor]) 
 
 
 def take_for(seconds: float, sizes: Iterator[float]) -> list[float]:
-    taken = []
+    taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < PARTS or time.perf_counter() < end:
         taken.append(next(sizes))
