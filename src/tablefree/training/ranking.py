@@ -67,7 +67,9 @@ def hold_out(
 
     All users times all items are billions of scores for some tens of thousands of either, so at
     most `max_users` of the users are drawn, uniformly; every one of them is ranked against all
-    items. A pair that is both positive and known is known, and repeated pairs count once.
+    items. A recall of .05 of 2,000 users has a standard error of about .005; the difference of two
+    models has less, as they rank for the same users. A pair that is both positive and known is
+    known, and repeated pairs count once.
 
     Args:
         positive_users: int64 `[n]`, positions of the users of the held-out positives.
