@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from tablefree.data import NegativeSampler
+from tablefree.data.histories import Histories
 from tablefree.training.batches import Negatives, TrainingBatches
 
 NUM_USERS, NUM_ITEMS, NUM_EVENTS = 20, 50, 103
@@ -78,7 +79,7 @@ def test_the_last_batch_holds_what_is_left(make):
 def test_batches_are_a_function_of_seed_and_epoch(make):
     def two_epochs(seed):
         batches = make(seed=seed)
-        return [part.tolist() for _ in range(2) for batch in batches for part in batch]
+        return [part.tolist() for _ in range(2) for batch in batches for part in batch[:3]]
 
     assert two_epochs(3) == two_epochs(3)
     assert two_epochs(3) != two_epochs(4)
@@ -97,7 +98,7 @@ def test_explicit_labels_stay_with_their_events(make, events):
     labels = (np.arange(NUM_EVENTS) % 3 == 0).astype(np.float32)
     batches = make(labels=labels, negatives=None)
     found = [
-        row for batch in batches for row in zip(*(part.tolist() for part in batch), strict=True)
+        row for batch in batches for row in zip(*(part.tolist() for part in batch[:3]), strict=True)
     ]
     assert sorted(found) == sorted(zip(*(part.tolist() for part in (*events, labels)), strict=True))
 
@@ -107,3 +108,51 @@ def test_labels_or_negatives_but_not_both(make, labels):
     changes = {"labels": labels} | ({"negatives": None} if labels is None else {})
     with pytest.raises(ValueError, match="either labels or a source of negatives"):
         make(**changes)
+
+
+def test_without_histories_nothing_is_left_out(make):
+    assert all(batch.left_out is None for batch in make())
+
+
+def test_each_pair_leaves_out_one_item_of_its_user(make, events):
+    histories = Histories(*events, NUM_USERS, NUM_ITEMS)
+    alone = {user for user in range(NUM_USERS) if np.diff(histories.offsets)[user] == 1}
+    seen_alone = set()
+    for batch in make(histories=histories):
+        starts, ends = (torch.from_numpy(histories.offsets)[batch.users + one] for one in (0, 1))
+        # One item short, whatever the label: not even the size of a history tells it.
+        assert ((batch.left_out >= starts) & (batch.left_out < ends)).all()
+        left_out = torch.from_numpy(histories.items)[batch.left_out]
+        is_positive = batch.labels == 1
+        assert torch.equal(left_out[is_positive], batch.items[is_positive])
+        assert (left_out != batch.items)[~is_positive].all()
+        seen_alone |= alone & set(batch.users.tolist())
+    assert seen_alone == alone
+
+
+def test_histories_change_neither_the_order_nor_the_first_negatives(make, events):
+    plain = next(iter(make()))
+    batch = next(iter(make(histories=Histories(*events, NUM_USERS, NUM_ITEMS))))
+    assert all(map(torch.equal, plain[:3], batch[:3]))
+
+
+def test_what_is_left_out_is_a_function_of_the_seed(make, events):
+    def left_out(seed):
+        batches = make(seed=seed, histories=Histories(*events, NUM_USERS, NUM_ITEMS))
+        return torch.cat([batch.left_out for batch in batches]).tolist()
+
+    assert left_out(3) == left_out(3)
+    assert left_out(3) != left_out(4)
+
+
+def test_labelled_pairs_leave_out_what_they_ask_about_where_it_is_liked(make, events):
+    users, items = events
+    labels = (np.arange(NUM_EVENTS) % 3 == 0).astype(np.float32)
+    liked = labels == 1
+    histories = Histories(users[liked], items[liked], NUM_USERS, NUM_ITEMS)
+    for batch in make(labels=labels, negatives=None, histories=histories):
+        is_empty = torch.from_numpy(np.diff(histories.offsets) == 0)[batch.users]
+        assert torch.equal(batch.left_out == -1, is_empty)
+        is_positive = batch.labels == 1
+        left_out = torch.from_numpy(histories.items)[batch.left_out[is_positive]]
+        assert torch.equal(left_out, batch.items[is_positive])

@@ -1,4 +1,8 @@
-"""Batches of labelled pairs for training: every positive once an epoch, with fresh negatives."""
+"""Batches of labelled pairs for training: every positive once an epoch, with fresh negatives.
+
+Where users are described by their histories, each pair comes with the item that its user's history
+must do without, so that no history gives away a label.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +16,22 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from tablefree.data import NegativeSampler
+from tablefree.data.histories import Histories
 
 Ints = npt.NDArray[np.int64]
 
 
 class Batch(NamedTuple):
-    """Pairs as the two embeddings take them, and whether each is a positive (1) or not (0)."""
+    """Pairs as the two embeddings take them, and whether each is a positive (1) or not (0).
+
+    With users that are histories there is, in training, the place among all histories of the item
+    that each pair leaves out; -1 in an empty history (see `Histories.left_out`).
+    """
 
     users: Int[Tensor, " n"]
     items: Int[Tensor, " n"]
     labels: Float[Tensor, " n"]
+    left_out: Int[Tensor, " n"] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,8 @@ class TrainingBatches(IterableDataset[Batch]):
         item_keys: int64 `[num_items]`, likewise for items.
         negatives: the source of negatives, when `labels` is None.
         batch_size: events a batch; the negatives of its positives come on top.
-        seed: seed of the order and of the negatives.
+        seed: seed of the order, of the negatives and of what is left out.
+        histories: of the training positives, when the user embedding is made of them.
     """
 
     def __init__(
@@ -67,6 +78,7 @@ class TrainingBatches(IterableDataset[Batch]):
         negatives: Negatives | None,
         batch_size: int,
         seed: int,
+        histories: Histories | None = None,
     ) -> None:
         super().__init__()
         if (labels is None) == (negatives is None):
@@ -76,6 +88,7 @@ class TrainingBatches(IterableDataset[Batch]):
         self.negatives = negatives
         self.batch_size = batch_size
         self.seed = seed
+        self.histories = histories
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -101,8 +114,12 @@ class TrainingBatches(IterableDataset[Batch]):
             labels = np.zeros(len(events) + len(drawn), np.float32)
             labels[: len(events)] = 1
             users, items = np.concatenate([users, repeated]), np.concatenate([items, drawn])
+        left_out = None
+        if self.histories is not None:
+            left_out = torch.from_numpy(self.histories.left_out(users, items, rng))
         return Batch(
             self.user_keys[torch.from_numpy(users)],
             self.item_keys[torch.from_numpy(items)],
             torch.from_numpy(labels),
+            left_out,
         )
