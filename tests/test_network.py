@@ -71,7 +71,7 @@ def test_codes_are_taken_in_the_dtype_of_the_weights():
     ("options", "message"),
     [
         ({"activation": "swish"}, "activation must be one of mish, relu, gelu; got 'swish'"),
-        ({"norm": "layer"}, "norm must be one of batch, none; got 'layer'"),
+        ({"norm": "group"}, "norm must be one of batch, layer, rms, none; got 'group'"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
         ({"hidden": (8, 0)}, "hidden must be an integer of at least 1, got 0"),
         ({"hidden": (8.0,)}, "hidden must be an integer of at least 1, got 8.0"),

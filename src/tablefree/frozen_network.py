@@ -6,6 +6,7 @@ for each row, as they come (Jacob et al., "Quantization and Training of Neural N
 Efficient Integer-Arithmetic-Only Inference", 2018).
 """
 
+import copy
 from abc import ABC, abstractmethod
 
 import torch
@@ -18,6 +19,7 @@ from tablefree.kernels import op
 from tablefree.network import ACTIVATIONS, BatchNorm, EmbeddingNetwork
 
 FROZEN_DTYPES = (torch.float32, torch.bfloat16, torch.int8)
+_PRODUCTS = ("weight", "skip")  # the names of buffers that codes are multiplied with
 _INT8_CODE = 1 / 127  # what 1 stands for in an int8 code
 
 
@@ -29,7 +31,8 @@ def freeze_network(network: EmbeddingNetwork, dtype: torch.dtype) -> "FrozenNetw
         dtype: of the weights: float32, bfloat16 or int8.
 
     Raises:
-        InputError: another dtype.
+        InputError: another dtype, or int8 for a network with layer or RMS norm, which cannot be
+            folded into its products.
     """
     if dtype not in FROZEN_DTYPES:
         names = ", ".join(map(str, FROZEN_DTYPES))
@@ -38,7 +41,7 @@ def freeze_network(network: EmbeddingNetwork, dtype: torch.dtype) -> "FrozenNetw
 
 
 class FrozenNetwork(nn.Module, ABC):
-    """Folded layers: `weights`, `biases` and what else is needed, all buffers.
+    """Folded layers, all of their numbers in buffers.
 
     Attributes:
         code_dtype: the dtype of codes that is the fastest to take; others are converted.
@@ -55,24 +58,34 @@ class FrozenNetwork(nn.Module, ABC):
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of one code."""
-        return sum(weight.numel() for weight in _buffers(self, "weight"))
+        return sum(b.numel() for name, b in self.named_buffers() if name.startswith(_PRODUCTS))
 
 
 class _FloatNetwork(FrozenNetwork):
+    skip: Tensor | None
+
     def __init__(self, network: EmbeddingNetwork, dtype: torch.dtype) -> None:
         super().__init__()
         self.code_dtype, self.activation = dtype, network.activation
         self.activate = ACTIVATIONS[network.activation][0]()
-        for position, (weight, bias) in enumerate(_folded(network)):
+        self.norms = nn.ModuleList()
+        for position, (weight, bias, norm) in enumerate(_folded(network)):
             self.register_buffer(f"weight{position}", weight.to(dtype))
             self.register_buffer(f"bias{position}", bias.to(dtype))
+            self.norms.append(nn.Identity() if norm is None else _as_buffers(norm, dtype))
+        skip = None if network.skip is None else network.skip.weight.detach().to(dtype)
+        self.register_buffer("skip", skip)
 
     def forward(self, codes: Num[Tensor, "n in_features"]) -> Float[Tensor, "n embedding_dim"]:
-        rows = codes.to(self.code_dtype)
-        *hidden, output = zip(_buffers(self, "weight"), _buffers(self, "bias"), strict=True)
-        for weight, bias in hidden:
-            rows = self.activate(F.linear(rows, weight, bias))
-        return F.linear(rows, *output).float()
+        codes = rows = codes.to(self.code_dtype)
+        layers = zip(_buffers(self, "weight"), _buffers(self, "bias"), self.norms, strict=True)
+        *hidden, (weight, bias, _) = layers
+        for hidden_weight, hidden_bias, norm in hidden:
+            rows = self.activate(norm(F.linear(rows, hidden_weight, hidden_bias)))
+        embeddings = F.linear(rows, weight, bias)
+        if self.skip is not None:
+            embeddings = embeddings + F.linear(codes, self.skip)
+        return embeddings.float()
 
 
 class _Int8Network(FrozenNetwork):
@@ -81,24 +94,39 @@ class _Int8Network(FrozenNetwork):
     def __init__(self, network: EmbeddingNetwork) -> None:
         super().__init__()
         self.activation = network.activation
-        for position, (weight, bias) in enumerate(_folded(network)):
-            rounded, scale = _quantize(weight)
-            # Outputs in the second dimension, and column by column in memory, as products want.
-            self.register_buffer(f"weight{position}", rounded.T)
-            self.register_buffer(f"scale{position}", scale)
+        layers = _folded(network)
+        if any(norm is not None for *_, norm in layers):
+            raise InputError(
+                "int8 takes networks with batch norm or none, as others cannot be folded into the "
+                "products: freeze in bfloat16"
+            )
+        for position, (weight, bias, _) in enumerate(layers):
+            self._add_products(f"{position}", weight)
             self.register_buffer(f"bias{position}", bias)
+        self.has_skip = network.skip is not None
+        if network.skip is not None:
+            self._add_products("_of_skip", network.skip.weight.detach().float())
+
+    def _add_products(self, name: str, weight: Tensor) -> None:
+        rounded, scale = _quantize(weight)
+        # Outputs in the second dimension, and column by column in memory, as products want.
+        self.register_buffer(f"weight{name}", rounded.T)
+        self.register_buffer(f"scale{name}", scale)
 
     def forward(self, codes: Num[Tensor, "n in_features"]) -> Float[Tensor, "n embedding_dim"]:
         if codes.dtype == torch.int8:
             rows, row_scale = codes, torch.full(codes.shape[:1], _INT8_CODE, device=codes.device)
         else:
             rows, row_scale = _quantize(codes.float())
-        names = ("weight", "scale", "bias")
-        *hidden, output = zip(*(_buffers(self, name) for name in names), strict=True)
-        for weight, scale, bias in hidden:
+        code = rows, row_scale
+        weights, scales = _buffers(self, "weight"), _buffers(self, "scale")
+        biases = _buffers(self, "bias")
+        last = len(biases) - 1
+        for weight, scale, bias in zip(weights[:last], scales, biases, strict=False):
             rows, row_scale = self._activate(torch._int_mm(rows, weight), row_scale, scale, bias)
-        weight, scale, bias = output
-        embeddings: Tensor = torch._int_mm(rows, weight) * (row_scale[:, None] * scale) + bias
+        embeddings = _int8_products(rows, row_scale, weights[last], scales[last]) + biases[last]
+        if self.has_skip:
+            embeddings = embeddings + _int8_products(*code, weights[-1], scales[-1])
         return embeddings
 
     def _activate(
@@ -109,6 +137,20 @@ class _Int8Network(FrozenNetwork):
             return rows, scales
         activate = ACTIVATIONS[self.activation][0]()
         return _quantize(activate(products * (row_scale[:, None] * scale) + bias))
+
+
+def _int8_products(rows: Tensor, row_scale: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    products: Tensor = torch._int_mm(rows, weight)
+    return products * (row_scale[:, None] * scale)
+
+
+def _as_buffers(norm: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy of a norm whose parameters are buffers."""
+    norm = copy.deepcopy(norm)
+    for name, parameter in list(norm.named_parameters()):
+        delattr(norm, name)
+        norm.register_buffer(name, parameter.detach().to(dtype))
+    return norm
 
 
 def _quantize(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,14 +164,16 @@ def _buffers(module: nn.Module, name: str) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _folded(network: EmbeddingNetwork) -> list[tuple[Tensor, Tensor]]:
-    """Weight and bias in float32 of each linear layer, batch norm folded in."""
-    folded: list[tuple[Tensor, Tensor]] = []
+def _folded(network: EmbeddingNetwork) -> list[tuple[Tensor, Tensor, nn.Module | None]]:
+    """Weight and bias in float32 of each linear layer, batch norm folded in, and any other norm."""
+    folded: list[tuple[Tensor, Tensor, nn.Module | None]] = []
     for layer in (*network.hidden, network.output):
         if isinstance(layer, nn.Linear):
-            folded.append((layer.weight.detach().float(), layer.bias.detach().float()))
+            folded.append((layer.weight.detach().float(), layer.bias.detach().float(), None))
         elif isinstance(layer, BatchNorm):
-            folded[-1] = _fold(*folded[-1], layer)
+            folded[-1] = (*_fold(*folded[-1][:2], layer), None)
+        elif isinstance(layer, nn.LayerNorm | nn.RMSNorm):
+            folded[-1] = (*folded[-1][:2], layer)
     return folded
 
 

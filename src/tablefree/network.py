@@ -1,17 +1,20 @@
 """The decoder of codes: hidden layers of Linear, norm, activation, then a plain Linear.
 
 The network of Deep Hash Embedding (Kang et al., "Learning to Embed Categorical Features without
-Embedding Tables for Recommendation", 2021). Its output has neither norm nor activation.
+Embedding Tables for Recommendation", 2021), with an optional linear skip (He et al., "Deep Residual
+Learning for Image Recognition", 2016). Its output has neither norm nor activation.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import pairwise
 from numbers import Integral
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from tablefree.errors import InputError
 from tablefree.kernels import op
@@ -44,7 +47,12 @@ ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
     "relu": (nn.ReLU, 1.4142),
     "gelu": (nn.GELU, 1.5335),
 }
-NORMS = ("batch", "none")
+NORMS: dict[str, Callable[[int], nn.Module] | None] = {
+    "batch": lambda width: BatchNorm(width),
+    "layer": nn.LayerNorm,
+    "rms": nn.RMSNorm,
+    "none": None,
+}
 UNIFORM_STD = 3**-0.5  # of a code that is uniform in [-1, 1]
 
 
@@ -80,20 +88,23 @@ class EmbeddingNetwork(nn.Module):
     """Turns codes into embeddings.
 
     Every hidden layer is Linear, norm, activation and dropout; a plain Linear ends the network.
-    Linear layers keep their bias before batch norm too, as in the paper's count of parameters.
-    Weights start so that embeddings have the common initial scale.
+    Linear layers keep their bias before batch norm too, as in the paper's count of parameters. A
+    skip is a linear map, without bias, from the code straight to the embedding. Weights start so
+    that embeddings have the common initial scale.
 
     Args:
         in_features: width of a code.
         embedding_dim: width of an embedding.
         hidden: widths of the hidden layers; empty for one linear map.
         activation: "mish", "relu" or "gelu".
-        norm: "batch" or "none".
+        norm: "batch" (Ioffe and Szegedy, 2015), "layer" (Ba et al., 2016), "rms" (Zhang and
+            Sennrich, 2019) or "none".
         dropout: share of hidden units dropped in training, at least 0 and below 1.
+        skip: whether there is a skip; not without a hidden layer, where it would add nothing.
         code_std: standard deviation of a code's components, for the initial weights.
 
     Raises:
-        InputError: a size below 1, an unknown name or a dropout out of range.
+        InputError: a size below 1, an unknown name, a dropout out of range, or a skip over nothing.
 
     Example:
         >>> network = EmbeddingNetwork(1024, 32, hidden=(512, 512))
@@ -110,6 +121,7 @@ class EmbeddingNetwork(nn.Module):
         activation: str = "mish",
         norm: str = "batch",
         dropout: float = 0.0,
+        skip: bool = False,
         code_std: float = UNIFORM_STD,
     ) -> None:
         super().__init__()
@@ -117,30 +129,73 @@ class EmbeddingNetwork(nn.Module):
         for width in hidden:
             check_positive(hidden=width)
         check_choice("activation", activation, tuple(ACTIVATIONS))
-        check_choice("norm", norm, NORMS)
+        check_choice("norm", norm, tuple(NORMS))
         if not 0 <= dropout < 1:
             raise InputError(f"dropout must be at least 0 and below 1, got {dropout}")
+        if skip and not hidden:
+            raise InputError("a network without hidden layers is linear already: use skip=False")
         activate, gain = ACTIVATIONS[activation]
+        make_norm = NORMS[norm]
         self.activation = activation
         self.hidden = nn.Sequential()
         width, scale = in_features, 1 / code_std
         for next_width in hidden:
             self.hidden.append(_linear(width, next_width, scale))
-            if norm == "batch":
-                self.hidden.append(BatchNorm(next_width))
+            if make_norm is not None:
+                self.hidden.append(make_norm(next_width))
             self.hidden.append(activate())
             if dropout:
                 self.hidden.append(nn.Dropout(dropout))
             width, scale = next_width, gain
-        self.output = _linear(width, embedding_dim, scale * INITIAL_STD)
+        output_std = INITIAL_STD * 0.5**0.5 if skip else INITIAL_STD
+        self.output = _linear(width, embedding_dim, scale * output_std)
+        self.skip: nn.Linear | None = None
+        if skip:
+            self.skip = nn.Linear(in_features, embedding_dim, bias=False)
+            nn.init.normal_(self.skip.weight, std=output_std / code_std / in_features**0.5)
 
     def forward(self, codes: Float[Tensor, "n in_features"]) -> Float[Tensor, "n embedding_dim"]:
         """Embed each code, in the dtype of the weights."""
-        embeddings: Tensor = self.output(self.hidden(codes.to(self.output.weight.dtype)))
-        return embeddings
+        codes = codes.to(self.output.weight.dtype)
+        embeddings: Tensor = self.output(self.hidden(codes))
+        return embeddings if self.skip is None else embeddings + self.skip(codes)
+
+    def recomputed(
+        self, encode: Callable[[Tensor], Tensor], ids: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n embedding_dim"]:
+        """Embed `encode(ids)`, keeping only the output of each hidden layer for the backward pass.
+
+        The code, norms and activations are computed again then (Chen et al., "Training Deep Nets
+        with Sublinear Memory Cost", 2016).
+        """
+
+        def codes(ids: Tensor) -> Tensor:
+            return encode(ids).to(self.output.weight.dtype)
+
+        first, *others = [*self._blocks(), self.output]
+        rows = self._checkpoint(lambda ids: first(codes(ids)), ids)
+        for block in others:
+            rows = self._checkpoint(block, rows)
+        if self.skip is not None:
+            skip = self.skip
+            rows = rows + self._checkpoint(lambda ids: skip(codes(ids)), ids)
+        return rows
+
+    def _blocks(self) -> list[nn.Sequential]:
+        """The hidden layers: a Linear each, and what follows it."""
+        starts = [i for i, layer in enumerate(self.hidden) if isinstance(layer, nn.Linear)]
+        layers = list(self.hidden)
+        return [nn.Sequential(*layers[a:b]) for a, b in pairwise([*starts, len(layers)])]
+
+    def _checkpoint(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        contexts = nullcontext(), self._second_pass()
+        result: Tensor = checkpoint(
+            function, rows, use_reentrant=False, context_fn=lambda: contexts
+        )
+        return result
 
     @contextmanager
-    def second_pass(self) -> Iterator[None]:
+    def _second_pass(self) -> Iterator[None]:
         """Within, a training batch does not move the running statistics: it has done so before."""
         norms = [module for module in self.modules() if isinstance(module, BatchNorm)]
         for norm in norms:

@@ -148,5 +148,5 @@ def test_frozen_tiles_do_not_show(monkeypatch):
     frozen, ids = embedding.eval().freeze(), torch.arange(100)
     side = ids[:, None] / 100
     whole = frozen(ids, side)
-    monkeypatch.setattr("tablefree.embeddings.deep_hash._TILE", 7)
+    monkeypatch.setattr("tablefree.embeddings.decoded._TILE", 7)
     torch.testing.assert_close(frozen(ids, side), whole)

@@ -191,7 +191,7 @@ def test_progress_is_shown_when_asked_for(capfd):
         ({"learning_rate": 0.0}, "learning_rate must be above 0 and finite, got 0.0"),
         ({"learning_rate": math.nan}, "learning_rate must be above 0 and finite, got nan"),
         ({"learning_rate": math.inf}, "learning_rate must be above 0 and finite, got inf"),
-        ({"weight_decay": -0.1}, "weight_decay must be at least 0, got -0.1"),
+        ({"weight_decay": -0.1}, "weight_decay must be at least 0 and finite, got -0.1"),
         ({"max_epochs": 0}, "max_epochs and patience must be at least 1, got 0 and 2"),
         ({"patience": 0}, "max_epochs and patience must be at least 1, got 10 and 0"),
     ],

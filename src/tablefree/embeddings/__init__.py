@@ -4,6 +4,7 @@ from tablefree.embeddings.base import Description, Embedding
 from tablefree.embeddings.budget import METHODS, build
 from tablefree.embeddings.cached import CachedEmbedding
 from tablefree.embeddings.config import from_config
+from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.full_table import FullTable
 from tablefree.embeddings.hash_embedding import HashEmbedding
@@ -12,10 +13,12 @@ from tablefree.embeddings.hybrid import HybridHash
 from tablefree.embeddings.multi_hash import MultiHash
 from tablefree.embeddings.narrow_table import NarrowTable
 from tablefree.embeddings.quotient_remainder import QuotientRemainder
+from tablefree.embeddings.sketch import SketchEmbedding
 
 __all__ = [
     "METHODS",
     "CachedEmbedding",
+    "DecodedEmbedding",
     "DeepHashEmbedding",
     "Description",
     "Embedding",
@@ -26,6 +29,7 @@ __all__ = [
     "MultiHash",
     "NarrowTable",
     "QuotientRemainder",
+    "SketchEmbedding",
     "build",
     "from_config",
 ]

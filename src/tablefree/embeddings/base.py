@@ -71,6 +71,11 @@ class Embedding(nn.Module, ABC):
         """
 
     @property
+    def width(self) -> int:
+        """Numbers of an embedding, as of any code: an embedding can be decoded further."""
+        return self.embedding_dim
+
+    @property
     def num_parameters(self) -> int:
         """Learned numbers, all parameters together."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -1,12 +1,12 @@
 """From the configuration in a checkpoint back to the embedding: independent of any budget."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from tablefree.embeddings.base import Embedding
-from tablefree.embeddings.budget import METHODS
+from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.full_table import FullTable
 from tablefree.embeddings.hash_embedding import HashEmbedding
@@ -15,6 +15,8 @@ from tablefree.embeddings.hybrid import HybridHash
 from tablefree.embeddings.multi_hash import MultiHash
 from tablefree.embeddings.narrow_table import NarrowTable
 from tablefree.embeddings.quotient_remainder import QuotientRemainder
+from tablefree.embeddings.sketch import SketchEmbedding
+from tablefree.encodings import DenseHashEncoding, Encoding, SketchEncoding
 from tablefree.errors import CheckpointError, InputError
 
 
@@ -33,10 +35,10 @@ def from_config(config: Mapping[str, object]) -> Embedding:
     """
     arguments: dict[str, Any] = dict(config)
     method = arguments.pop("method", None)
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in _BUILDERS:
         raise CheckpointError(
             f"the checkpoint has an embedding of the unknown method {method!r}: known are "
-            f"{', '.join(METHODS)}; a newer tablefree may have written it"
+            f"{', '.join(_BUILDERS)}; a newer tablefree may have written it"
         )
     try:
         return _BUILDERS[method](**arguments)
@@ -45,6 +47,20 @@ def from_config(config: Mapping[str, object]) -> Embedding:
             f"the checkpoint's configuration of {method} cannot be used: {error}; it is damaged, "
             "or a newer tablefree wrote it"
         ) from error
+
+
+def _decoded(*, encodings: Sequence[Mapping[str, Any]], **arguments: Any) -> DecodedEmbedding:
+    return DecodedEmbedding(encodings=[_encoding(config) for config in encodings], **arguments)
+
+
+def _encoding(config: Mapping[str, Any]) -> Encoding:
+    if "method" in config:
+        return from_config(config)
+    arguments = dict(config)
+    kind = arguments.pop("encoding", None)
+    if kind not in _ENCODINGS:
+        raise InputError(f"unknown encoding {kind!r}, known are {', '.join(_ENCODINGS)}")
+    return _ENCODINGS[kind](**arguments)
 
 
 def _hybrid_hash(*, num_frequent_ids: int, **arguments: Any) -> HybridHash:
@@ -61,4 +77,10 @@ _BUILDERS: dict[str, Callable[..., Embedding]] = {
     "quotient_remainder": QuotientRemainder,
     "hybrid_hash": _hybrid_hash,
     "deep_hash": DeepHashEmbedding,
+    "sketch": SketchEmbedding,
+    "decoded": _decoded,
+}
+_ENCODINGS: dict[str, Callable[..., Encoding]] = {
+    "dense_hash": DenseHashEncoding,
+    "sketch": SketchEncoding,
 }

@@ -95,6 +95,17 @@ class DenseHashEncoding(HashBuckets):
         """Numbers in a code."""
         return self.num_hashes
 
+    def config(self) -> dict[str, object]:
+        """The kind of encoding and its arguments."""
+        return {
+            "encoding": "dense_hash",
+            "num_hashes": self.num_hashes,
+            "seed": self.seed,
+            "family": self.family,
+            "num_buckets": self.num_buckets,
+            "transform": self.transform,
+        }
+
     @property
     def contract(self) -> dict[str, int | str]:
         """The contract of the hashes, and the transform."""

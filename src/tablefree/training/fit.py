@@ -4,7 +4,7 @@ import copy
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +35,12 @@ class Recipe:
     """How a model is trained.
 
     Attributes:
-        learning_rate: at the start; it falls linearly to zero over `max_epochs`.
+        learning_rate: of the rows that ids look up, at the start; like the network's, it falls
+            linearly to zero over `max_epochs`.
+        network_learning_rate: of everything else; as the rows' if None.
         optimizer: "adamw" or "muon" (see `build_optimizers`).
-        weight_decay: decoupled, per unit of learning rate.
+        weight_decay: of the rows, decoupled, per unit of learning rate.
+        network_weight_decay: of the matrices of everything else; as the rows' if None.
         max_epochs: passes over the training events at most.
         patience: epochs without a better validation AUC before it stops.
         precision: "float32", or "bfloat16" for matrix products in bfloat16 (autocast).
@@ -47,8 +50,10 @@ class Recipe:
     """
 
     learning_rate: float
+    network_learning_rate: float | None = None
     optimizer: str = "adamw"
     weight_decay: float = 0.1
+    network_weight_decay: float | None = None
     max_epochs: int = 10
     patience: int = 2
     precision: str = "float32"
@@ -56,10 +61,14 @@ class Recipe:
     def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("precision", self.precision, tuple(PRECISIONS))
-        if not 0 < self.learning_rate < float("inf"):
-            raise InputError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise InputError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        for name in ("learning_rate", "network_learning_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not 0 < rate < float("inf"):
+                raise InputError(f"{name} must be above 0 and finite, got {rate}")
+        for name in ("weight_decay", "network_weight_decay"):
+            decay = getattr(self, name)
+            if decay is not None and not 0 <= decay < float("inf"):
+                raise InputError(f"{name} must be at least 0 and finite, got {decay}")
         if self.max_epochs < 1 or self.patience < 1:
             raise InputError(
                 f"max_epochs and patience must be at least 1, got {self.max_epochs} and "
@@ -93,6 +102,7 @@ def fit(
     *,
     log_folder: Path | None = None,
     show_progress: bool = False,
+    on_epoch: Callable[[int, float], bool] | None = None,
 ) -> Fit:
     """Train a model in place and leave it with the weights of its best epoch.
 
@@ -103,8 +113,10 @@ def fit(
         recipe: the optimizer and its options.
         log_folder: where a TensorBoard log goes, if anywhere.
         show_progress: whether a progress bar is shown.
+        on_epoch: called after each epoch with its number and the validation AUC; the training ends
+            when it returns True.
     """
-    best = _BestEpoch()
+    best = _BestEpoch(on_epoch)
     generator = torch.Generator()  # a loader would draw from the global one, if only for workers
     start = time.perf_counter()
     with _quiet_lightning():
@@ -143,16 +155,23 @@ class _Module(L.LightningModule):
         self.automatic_optimization = False  # there may be two optimizers
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LinearLR]]:
+        recipe = self.recipe
         optimizers = build_optimizers(
             self.model,
-            self.recipe.optimizer,
-            learning_rate=self.recipe.learning_rate,
-            weight_decay=self.recipe.weight_decay,
+            recipe.optimizer,
+            learning_rate=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            network_learning_rate=_either(recipe.network_learning_rate, recipe.learning_rate),
+            network_weight_decay=_either(recipe.network_weight_decay, recipe.weight_decay),
         )
         return optimizers, [LinearLR(one, 1.0, 0.0, self.num_steps) for one in optimizers]
 
     def training_step(self, batch: Batch, _index: int) -> None:
-        users, items = self.model.users(batch.users), self.model.items(batch.items)
+        items = self.model.items(batch.items)
+        if batch.left_out is None:
+            users = self.model.users(batch.users)
+        else:  # no history may hold the item that it is asked about
+            users = self.model.users(batch.users, batch.left_out)
         with torch.autocast(users.device.type, enabled=False):  # few operations, all of them exact
             logits = self.model.score(users.float(), items.float())
             loss = F.binary_cross_entropy_with_logits(logits, batch.labels)
@@ -163,7 +182,8 @@ class _Module(L.LightningModule):
         for optimizer, scheduler in zip(optimizers, _as_list(self.lr_schedulers()), strict=True):
             optimizer.step()
             scheduler.step()
-        self.log("training_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        size = len(batch.labels)
+        self.log("training_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=size)
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         logits = score_pairs(self.model, batch.users, batch.items)
@@ -174,7 +194,8 @@ class _Module(L.LightningModule):
 class _BestEpoch(Callback):
     """Keeps a copy of the weights with the best validation AUC."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_epoch: Callable[[int, float], bool] | None) -> None:
+        self.on_epoch = on_epoch
         self.epoch, self.epochs, self.auc = 0, 0, float("nan")
         self.weights: dict[str, Tensor] = {}
 
@@ -185,10 +206,16 @@ class _BestEpoch(Callback):
             self.epoch, self.auc = self.epochs, value
             assert isinstance(pl_module, _Module)
             self.weights = copy.deepcopy(pl_module.model.state_dict())
+        if self.on_epoch is not None and self.on_epoch(self.epochs, value):
+            trainer.should_stop = True
 
     def restore(self, model: Recommender) -> None:
         if self.weights:
             model.load_state_dict(self.weights)
+
+
+def _either(value: float | None, default: float) -> float:
+    return default if value is None else value
 
 
 def _as_list(one_or_many: Any) -> list[Any]:

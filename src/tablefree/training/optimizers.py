@@ -1,9 +1,12 @@
-"""The optimizers of a recipe: AdamW for everything, or Muon for the hidden matrices beside it.
+"""The optimizers of a recipe: AdamW in two groups, and Muon for hidden matrices where it is asked for.
 
-AdamW: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019. Muon: Jordan et al.,
-2024; its updates are scaled to the size of AdamW's (Liu et al., "Muon is Scalable for LLM
-Training", 2025), so that one learning rate serves both.
+Rows that ids look up want a high rate and strong decay, networks a rate ten times lower and little
+decay; one rate for both ruins either. AdamW: Loshchilov and Hutter, "Decoupled Weight Decay
+Regularization", 2019. Muon: Jordan et al., 2024; its updates are scaled to the size of AdamW's (Liu
+et al., "Muon is Scalable for LLM Training", 2025), so that one learning rate serves both.
 """
+
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
@@ -13,37 +16,98 @@ from tablefree.network import EmbeddingNetwork, check_choice
 OPTIMIZERS = ("adamw", "muon")
 
 
+def parameter_groups(
+    model: nn.Module,
+    *,
+    learning_rate: float = 0.1,
+    weight_decay: float = 0.1,
+    network_learning_rate: float = 0.003,
+    network_weight_decay: float = 0.0,
+) -> list[dict[str, Any]]:
+    """The parameters of a model as groups for any torch optimizer with decoupled decay.
+
+    Args:
+        model: any module, with table-free embeddings, tables, both or neither in it.
+        learning_rate: of the rows that ids look up: weights of `nn.Embedding` and
+            `nn.EmbeddingBag`, which sketches and hashed tables are made of.
+        weight_decay: of the rows, per unit of learning rate.
+        network_learning_rate: of everything else.
+        network_weight_decay: of the matrices of everything else; biases and norms have none.
+
+    Returns:
+        Up to three groups, each with a `name`: "rows", "matrices" and "vectors".
+
+    Example:
+        >>> torch.optim.AdamW(parameter_groups(model))  # doctest: +SKIP
+    """
+    rows = rows_of(model)
+    in_rows = {id(row) for row in rows}
+    others = [p for p in model.parameters() if id(p) not in in_rows]
+    groups = [
+        ("rows", rows, learning_rate, weight_decay),
+        ("matrices", [p for p in others if p.ndim > 1], network_learning_rate, network_weight_decay),
+        ("vectors", [p for p in others if p.ndim < 2], network_learning_rate, 0.0),
+    ]
+    return [
+        {"name": name, "params": parameters, "lr": rate, "weight_decay": decay}
+        for name, parameters, rate, decay in groups
+        if parameters
+    ]
+
+
 def build_optimizers(
-    model: nn.Module, name: str, *, learning_rate: float, weight_decay: float
+    model: nn.Module,
+    name: str,
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    network_learning_rate: float,
+    network_weight_decay: float,
 ) -> list[Optimizer]:
     """Optimizers that together update every parameter of a model once.
 
     Args:
         model: any module; its hidden matrices are those of the `EmbeddingNetwork`s in it.
         name: "adamw", or "muon" for Muon on the hidden matrices and AdamW on all else.
-        learning_rate: of every parameter.
-        weight_decay: decoupled, per unit of learning rate.
+        learning_rate: of the rows (see `parameter_groups`).
+        weight_decay: of the rows, decoupled, per unit of learning rate.
+        network_learning_rate: of everything else.
+        network_weight_decay: of the matrices of everything else.
 
     Raises:
         InputError: an unknown name.
     """
     check_choice("optimizer", name, OPTIMIZERS)
+    groups = parameter_groups(
+        model,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        network_learning_rate=network_learning_rate,
+        network_weight_decay=network_weight_decay,
+    )
     hidden = _hidden_matrices(model) if name == "muon" else []
     chosen = {id(matrix) for matrix in hidden}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-    optimizers: list[Optimizer] = [
-        AdamW(rest, lr=learning_rate, weight_decay=weight_decay, fused=True)
-    ]
+    for group in groups:
+        group["params"] = [p for p in group["params"] if id(p) not in chosen]
+    groups = [group for group in groups if group["params"]]
+    optimizers: list[Optimizer] = [AdamW(groups, fused=True)]
     if hidden:
         optimizers.append(
             Muon(
                 hidden,
-                lr=learning_rate,
-                weight_decay=weight_decay,
+                lr=network_learning_rate,
+                weight_decay=network_weight_decay,
                 adjust_lr_fn="match_rms_adamw",
             )
         )
     return optimizers
+
+
+def rows_of(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters whose rows ids look up, each once."""
+    lookups = (m for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag))
+    weights = (next(lookup.parameters()) for lookup in lookups)
+    return list(dict.fromkeys(weights))
 
 
 def _hidden_matrices(model: nn.Module) -> list[Tensor]:

@@ -1,0 +1,216 @@
+"""A code of an id and a network that decodes it: embedding = network(code).
+
+The view of Kang et al., "Learning to Embed Categorical Features without Embedding Tables for
+Recommendation", 2021, in which all methods differ in their code only. The code may be fixed (dense
+hashes), learned and bounded (a sketch), learned with a row an id (a table), or several of them side
+by side. A narrow code with a decoder beats wide rows on sparse data.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Self, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tablefree.embeddings.base import Embedding
+from tablefree.encodings import DenseHashEncoding, Encoding
+from tablefree.errors import InputError
+from tablefree.frozen_network import FrozenNetwork, freeze_network
+from tablefree.ids import tensor_ids
+from tablefree.network import INITIAL_STD, EmbeddingNetwork
+
+# Ids of a tile at inference: in float32 10 % faster than 4,096 (the codes stay in cache), in other
+# dtypes as fast.
+_TILE = 2048
+
+
+class DecodedEmbedding(Embedding):
+    """The network's output for the codes of an id, side by side.
+
+    Each distinct id of a batch is encoded and decoded once, in training too. So batch norm averages
+    over the distinct ids of a batch, however often each occurs. A training batch of one distinct id
+    has no variance and is normalised by the running statistics.
+
+    Args:
+        embedding_dim: width of an embedding.
+        encodings: modules with a `width` and a `config`, from ids to codes; every `Embedding` is
+            one.
+        hidden: widths of the decoder's hidden layers.
+        activation: "mish", "relu" or "gelu".
+        norm: "batch", "layer", "rms" or "none"; learned codes do better without batch norm.
+        dropout: share of hidden units dropped in training.
+        skip: whether a linear map goes from the code straight to the embedding.
+        code_std: standard deviation of the codes at the start, for the initial weights.
+        side_features: number of features that are given with each id and follow its code.
+        recompute: whether a training step keeps only the output of each hidden layer, and computes
+            the code and all else again when it needs them: a third of the memory for one more
+            forward pass.
+
+    Raises:
+        InputError: no encoding, or an option out of its range.
+
+    Example:
+        >>> code = SketchEncoding(1000, 4, seed="item_id")
+        >>> DecodedEmbedding(32, [code], hidden=(64,))(torch.tensor([7, -7])).shape
+        torch.Size([2, 32])
+    """
+
+    def __init__(
+        self,
+        embedding_dim: int,
+        encodings: Sequence[Encoding],
+        *,
+        hidden: Sequence[int] = (64,),
+        activation: str = "mish",
+        norm: str = "none",
+        dropout: float = 0.0,
+        skip: bool = True,
+        code_std: float = INITIAL_STD,
+        side_features: int = 0,
+        recompute: bool = False,
+    ) -> None:
+        super().__init__(embedding_dim)
+        if not encodings:
+            raise InputError("an embedding needs at least one encoding, got none")
+        if side_features < 0:
+            raise InputError(f"side_features must be at least 0, got {side_features}")
+        self.encodings = nn.ModuleList(cast("Sequence[nn.Module]", encodings))
+        self.needs_vocabulary = any(
+            isinstance(encoding, Embedding) and encoding.needs_vocabulary for encoding in encodings
+        )
+        self.side_features, self.recompute = side_features, recompute
+        self.options: dict[str, Any] = {
+            "hidden": list(hidden),
+            "activation": activation,
+            "norm": norm,
+            "dropout": dropout,
+            "skip": skip,
+        }
+        self.network: EmbeddingNetwork | FrozenNetwork = EmbeddingNetwork(
+            sum(code.width for code in encodings) + side_features,
+            embedding_dim,
+            code_std=code_std,
+            **self.options,
+        )
+
+    def forward(
+        self,
+        ids: Int[Tensor, "*batch"],
+        side: Float[Tensor, "*batch side_features"] | None = None,
+    ) -> Float[Tensor, "*batch embedding_dim"]:
+        """Embed ids of any shape.
+
+        Args:
+            ids: any 64-bit ids.
+            side: the features of each id, when the module has `side_features`. They are a function
+                of the id: an id that occurs twice has the same features twice.
+
+        Raises:
+            InputError: ids that are no integers; side features that are missing, not asked for, of
+                another shape, not finite, or different for the same id.
+        """
+        ids = tensor_ids(ids)
+        distinct, inverse = torch.unique(ids, return_inverse=True)
+        features = None
+        if side is not None or self.side_features:
+            features = self._distinct_side(side, inverse, len(distinct))
+        network = self.network
+        if isinstance(network, FrozenNetwork):
+            embeddings = self._embed_tiles(distinct, features)
+        elif self.recompute and torch.is_grad_enabled():
+            embeddings = network.recomputed(lambda part: self._codes(part, features), distinct)
+        else:
+            embeddings = network(self._codes(distinct, features))
+        return F.embedding(inverse, embeddings)
+
+    def freeze(self, dtype: torch.dtype = torch.float32) -> Self:
+        """A copy for inference with the same call: batch norm folded, nothing left to train.
+
+        Args:
+            dtype: of the weights: float32, bfloat16, or int8 (a scale for each output; activations
+                are rounded with a scale for each id). Embeddings are float32.
+
+        Raises:
+            InputError: another dtype, or an embedding that is frozen already.
+        """
+        if isinstance(self.network, FrozenNetwork):
+            raise InputError("this embedding is frozen already: freeze the trained one")
+        frozen = copy.deepcopy(self)
+        frozen.network = freeze_network(self.network, dtype)
+        return frozen.requires_grad_(False).eval()
+
+    def config(self) -> dict[str, object]:
+        """The method and its arguments."""
+        return {
+            "method": "decoded",
+            "embedding_dim": self.embedding_dim,
+            "encodings": [cast(Encoding, encoding).config() for encoding in self.encodings],
+            **self.options,
+            "side_features": self.side_features,
+            "recompute": self.recompute,
+        }
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of the network and of the codes that are embeddings themselves."""
+        of_codes = (code.multiply_adds for code in self.encodings if isinstance(code, Embedding))
+        return self.network.multiply_adds + sum(of_codes)
+
+    def _codes(
+        self, ids: Int[Tensor, " n"], side: Float[Tensor, "n side_features"] | None
+    ) -> Float[Tensor, "n in_features"]:
+        codes = [self._code(encoding, ids) for encoding in self.encodings]
+        if side is not None:
+            codes.append(side)
+        return codes[0] if len(codes) == 1 else torch.cat(codes, dim=-1)
+
+    def _code(self, encoding: nn.Module, ids: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
+        """The code, dense hashes at once in the dtype that the network wants."""
+        dtype = self.network.code_dtype
+        if isinstance(encoding, DenseHashEncoding):
+            is_alone = len(self.encodings) == 1 and not self.side_features
+            if dtype == torch.int8 and not (is_alone and encoding.transform == "uniform"):
+                dtype = torch.float32  # the network finds a scale for each row
+            codes: Tensor = encoding(ids, dtype=dtype)
+        else:
+            codes = encoding(ids)
+        return codes
+
+    def _embed_tiles(
+        self, ids: Int[Tensor, " n"], side: Float[Tensor, "n side_features"] | None
+    ) -> Float[Tensor, "n embedding_dim"]:
+        """Embed tile by tile on the CPU, so that the memory for codes does not grow with n."""
+        if ids.device.type != "cpu" or torch.compiler.is_compiling():
+            embeddings: Tensor = self.network(self._codes(ids, side))
+            return embeddings
+        tiles = [slice(start, start + _TILE) for start in range(0, max(1, len(ids)), _TILE)]
+        return torch.cat(
+            [
+                self.network(self._codes(ids[tile], None if side is None else side[tile]))
+                for tile in tiles
+            ]
+        )
+
+    def _distinct_side(
+        self, side: Tensor | None, inverse: Tensor, num_distinct: int
+    ) -> Float[Tensor, "distinct side_features"]:
+        """The features of each distinct id, from its first occurrence."""
+        shape = (*inverse.shape, self.side_features)
+        if side is None or not self.side_features or side.shape != shape:
+            got = "none" if side is None else f"shape {tuple(side.shape)}"
+            wanted = f"shape {shape}" if self.side_features else "none (side_features=0)"
+            raise InputError(f"side features must have {wanted} for these ids, got {got}")
+        if not side.isfinite().all():
+            raise InputError("side features must be finite, got NaN or infinity: fill them first")
+        side, inverse = side.reshape(-1, self.side_features), inverse.flatten()
+        order = torch.arange(len(inverse), device=inverse.device)
+        first = order.new_empty(num_distinct).scatter_reduce_(
+            0, inverse, order, "amin", include_self=False
+        )
+        features = side[first]
+        if not torch.equal(features[inverse], side):
+            raise InputError("side features must be a function of the id, got two for one id")
+        return features
