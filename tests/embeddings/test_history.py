@@ -11,7 +11,8 @@ from tablefree.embeddings import FullTable, HashingTrick, NarrowTable
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
 from tablefree.models import GMF
-from tablefree.training.batches import Negatives, TrainingBatches
+from tablefree.training.batches import Batch, Negatives, TrainingBatches
+from tablefree.training.fit import Recipe, fit
 from tablefree.training.metrics import auc
 
 NUM_ITEMS, DIM = 30, 8
@@ -141,6 +142,40 @@ def test_config_tells_all_but_the_items():
 def test_unknown_users_are_refused(bad):
     with pytest.raises(InputError, match=f"0..2.* got {bad}"):
         make()(torch.tensor([[0, bad]]))
+
+
+def test_taste_is_learnt_and_a_new_user_needs_no_training():
+    """Users like the items of their own group: half of them for training, the rest held out."""
+    num_users, num_groups = 40, 4
+    torch.manual_seed(0)
+    user, item = np.divmod(np.arange(num_users * NUM_ITEMS), NUM_ITEMS)
+    liked = user % num_groups == item % num_groups
+    known = liked & (np.random.default_rng(0).random(len(user)) < 0.5)
+    histories = Histories(user[known], item[known], num_users, NUM_ITEMS)
+    items = FullTable(NUM_ITEMS, DIM)
+    model = GMF(HistoryUsers(items, DIM), items)
+    model.users.set_histories(
+        torch.from_numpy(histories.offsets), torch.from_numpy(histories.items)
+    )
+    batches = TrainingBatches(
+        user[known],
+        item[known],
+        None,
+        user_keys=torch.arange(num_users),
+        item_keys=torch.arange(NUM_ITEMS),
+        negatives=Negatives(
+            NegativeSampler(user[liked], item[liked], num_users, NUM_ITEMS), np.arange(NUM_ITEMS)
+        ),
+        batch_size=32,
+        seed=0,
+        histories=histories,
+    )
+    validation = Batch(*(torch.from_numpy(part[~known]) for part in (user, item, liked * 1.0)))
+    assert fit(model, batches, validation, Recipe(0.1, max_epochs=4)).validation_auc > 0.95
+    with torch.no_grad():
+        new = model.users.embed_bags(torch.tensor([2, 6]), torch.tensor([0, 2]))
+        scores = model.score(new.expand(NUM_ITEMS, -1), items(torch.arange(NUM_ITEMS)))
+    assert scores.topk(6).indices.remainder(num_groups).tolist() == [2] * 6
 
 
 # No leak: users who draw their items at random, so that nothing can be learnt about other users.
