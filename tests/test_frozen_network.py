@@ -82,3 +82,38 @@ def test_narrow_weights_take_fewer_bytes():
 def test_another_dtype_is_refused():
     with pytest.raises(InputError, match=r"torch\.float16"):
         freeze_network(EmbeddingNetwork(4, 2, hidden=(3,)), torch.float16)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_a_skip_is_kept(dtype):
+    torch.manual_seed(0)
+    network = EmbeddingNetwork(16, 8, hidden=(32,), norm="none", skip=True).eval()
+    codes = 2 * torch.rand(50, 16) - 1
+    frozen = freeze_network(network, dtype)
+    assert cosine(frozen(codes), network(codes)).min() > (
+        0.9999 if dtype == torch.float32 else 0.99
+    )
+    assert frozen.multiply_adds == network.multiply_adds
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_norms_that_cannot_be_folded_stay_and_are_refused_in_int8(norm):
+    network = EmbeddingNetwork(16, 8, hidden=(32, 8), norm=norm).eval()
+    torch.nn.init.uniform_(network.hidden[1].weight)
+    codes = 2 * torch.rand(50, 16) - 1
+    frozen = freeze_network(network, torch.float32)
+    torch.testing.assert_close(frozen(codes), network(codes))
+    assert not list(frozen.parameters())
+    assert cosine(freeze_network(network, torch.bfloat16)(codes), network(codes)).min() > 0.99
+    with pytest.raises(InputError, match="freeze in bfloat16"):
+        freeze_network(network, torch.int8)
+
+
+def test_the_first_layer_can_be_computed_elsewhere():
+    network, codes = EmbeddingNetwork(6, 3, hidden=(5, 4)).eval(), torch.rand(7, 6)
+    frozen = freeze_network(network, torch.float32)
+    first = frozen.first_layer
+    torch.testing.assert_close(first.finish(codes @ first.weight.T + first.bias), frozen(codes))
+    assert freeze_network(network, torch.int8).first_layer is None
+    skipping = EmbeddingNetwork(6, 3, hidden=(5,), norm="none", skip=True)
+    assert freeze_network(skipping, torch.float32).first_layer is None

@@ -91,3 +91,35 @@ def test_weights_start_with_both_signs_and_the_arguments_stay_as_they_are():
     for layer in network.modules():
         if isinstance(layer, nn.Linear):
             assert 0.4 < (layer.weight > 0).float().mean() < 0.6
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "rms", "none"])
+def test_a_skip_adds_a_linear_map_of_the_code(norm):
+    network = EmbeddingNetwork(6, 3, hidden=(5,), norm=norm, skip=True).eval()
+    codes = torch.rand(7, 6)
+    with_skip = network(codes)
+    skip, network.skip = network.skip, None
+    torch.testing.assert_close(with_skip, network(codes) + codes @ skip.weight.T)
+
+
+@pytest.mark.parametrize("hidden", [(256,), (256, 256)])
+def test_embeddings_start_at_the_common_scale_with_a_skip(hidden):
+    torch.manual_seed(0)
+    network = EmbeddingNetwork(256, 64, hidden=hidden, norm="none", skip=True, code_std=0.1)
+    embeddings = network(0.1 * torch.randn(512, 256))
+    assert embeddings.square().mean().sqrt().item() == pytest.approx(0.1, rel=0.2)
+
+
+def test_a_skip_over_nothing_is_refused():
+    with pytest.raises(InputError, match="linear already: use skip=False"):
+        EmbeddingNetwork(6, 3, hidden=(), skip=True)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_the_first_layer_can_be_computed_elsewhere(norm):
+    network, codes = EmbeddingNetwork(6, 3, hidden=(5, 4), norm=norm).eval(), torch.rand(7, 6)
+    first = network.first_layer
+    products = codes @ first.weight.T + first.bias
+    torch.testing.assert_close(first.finish(products), network(codes))
+    assert EmbeddingNetwork(6, 3, hidden=(5,), skip=True).first_layer is None
+    assert EmbeddingNetwork(6, 3, hidden=()).first_layer is None

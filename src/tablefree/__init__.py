@@ -5,6 +5,7 @@ A value flows one way: value → id → code → embedding → score.
 
 from tablefree.embeddings import (
     CachedEmbedding,
+    DecodedEmbedding,
     DeepHashEmbedding,
     Embedding,
     FullTable,
@@ -14,8 +15,9 @@ from tablefree.embeddings import (
     MultiHash,
     NarrowTable,
     QuotientRemainder,
+    SketchEmbedding,
 )
-from tablefree.encodings import DenseHashEncoding, HashBuckets
+from tablefree.encodings import DenseHashEncoding, HashBuckets, SketchEncoding
 from tablefree.errors import CheckpointError, InputError, TablefreeError
 from tablefree.ids import hash_strings, to_ids
 from tablefree.models import GMF, MLP
@@ -28,6 +30,7 @@ __all__ = [
     "MLP",
     "CachedEmbedding",
     "CheckpointError",
+    "DecodedEmbedding",
     "DeepHashEmbedding",
     "DenseHashEncoding",
     "Embedding",
@@ -41,6 +44,8 @@ __all__ = [
     "MultiHash",
     "NarrowTable",
     "QuotientRemainder",
+    "SketchEmbedding",
+    "SketchEncoding",
     "TablefreeError",
     "__version__",
     "hash_strings",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tablefree.errors import InputError
 from tablefree.kernels import op
-from tablefree.network import ACTIVATIONS, BatchNorm, EmbeddingNetwork
+from tablefree.network import ACTIVATIONS, BatchNorm, EmbeddingNetwork, FirstLayer
 
 FROZEN_DTYPES = (torch.float32, torch.bfloat16, torch.int8)
 _PRODUCTS = ("weight", "skip")  # the names of buffers that codes are multiplied with
@@ -56,6 +56,11 @@ class FrozenNetwork(nn.Module, ABC):
         """Embed each code, in float32."""
 
     @property
+    def first_layer(self) -> FirstLayer | None:
+        """The first hidden layer; None where the codes are needed elsewhere too, and in int8."""
+        return None
+
+    @property
     def multiply_adds(self) -> int:
         """Multiply-adds of one code."""
         return sum(b.numel() for name, b in self.named_buffers() if name.startswith(_PRODUCTS))
@@ -77,15 +82,27 @@ class _FloatNetwork(FrozenNetwork):
         self.register_buffer("skip", skip)
 
     def forward(self, codes: Num[Tensor, "n in_features"]) -> Float[Tensor, "n embedding_dim"]:
-        codes = rows = codes.to(self.code_dtype)
-        layers = zip(_buffers(self, "weight"), _buffers(self, "bias"), self.norms, strict=True)
-        *hidden, (weight, bias, _) = layers
-        for hidden_weight, hidden_bias, norm in hidden:
-            rows = self.activate(norm(F.linear(rows, hidden_weight, hidden_bias)))
-        embeddings = F.linear(rows, weight, bias)
+        codes = codes.to(self.code_dtype)
+        embeddings = self._finish(F.linear(codes, *self._layers[0]))
         if self.skip is not None:
-            embeddings = embeddings + F.linear(codes, self.skip)
-        return embeddings.float()
+            embeddings = embeddings + F.linear(codes, self.skip).float()
+        return embeddings
+
+    @property
+    def first_layer(self) -> FirstLayer | None:
+        layers = self._layers
+        if len(layers) == 1 or self.skip is not None:
+            return None
+        return FirstLayer(*layers[0], self._finish)
+
+    @property
+    def _layers(self) -> list[tuple[Tensor, Tensor]]:
+        return list(zip(_buffers(self, "weight"), _buffers(self, "bias"), strict=True))
+
+    def _finish(self, products: Tensor) -> Tensor:
+        for norm, layer in zip(self.norms, self._layers[1:], strict=False):
+            products = F.linear(self.activate(norm(products)), *layer)
+        return products.float()
 
 
 class _Int8Network(FrozenNetwork):

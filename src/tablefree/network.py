@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from numbers import Integral
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -82,6 +83,20 @@ class BatchNorm(nn.BatchNorm1d):
                 rows, *statistics, self.weight, self.bias, training=True, eps=self.eps
             )
         return super().forward(rows)
+
+
+class FirstLayer(NamedTuple):
+    """The first layer of a network, for kernels that multiply codes with it as they make them.
+
+    Attributes:
+        weight: [width, in_features], in the dtype of the products.
+        bias: [width], likewise.
+        finish: from the products to the embeddings.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    finish: Callable[[Tensor], Tensor]
 
 
 class EmbeddingNetwork(nn.Module):
@@ -159,6 +174,16 @@ class EmbeddingNetwork(nn.Module):
         codes = codes.to(self.output.weight.dtype)
         embeddings: Tensor = self.output(self.hidden(codes))
         return embeddings if self.skip is None else embeddings + self.skip(codes)
+
+    @property
+    def first_layer(self) -> FirstLayer | None:
+        """The first hidden layer; None where the codes are needed elsewhere too."""
+        first, *others = [*self.hidden, self.output]
+        if not others or self.skip is not None:
+            return None
+        assert isinstance(first, nn.Linear)
+        weight, bias = first.weight.to(self.code_dtype), first.bias.to(self.code_dtype)
+        return FirstLayer(weight, bias, nn.Sequential(*others))
 
     def recomputed(
         self, encode: Callable[[Tensor], Tensor], ids: Int[Tensor, " n"]

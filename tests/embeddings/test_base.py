@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tablefree.embeddings import (
+    DecodedEmbedding,
     DeepHashEmbedding,
     FullTable,
     HashEmbedding,
@@ -17,8 +18,10 @@ from tablefree.embeddings import (
     MultiHash,
     NarrowTable,
     QuotientRemainder,
+    SketchEmbedding,
 )
 from tablefree.embeddings.base import table
+from tablefree.encodings import DenseHashEncoding
 from tablefree.errors import CheckpointError, InputError
 
 DIM = 8
@@ -45,6 +48,10 @@ HASHED = {
     "deep hash": lambda seed: DeepHashEmbedding(DIM, num_hashes=16, hidden=(16, 16), seed=seed),
     "deep hash, no norm": lambda seed: DeepHashEmbedding(
         DIM, num_hashes=16, hidden=(16,), norm="none", transform="gaussian", seed=seed
+    ),
+    "sketch": lambda seed: SketchEmbedding(DIM, num_rows=50, code_width=3, seed=seed),
+    "decoded": lambda seed: DecodedEmbedding(
+        DIM, [HashingTrick(50, 4, seed=seed), DenseHashEncoding(6, seed=seed)], hidden=(8,)
     ),
 }
 # The default of `make` binds each factory now: a closure would see the last of the loop.
@@ -195,6 +202,8 @@ def test_multiply_adds():
         "hybrid hash": DIM,
         "deep hash": 16 * 16 + 16 * 16 + 16 * DIM,
         "deep hash, no norm": 16 * 16 + 16 * DIM,
+        "sketch": 3 * DIM + 3 * 64 + 64 * DIM,
+        "decoded": 10 * DIM + 10 * 8 + 8 * DIM,
     }
 
 

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from tablefree.embeddings import METHODS, DeepHashEmbedding, build
-from tablefree.embeddings.budget import deep_hash_shape, quotient_remainder_rows
+from tablefree.embeddings.budget import decoder_size, deep_hash_shape, quotient_remainder_rows
 from tablefree.errors import InputError
 
 DIM = 32
 FREQUENT = torch.arange(2_000_000)
 
 
-def sized(method, num_parameters, num_embeddings, embedding_dim=DIM):
+def sized(method, num_parameters, num_embeddings, embedding_dim=DIM, **options):
     frequent = FREQUENT[:num_embeddings]
     with torch.device("meta"):  # counts need no memory
         return build(
@@ -21,6 +21,7 @@ def sized(method, num_parameters, num_embeddings, embedding_dim=DIM):
             embedding_dim=embedding_dim,
             seed="item_id",
             frequent_ids=frequent,
+            **options,
         )
 
 
@@ -31,6 +32,50 @@ def grain(method, num_embeddings):
     return 2 * DIM if method == "multi_hash" else DIM
 
 
+HASHED = [m for m in METHODS if m not in ("full_table", "narrow_table", "deep_hash", "sketch")]
+
+
+@pytest.mark.parametrize("method", [*HASHED, "sketch"])
+@pytest.mark.parametrize("code_width", [None, 8])
+@pytest.mark.parametrize("part", [1, 4, 16])
+def test_the_size_is_met_with_a_decoder(method, code_width, part):
+    wanted = 82_629 * DIM // part
+    embedding = sized(method, wanted, 82_629, decoder=(64, 32), code_width=code_width)
+    assert 0.99 * wanted <= embedding.num_parameters <= wanted
+    hidden = [layer.out_features for layer in embedding.network.hidden if hasattr(layer, "bias")]
+    assert hidden == [64, 32]
+    if code_width:
+        assert embedding.encodings[0].width == code_width
+
+
+@pytest.mark.parametrize("part", [1, 4, 16])
+def test_a_narrow_table_is_as_wide_as_fits_with_its_decoder(part):
+    wanted = 82_629 * DIM // part
+    embedding = sized("narrow_table", wanted, 82_629, decoder=(64,))
+    assert embedding.needs_vocabulary
+    rank = embedding.encodings[0].width
+    assert embedding.num_parameters <= 1.01 * wanted
+    wider = sized("narrow_table", wanted, 82_629, decoder=(64,), code_width=rank + 1)
+    assert wider.num_parameters > 1.01 * wanted
+
+
+def test_a_full_table_has_its_decoder_on_top():
+    plain, decoded = (sized("full_table", 3200, 100, decoder=hidden) for hidden in ((), (64,)))
+    assert decoded.num_parameters - plain.num_parameters == decoder_size(DIM, (64,), DIM)
+
+
+def test_a_sketch_has_two_rows_an_id_of_at_least_two_numbers():
+    for part, width, rows_per_id in ((4, 4, 2), (8, 2, 2), (16, 2, 1)):
+        encoding = sized("sketch", 82_629 * DIM // part, 82_629).encoding
+        assert encoding.width == width
+        assert 4 * encoding.num_rows / 82_629 == pytest.approx(rows_per_id, rel=0.02)
+
+
+def test_a_code_width_needs_a_decoder():
+    with pytest.raises(InputError, match="hashing_trick without a decoder has no code_width"):
+        sized("hashing_trick", 3200, 100, code_width=4)
+
+
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "full_table"])
 @pytest.mark.parametrize("num_embeddings", [1000, 3706, 82_629, 2_000_000])
 @pytest.mark.parametrize("part", [1, 2, 4, 8, 16, 32, 64])
@@ -38,6 +83,8 @@ def test_the_size_is_met(method, num_embeddings, part):
     wanted = num_embeddings * DIM // part
     if method == "narrow_table" and wanted < (num_embeddings + 1 + DIM) / 1.01:
         pytest.skip("below rank 1")
+    if method == "sketch" and wanted < decoder_size(2, (64,), DIM) + 8:
+        pytest.skip("below its decoder")
     got = sized(method, wanted, num_embeddings).num_parameters
     most = 1.01 * wanted if method == "narrow_table" else wanted
     assert most - max(0.01 * wanted, grain(method, num_embeddings)) <= got <= most

@@ -15,6 +15,7 @@ from tablefree.embeddings import (
     MultiHash,
     NarrowTable,
     QuotientRemainder,
+    SketchEmbedding,
     from_config,
 )
 from tablefree.errors import CheckpointError
@@ -41,6 +42,7 @@ EVERY = [
         seed=3,
         side_features=2,
     ),
+    SketchEmbedding(16, num_rows=20, code_width=3, hidden=(8,), seed=5),
 ]
 
 

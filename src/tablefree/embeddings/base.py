@@ -76,6 +76,11 @@ class Embedding(nn.Module, ABC):
         return self.embedding_dim
 
     @property
+    def std(self) -> float:
+        """Standard deviation of an embedding's components at the start."""
+        return INITIAL_STD
+
+    @property
     def num_parameters(self) -> int:
         """Learned numbers, all parameters together."""
         return sum(parameter.numel() for parameter in self.parameters())

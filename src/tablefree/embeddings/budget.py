@@ -3,12 +3,15 @@
 Closed forms: sizes come from solving the count of parameters for them, never from building modules.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from math import ceil, isqrt, sqrt
 
 from jaxtyping import Int
 from torch import Tensor
 
 from tablefree.embeddings.base import Embedding
+from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.full_table import FullTable
 from tablefree.embeddings.hash_embedding import HashEmbedding
@@ -17,6 +20,7 @@ from tablefree.embeddings.hybrid import HybridHash
 from tablefree.embeddings.multi_hash import MultiHash
 from tablefree.embeddings.narrow_table import NarrowTable
 from tablefree.embeddings.quotient_remainder import QuotientRemainder
+from tablefree.embeddings.sketch import SketchEmbedding
 from tablefree.errors import InputError
 from tablefree.network import check_choice, check_positive
 
@@ -29,10 +33,15 @@ METHODS = (
     "quotient_remainder",
     "hybrid_hash",
     "deep_hash",
+    "sketch",
 )
 
 PAIRS_PER_ID = 16  # quotient-remainder: 6 % of the ids then share their pair with another
 MAX_NUM_HASHES = 1024  # deep hash: the paper's code
+SKETCH_HASHES = 4  # better than 2 and 6
+SKETCH_DECODER = (64,)
+SKETCH_ROWS_PER_ID = 2  # with two rows an id a sketch behaves like a table
+NARROWEST_SKETCH = 2  # numbers of a row: where fewer would do, the rows are fewer instead
 CODE_TO_WIDTH = 2  # deep hash: with a code of fixed width a small budget would starve the depth
 
 
@@ -44,13 +53,15 @@ def build(
     embedding_dim: int,
     seed: int | str,
     frequent_ids: Int[Tensor, " n"] | None = None,
+    decoder: Sequence[int] = (),
+    code_width: int | None = None,
 ) -> Embedding:
     """The largest configuration of a method that fits a number of parameters.
 
     It is within 1 % of `num_parameters`, and not above it, as far as the method's grain allows: a
     table grows by a row (two tables by two), which is more than 1 % of fewer than a hundred rows.
     A narrow table grows by its rank, so it may be well below; it and the full table may be above by
-    up to 1 %, the row of unknown ids and the projection.
+    up to 1 %, the row of unknown ids and the projection. The decoder of a full table comes on top.
 
     Args:
         method: one of `METHODS`.
@@ -60,11 +71,16 @@ def build(
         seed: picks the hash functions; the name of the feature is a good seed.
         frequent_ids: distinct ids, the most frequent first, of which "hybrid_hash" takes as many as
             half of its rows; the other methods have no use for them.
+        decoder: widths of the hidden layers of a decoder, with a linear skip, over the method's own
+            embeddings, which are its code; "deep_hash" has a network anyway, and "sketch" the
+            decoder `SKETCH_DECODER` by default.
+        code_width: numbers of a code under the decoder; by default the embedding's width, and for a
+            sketch as many as leave it two rows an id.
 
     Raises:
         InputError: an unknown method; a size too small for the method (the message names its
             smallest), or other than n * embedding_dim for the full table, which has no other;
-            "hybrid_hash" without `frequent_ids`.
+            "hybrid_hash" without `frequent_ids`; a code width without a decoder.
 
     Example:
         >>> embedding = build(
@@ -77,15 +93,52 @@ def build(
     check_positive(
         num_parameters=num_parameters, num_embeddings=num_embeddings, embedding_dim=embedding_dim
     )
+    if method == "sketch":
+        hidden = tuple(decoder) or SKETCH_DECODER
+        width = code_width or sketch_width(num_parameters, num_embeddings, hidden, embedding_dim)
+        _check_size(method, num_parameters, _smallest_sketch(width, hidden, embedding_dim))
+        left = num_parameters - decoder_size(width, hidden, embedding_dim)
+        return SketchEmbedding(
+            embedding_dim,
+            num_rows=left // (SKETCH_HASHES * width),
+            code_width=width,
+            num_hashes=SKETCH_HASHES,
+            hidden=hidden,
+            seed=seed,
+        )
+    if not decoder or method == "deep_hash":
+        if code_width is not None:
+            raise InputError(f"{method} without a decoder has no code_width, got {code_width}")
+        return _undecoded(method, num_parameters, num_embeddings, embedding_dim, seed, frequent_ids)
+    if method in ("full_table", "narrow_table"):
+        if method == "full_table":
+            _check_full_size(num_parameters, num_embeddings, embedding_dim)
+            rank = embedding_dim
+        else:
+            rank = code_width or _decoded_rank(
+                num_parameters, num_embeddings, decoder, embedding_dim
+            )
+        code: Embedding = FullTable(num_embeddings, rank)
+    else:
+        width = code_width or embedding_dim
+        left = num_parameters - decoder_size(width, decoder, embedding_dim)
+        _check_size(method, left, 1)
+        code = _undecoded(method, left, num_embeddings, width, seed, frequent_ids)
+    return DecodedEmbedding(embedding_dim, [code], hidden=decoder)
+
+
+def _undecoded(
+    method: str,
+    num_parameters: int,
+    num_embeddings: int,
+    embedding_dim: int,
+    seed: int | str,
+    frequent_ids: Int[Tensor, " n"] | None,
+) -> Embedding:
     num_rows = num_parameters // embedding_dim
     match method:
         case "full_table":
-            full_size = num_embeddings * embedding_dim
-            if abs(num_parameters - full_size) > 0.01 * full_size:
-                raise InputError(
-                    f"a full table has only one size, {full_size} parameters here, got "
-                    f"{num_parameters}: choose size 1 or another method"
-                )
+            _check_full_size(num_parameters, num_embeddings, embedding_dim)
             return FullTable(num_embeddings, embedding_dim)
         case "narrow_table":
             rank = narrow_rank(num_parameters, num_embeddings, embedding_dim)
@@ -112,6 +165,47 @@ def build(
         case _:
             num_hashes, hidden = deep_hash_shape(num_parameters, embedding_dim)
             return DeepHashEmbedding(embedding_dim, num_hashes=num_hashes, hidden=hidden, seed=seed)
+
+
+def decoder_size(code_width: int, hidden: Sequence[int], embedding_dim: int) -> int:
+    """Parameters of a decoder with a linear skip."""
+    widths = [code_width, *hidden, embedding_dim]
+    return code_width * embedding_dim + sum((a + 1) * b for a, b in pairwise(widths))
+
+
+def sketch_width(
+    num_parameters: int, num_embeddings: int, hidden: Sequence[int], embedding_dim: int
+) -> int:
+    """Numbers of a row of a sketch that leave it `SKETCH_ROWS_PER_ID` rows an id.
+
+    At least `NARROWEST_SKETCH`, with fewer rows, and at most the width of an embedding.
+    """
+    width = min(embedding_dim, num_parameters // (SKETCH_ROWS_PER_ID * num_embeddings))
+    fits = num_parameters >= _smallest_sketch(width, hidden, embedding_dim)
+    return max(NARROWEST_SKETCH, width) if fits else NARROWEST_SKETCH
+
+
+def _smallest_sketch(width: int, hidden: Sequence[int], embedding_dim: int) -> int:
+    return decoder_size(width, hidden, embedding_dim) + SKETCH_HASHES * width
+
+
+def _decoded_rank(
+    num_parameters: int, num_embeddings: int, decoder: Sequence[int], embedding_dim: int
+) -> int:
+    """The largest rank of a table that fits with its decoder within 1.01 times the parameters."""
+    fixed = decoder_size(0, decoder, embedding_dim)
+    rank_size = num_embeddings + 1 + decoder_size(1, decoder, embedding_dim) - fixed
+    _check_size("narrow_table", num_parameters, ceil((fixed + rank_size) / 1.01))
+    return int((1.01 * num_parameters - fixed) / rank_size)
+
+
+def _check_full_size(num_parameters: int, num_embeddings: int, embedding_dim: int) -> None:
+    full_size = num_embeddings * embedding_dim
+    if abs(num_parameters - full_size) > 0.01 * full_size:
+        raise InputError(
+            f"a full table has only one size, {full_size} parameters here, got "
+            f"{num_parameters}: choose size 1 or another method"
+        )
 
 
 def narrow_rank(num_parameters: int, num_embeddings: int, embedding_dim: int) -> int:

@@ -20,7 +20,7 @@ from tablefree.encodings import DenseHashEncoding, Encoding
 from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork, freeze_network
 from tablefree.ids import tensor_ids
-from tablefree.network import INITIAL_STD, EmbeddingNetwork
+from tablefree.network import EmbeddingNetwork
 
 # Ids of a tile at inference: in float32 10 % faster than 4,096 (the codes stay in cache), in other
 # dtypes as fast.
@@ -43,7 +43,6 @@ class DecodedEmbedding(Embedding):
         norm: "batch", "layer", "rms" or "none"; learned codes do better without batch norm.
         dropout: share of hidden units dropped in training.
         skip: whether a linear map goes from the code straight to the embedding.
-        code_std: standard deviation of the codes at the start, for the initial weights.
         side_features: number of features that are given with each id and follow its code.
         recompute: whether a training step keeps only the output of each hidden layer, and computes
             the code and all else again when it needs them: a third of the memory for one more
@@ -68,7 +67,6 @@ class DecodedEmbedding(Embedding):
         norm: str = "none",
         dropout: float = 0.0,
         skip: bool = True,
-        code_std: float = INITIAL_STD,
         side_features: int = 0,
         recompute: bool = False,
     ) -> None:
@@ -89,10 +87,11 @@ class DecodedEmbedding(Embedding):
             "dropout": dropout,
             "skip": skip,
         }
+        width = sum(code.width for code in encodings)
         self.network: EmbeddingNetwork | FrozenNetwork = EmbeddingNetwork(
-            sum(code.width for code in encodings) + side_features,
+            width + side_features,
             embedding_dim,
-            code_std=code_std,
+            code_std=(sum(code.width * code.std**2 for code in encodings) / width) ** 0.5,
             **self.options,
         )
 
@@ -123,7 +122,7 @@ class DecodedEmbedding(Embedding):
         elif self.recompute and torch.is_grad_enabled():
             embeddings = network.recomputed(lambda part: self._codes(part, features), distinct)
         else:
-            embeddings = network(self._codes(distinct, features))
+            embeddings = self._embed(distinct, features)
         return F.embedding(inverse, embeddings)
 
     def freeze(self, dtype: torch.dtype = torch.float32) -> Self:
@@ -159,6 +158,17 @@ class DecodedEmbedding(Embedding):
         of_codes = (code.multiply_adds for code in self.encodings if isinstance(code, Embedding))
         return self.network.multiply_adds + sum(of_codes)
 
+    def _embed(
+        self, ids: Int[Tensor, " n"], side: Float[Tensor, "n side_features"] | None
+    ) -> Float[Tensor, "n embedding_dim"]:
+        encoding, first = self.encodings[0], self.network.first_layer
+        is_alone = len(self.encodings) == 1 and side is None
+        if ids.is_cuda and is_alone and isinstance(encoding, DenseHashEncoding) and first:
+            # The kernel makes the codes in registers.
+            return first.finish(encoding.linear(ids, first.weight, first.bias))
+        embeddings: Tensor = self.network(self._codes(ids, side))
+        return embeddings
+
     def _codes(
         self, ids: Int[Tensor, " n"], side: Float[Tensor, "n side_features"] | None
     ) -> Float[Tensor, "n in_features"]:
@@ -184,14 +194,10 @@ class DecodedEmbedding(Embedding):
     ) -> Float[Tensor, "n embedding_dim"]:
         """Embed tile by tile on the CPU, so that the memory for codes does not grow with n."""
         if ids.device.type != "cpu" or torch.compiler.is_compiling():
-            embeddings: Tensor = self.network(self._codes(ids, side))
-            return embeddings
+            return self._embed(ids, side)
         tiles = [slice(start, start + _TILE) for start in range(0, max(1, len(ids)), _TILE)]
         return torch.cat(
-            [
-                self.network(self._codes(ids[tile], None if side is None else side[tile]))
-                for tile in tiles
-            ]
+            [self._embed(ids[tile], None if side is None else side[tile]) for tile in tiles]
         )
 
     def _distinct_side(

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.encodings import DenseHashEncoding
-from tablefree.network import UNIFORM_STD
 
 
 class DeepHashEmbedding(DecodedEmbedding):
@@ -69,7 +68,6 @@ class DeepHashEmbedding(DecodedEmbedding):
             norm=norm,
             dropout=dropout,
             skip=skip,
-            code_std=UNIFORM_STD if transform == "uniform" else 1.0,
             side_features=side_features,
             recompute=recompute,
         )

@@ -13,6 +13,11 @@ class Encoding(Protocol):
         """Numbers of a code."""
         ...
 
+    @property
+    def std(self) -> float:
+        """Standard deviation of a code's components at the start."""
+        ...
+
     def config(self) -> dict[str, object]:
         """What `embeddings.from_config` builds an encoding of the same function from."""
         ...

@@ -45,7 +45,7 @@ class SketchEncoding(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(num_rows=num_rows, width=width, num_hashes=num_hashes)
-        self.num_rows, self.width = num_rows, width
+        self.num_rows, self.width, self.std = num_rows, width, INITIAL_STD
         self.buckets = HashBuckets(num_hashes, num_rows, seed=seed)
         # The tables lie one under the other.
         self.rows = nn.Embedding(num_hashes * num_rows, width, sparse=sparse)

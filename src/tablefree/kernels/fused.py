@@ -1,7 +1,8 @@
 """The first layer of a network on the dense code of ids, as one torch operator.
 
-On CUDA the codes never reach memory, nor are they kept for the backward pass, which makes them
-again; elsewhere the operator is an encoding and a matrix product, with one meaning everywhere.
+On CUDA the codes of layers that are not too wide never reach memory, nor are they kept for the
+backward pass, which makes them again; elsewhere the operator is an encoding and a matrix product,
+with one meaning everywhere.
 """
 
 from typing import Any
@@ -15,6 +16,10 @@ from tablefree.hashing import check_codes, check_hashes
 from tablefree.kernels import op
 
 WEIGHT_DTYPES = (torch.float32, torch.bfloat16)
+
+# The kernel makes the codes again for each 256 outputs, and a code costs about as much as 400
+# multiply-adds in bfloat16 (counted in instructions, not measured): wider layers read them instead.
+_MOST_OUTPUTS = 512
 
 
 @torch.library.custom_op("tablefree::dense_hash_linear", mutates_args=())
@@ -55,7 +60,7 @@ def dense_hash_linear(
     _check(weight.dtype, family, num_hashes, num_buckets, transform)
     if bias is not None and bias.dtype != weight.dtype:
         raise InputError(f"the weight is {weight.dtype} and the bias {bias.dtype}: cast one")
-    if ids.device.type == "cuda":
+    if ids.device.type == "cuda" and num_outputs <= _MOST_OUTPUTS:
         from tablefree.kernels import cuda
 
         out = cuda.dense_hash_linear(ids, weight, bias, seed, family, num_buckets, transform)
@@ -95,7 +100,7 @@ def dense_hash_linear_weight_grad(
     _check(grad_output.dtype, family, num_hashes, num_buckets, transform)
     grad = grad_output.reshape(ids.numel(), grad_output.shape[-1])
     options = (seed, family, num_hashes, num_buckets, transform)
-    if ids.device.type == "cuda":
+    if ids.device.type == "cuda" and grad.shape[1] <= _MOST_OUTPUTS:
         from tablefree.kernels import cuda
 
         return cuda.dense_hash_linear_weight_grad(ids, grad, *options)

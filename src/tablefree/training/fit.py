@@ -182,8 +182,14 @@ class _Module(L.LightningModule):
         for optimizer, scheduler in zip(optimizers, _as_list(self.lr_schedulers()), strict=True):
             optimizer.step()
             scheduler.step()
-        size = len(batch.labels)
-        self.log("training_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=size)
+        self.log(
+            "training_loss",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            prog_bar=True,
+            batch_size=len(batch.labels),
+        )
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         logits = score_pairs(self.model, batch.users, batch.items)

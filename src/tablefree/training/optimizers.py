@@ -1,4 +1,4 @@
-"""The optimizers of a recipe: AdamW in two groups, and Muon for hidden matrices where it is asked for.
+"""The optimizers of a recipe: AdamW, rows and networks apart, and Muon for hidden matrices.
 
 Rows that ids look up want a high rate and strong decay, networks a rate ten times lower and little
 decay; one rate for both ruins either. AdamW: Loshchilov and Hutter, "Decoupled Weight Decay
@@ -43,10 +43,11 @@ def parameter_groups(
     rows = rows_of(model)
     in_rows = {id(row) for row in rows}
     others = [p for p in model.parameters() if id(p) not in in_rows]
+    matrices, vectors = [p for p in others if p.ndim > 1], [p for p in others if p.ndim < 2]
     groups = [
         ("rows", rows, learning_rate, weight_decay),
-        ("matrices", [p for p in others if p.ndim > 1], network_learning_rate, network_weight_decay),
-        ("vectors", [p for p in others if p.ndim < 2], network_learning_rate, 0.0),
+        ("matrices", matrices, network_learning_rate, network_weight_decay),
+        ("vectors", vectors, network_learning_rate, 0.0),
     ]
     return [
         {"name": name, "params": parameters, "lr": rate, "weight_decay": decay}
