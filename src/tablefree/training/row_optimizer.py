@@ -1,0 +1,122 @@
+"""Adam for rows, at the cost of the rows touched, equal to a dense step over all rows.
+
+AdamW without the first moment (Loshchilov and Hutter, "Decoupled Weight Decay Regularization",
+2019): under momentum every row would move at every step. Without it a row that no id looks up only
+decays, and so does its second moment, all by the same factor: two scales hold that, one in `Rows`
+and one here, so that no row lags behind, not even until it is looked up next.
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tablefree.errors import InputError
+from tablefree.rows import SMALLEST_SCALE, Rows
+
+
+class RowAdam(Optimizer):
+    """`torch.optim.AdamW(betas=(0, beta2))` on the rows of `Rows`, from sparse gradients.
+
+    A step costs the rows in the gradient. One in thousands goes over all rows, so that numbers stay
+    in range: see `SMALLEST_SCALE`.
+
+    Args:
+        params: modules of the kind `Rows` with `sparse=True`, or groups as of any torch optimizer,
+            with such modules under "params".
+        lr: learning rate.
+        beta2: what the second moment keeps of itself in a step.
+        eps: added to the root of the second moment.
+        weight_decay: decoupled, per unit of learning rate.
+
+    Raises:
+        InputError: an option out of its range, or something else than `Rows`.
+
+    Example:
+        >>> rows = Rows(1000, 4, sparse=True)
+        >>> optimizer = RowAdam([rows], lr=0.1, weight_decay=0.1)
+        >>> rows(torch.tensor([3, 14])).square().sum().backward()
+        >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        *,
+        lr: float = 0.1,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.1,
+    ) -> None:
+        self._rows: dict[Tensor, Rows] = {}
+        defaults = {"lr": lr, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add `Rows` with options of their own.
+
+        Raises:
+            InputError: an option out of its range, or something else than `Rows`.
+        """
+        options = {**self.defaults, **param_group}
+        for name, end in {"lr": inf, "weight_decay": inf, "eps": inf, "beta2": 1}.items():
+            if not 0 <= options[name] < end:
+                bound = "finite" if end == inf else f"below {end}"
+                raise InputError(f"{name} must be at least 0 and {bound}, got {options[name]}")
+        modules = param_group["params"]
+        modules = [modules] if isinstance(modules, nn.Module) else list(modules)
+        for module in modules:
+            if not isinstance(module, Rows) or not module.sparse:
+                raise InputError(
+                    f"RowAdam trains tablefree.rows.Rows with sparse=True, got {module!r}"
+                )
+        self._rows.update({module.weight: module for module in modules})
+        super().add_param_group({**param_group, "params": [m.weight for m in modules]})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update the rows in the gradients and let all others decay.
+
+        Raises:
+            InputError: a gradient that is not sparse.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._update(self._rows[weight], weight.grad, group)
+        return loss
+
+    def _update(self, rows: Rows, gradient: Tensor, group: dict[str, Any]) -> None:
+        if not gradient.is_sparse:
+            raise InputError("RowAdam needs sparse gradients, got a dense one: do not add to it")
+        gradient = gradient.coalesce()
+        touched, values = gradient.indices()[0], gradient.values()
+        moments = self._second_moments(rows, touched, values.square(), group["beta2"])
+        moments /= 1 - group["beta2"] ** self.state[rows.weight]["step"]
+        learning_rate = float(group["lr"])
+        rows.decay(1 - learning_rate * group["weight_decay"])
+        rows.add(touched, values / (moments.sqrt_() + group["eps"]) * -learning_rate)
+
+    def _second_moments(self, rows: Rows, touched: Tensor, squares: Tensor, beta2: float) -> Tensor:
+        """Move all second moments, those of touched rows towards their squares: return these."""
+        state = self.state[rows.weight]
+        if not state:
+            # The moments are scale * second_moment.
+            state["step"], state["scale"] = 0, 1.0
+            state["second_moment"] = torch.zeros_like(rows.weight)
+        state["step"] += 1
+        state["scale"] *= beta2
+        if state["scale"] < SMALLEST_SCALE:
+            state["second_moment"].mul_(state["scale"])
+            state["scale"] = 1.0
+        moments: Tensor = state["second_moment"].index_select(0, touched).mul_(state["scale"])
+        moments.add_(squares, alpha=1 - beta2)
+        state["second_moment"].index_copy_(0, touched, moments / state["scale"])
+        return moments
