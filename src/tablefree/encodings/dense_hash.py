@@ -69,27 +69,22 @@ class DenseHashEncoding(HashBuckets):
                 or with gaps.
         """
         ids = tensor_ids(ids)
-        if out is None:
-            codes: Tensor = op.dense_hash(
-                ids,
-                self._signed_seed,
-                self.family,
-                self.num_hashes,
-                self.num_buckets,
-                self.transform,
-                dtype,
-            )
-            return codes
         shape = (*ids.shape, self.num_hashes)
+        options = self._signed_seed, self.family, self.num_buckets, self.transform
+        is_eager = type(ids) is Tensor and not torch.compiler.is_compiling()
+        if out is None:
+            if not is_eager:
+                seed, family, *others = options
+                codes: Tensor = op.dense_hash(ids, seed, family, self.num_hashes, *others, dtype)
+                return codes
+            out = ids.new_empty(shape, dtype=dtype)
         if out.shape != shape or out.device != ids.device or not out.is_contiguous():
             gaps = "" if out.is_contiguous() else " with gaps"
             raise InputError(
                 f"out must be contiguous, of shape {shape} on {ids.device}; got shape "
                 f"{tuple(out.shape)} on {out.device}{gaps}"
             )
-        op.dense_hash_out(
-            ids, out, self._signed_seed, self.family, self.num_buckets, self.transform
-        )
+        (op.write_codes if is_eager else op.dense_hash_out)(ids, out, *options)
         return out
 
     def linear(
