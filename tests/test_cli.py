@@ -20,6 +20,7 @@ from tablefree.training.checkpoint import load_checkpoint
 
 COMMANDS = ("compare", "train", "evaluate", "embed")
 QUICK = ("--epochs", "1", "--embedding-dim", "4", "--precision", "float32")
+SMALL = ("--decoder", "2", *QUICK)  # a sketch for so few ids has no room for more
 
 
 def events(num_events=1500, seed=0):
@@ -124,7 +125,7 @@ class TestTrainAndEvaluate:
     def test_a_checkpoint_is_not_trained_over(self, checkpoint, data, refused):
         before = (checkpoint / "model.safetensors").read_bytes()
         refused(
-            tablefree("train", "--data", data, "--output", checkpoint, *QUICK),
+            tablefree("train", "--data", data, "--output", checkpoint, *SMALL),
             "holds a checkpoint: remove the folder first",
         )
         assert (checkpoint / "model.safetensors").read_bytes() == before
@@ -133,8 +134,8 @@ class TestTrainAndEvaluate:
         single = importlib.import_module("tablefree.experiments.single")
         fit = importlib.import_module("tablefree.training.fit").Fit
         monkeypatch.setattr(single, "train", lambda *_, **__: (None, fit(0, 1, float("nan"), 0.0)))
-        code = tablefree("train", "--data", data, "--output", tmp_path / "new", *QUICK)
-        refused(code, "the training diverged at learning rate 0.01: choose a smaller one")
+        code = tablefree("train", "--data", data, "--output", tmp_path / "new", *SMALL)
+        refused(code, "the training diverged at learning rate 0.1: choose a smaller one")
         assert tree(tmp_path) == ["new"]
 
     def test_the_default_folder(self, data, tmp_path, monkeypatch):
@@ -149,7 +150,7 @@ class TestTrainAndEvaluate:
             sys.exit(1)  # as Lightning does
 
         monkeypatch.setattr(run, "fit", interrupted)
-        code = tablefree("train", "--data", data, "--output", tmp_path / "new", *QUICK)
+        code = tablefree("train", "--data", data, "--output", tmp_path / "new", *SMALL)
         assert (code, capsys.readouterr().err) == (130, "")
 
 
@@ -298,7 +299,9 @@ class TestBadOptions:
         [
             (["--optimizer", "adam"], ["optimizer must be one of adamw, muon; got 'adam'"]),
             (["--precision", "half"], ["precision must be one of"]),
-            (["--weight-decay", "-1"], ["weight_decay must be at least 0, got -1"]),
+            (["--decoder", "wide"], ["a decoder must be widths such as 64", "'wide'"]),
+            (["--decoder", "64,0"], ["widths of a decoder must be at least 1, got 64,0"]),
+            (["--users", "cookie"], ["users must be one of id, history, both; got 'cookie'"]),
             (["--model", "dlrm"], ["model must be one of gmf, mlp; got 'dlrm'"]),
             (["--split", "alphabetic"], ["unknown split 'alphabetic'"]),
             (["--data", "nowhere.csv"], ["nowhere.csv does not exist"]),
@@ -325,6 +328,8 @@ class TestBadOptions:
             (["--size", "0"], ["a size must be above 0"]),
             (["--learning-rate", "0"], ["learning_rate must be above 0"]),
             (["--learning-rate", "nan"], ["learning_rate must be above 0"]),
+            (["--network-learning-rate", "0"], ["network_learning_rate must be above 0"]),
+            (["--weight-decay", "-1"], ["weight_decay must be at least 0 and finite, got -1"]),
         ],
     )
     def test_of_train(self, data, tmp_path, refused, options, words):
@@ -339,7 +344,8 @@ class TestBadOptions:
             (["--sizes", "1/100000"], ["no method can have size"]),
             (["--sizes", "1/4,1/4"], ["none of them twice"]),
             (["--methods", ","], ["methods must be one or more"]),
-            (["--learning-rates", "fast"], ["a learning rate must be a number"]),
+            (["--trials", "0"], ["Invalid value for '--trials'"]),
+            (["--model", ","], ["models must be one or more"]),
         ],
     )
     def test_of_compare(self, data, tmp_path, refused, options, words):
@@ -367,7 +373,8 @@ class TestStorage:
     def test_a_folder_that_cannot_be_written(self, data, tmp_path, refused, command):
         (tmp_path / "file").touch()
         output = tmp_path / "file" / "out"
-        refused(tablefree(command, "--data", data, "--output", output), "cannot write", "folder")
+        code = tablefree(command, "--data", data, "--output", output, *SMALL)
+        refused(code, "cannot write", "folder")
         assert tree(tmp_path) == ["file"]
 
     @pytest.mark.parametrize("command", ["compare", "train"])
@@ -376,7 +383,7 @@ class TestStorage:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(files.os, "fsync", full)
-        code = tablefree(command, "--data", data, "--output", tmp_path / "out", *QUICK)
+        code = tablefree(command, "--data", data, "--output", tmp_path / "out", *SMALL)
         refused(code, "No space left on device", "free some space")
         assert tree(tmp_path) == ["out"]
 
@@ -387,7 +394,7 @@ class TestStorage:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(run, "fit", full)
-        code = tablefree("train", "--data", data, "--output", tmp_path / "out", *QUICK)
+        code = tablefree("train", "--data", data, "--output", tmp_path / "out", *SMALL)
         refused(code, "No space left on device", "free some space")
         assert not (tmp_path / "out" / "config.json").exists()
 
@@ -413,17 +420,17 @@ class TestMissingPackages:
 
         monkeypatch.setattr(single, "train", broken)
         with pytest.raises(ModuleNotFoundError, match="of our own"):
-            tablefree("train", "--data", data, "--output", tmp_path / "out", *QUICK)
+            tablefree("train", "--data", data, "--output", tmp_path / "out", *SMALL)
 
         def unreadable(*_, **__):
             raise OSError(errno.EIO, "input/output error")
 
         monkeypatch.setattr(single, "train", unreadable)
         with pytest.raises(OSError, match="input/output"):
-            tablefree("train", "--data", data, "--output", tmp_path / "out", *QUICK)
+            tablefree("train", "--data", data, "--output", tmp_path / "out", *SMALL)
 
 
-COMPARE = ("--methods", "hashing_trick,multi_hash", "--sizes", "1/2", "--learning-rates", "0.01")
+COMPARE = ("--methods", "hashing_trick,multi_hash", "--sizes", "1/2", "--trials", "2")
 
 
 class TestCompare:
@@ -434,7 +441,7 @@ class TestCompare:
         wait_for(folder / "results.parquet", first)
         first.send_signal(signal.SIGINT)
         _, said = first.communicate(timeout=60)
-        # The second run may have been over too: it takes a fraction of a second here.
+        # The other runs may have been over too: one takes a fraction of a second here.
         if first.returncode:
             assert first.returncode == 130
             assert said == b"tablefree: stopped; the same command resumes\n"
@@ -442,10 +449,10 @@ class TestCompare:
         assert tablefree(*command) == 0
         said = capsys.readouterr().out
         after = pl.read_parquet(folder / "results.parquet")
-        assert after.height == 2
+        assert after.height == 4
         assert after.head(before.height).equals(before)
         assert (folder / "report.html").exists()
-        assert said.count("validation AUC") == 2 - before.height
+        assert said.count("validation AUC") == 4 - before.height
         assert "Report: " in said
         assert not any(name.endswith(".tmp") for name in tree(folder))
 

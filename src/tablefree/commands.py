@@ -102,15 +102,31 @@ SplitName = Annotated[
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder that tablefree train wrote.")]
 EmbeddingDim = Annotated[int, typer.Option(min=1, rich_help_panel=_TRAINING)]
 OptimizerName = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--optimizer",
-        help="adamw, or muon: Muon for hidden matrices, AdamW for all else.",
+        help="adamw, or muon: Muon for hidden matrices, AdamW for all else. By default muon for "
+        "deep_hash, adamw for the others.",
         rich_help_panel=_TRAINING,
     ),
 ]
-WeightDecay = Annotated[float, typer.Option(rich_help_panel=_TRAINING)]
-Epochs = Annotated[int, typer.Option(help="At most.", min=1, rich_help_panel=_TRAINING)]
+Decoder = Annotated[
+    str,
+    typer.Option(
+        help="Hidden layers over the embeddings of any method, as 64 or 64,64.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Users = Annotated[
+    str,
+    typer.Option(
+        help="What a user is: its id, the history of its items, or both.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Epochs = Annotated[
+    int | None, typer.Option(help="At most; by default 20.", min=1, rich_help_panel=_TRAINING)
+]
 Precision = Annotated[
     str | None,
     typer.Option(
@@ -139,13 +155,15 @@ def compare(
         str, typer.Option(help="Parameters, as ratios to the full table's.")
     ] = "1/4,1/16",
     seeds: Annotated[int, typer.Option(min=1, help="How many runs each.")] = 1,
-    learning_rates: Annotated[
-        str, typer.Option(help="The grid that each method is tuned over.")
-    ] = "0.003,0.01,0.03,0.1",
+    trials: Annotated[
+        int,
+        typer.Option(min=1, help="Configurations that each method is tried with; 1: the defaults."),
+    ] = 12,
+    decoder: Decoder = "",
+    users: Users = "id",
     embedding_dim: EmbeddingDim = 32,
-    optimizer: OptimizerName = "muon",
-    weight_decay: WeightDecay = 0.1,
-    epochs: Epochs = 10,
+    optimizer: OptimizerName = None,
+    epochs: Epochs = None,
     precision: Precision = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")
@@ -156,24 +174,27 @@ def compare(
 ) -> None:
     """Compare embeddings with and without tables on your data.
 
-    Trains each method at each size, its learning rate tuned on validation, and writes
-    results.parquet, summary.md and report.html. Stopped, it resumes where it was.
+    Trains each method at each size, its learning rates, weight decay and code width tuned on
+    validation, and writes results.parquet, summary.md and report.html. Stopped, it resumes.
 
     Example: tablefree compare --data ml-1m --model gmf --sizes 1/4,1/16 --seeds 3
     """
     from tablefree.experiments import compare as comparing
     from tablefree.experiments.report import write_report
-    from tablefree.experiments.run import Run
+    from tablefree.experiments.run import Run, default_recipe
     from tablefree.experiments.task import Task
     from tablefree.files import check_writable
-    from tablefree.training.fit import Recipe, fast_precision
 
-    recipe = Recipe(
-        learning_rate=1.0,  # a place holder
-        optimizer=optimizer,
-        weight_decay=weight_decay,
-        max_epochs=epochs,
-        precision=precision or fast_precision(),
+    models = _names(model)
+    template = Run(
+        "sketch",
+        models[0] if models else "",
+        1.0,
+        0,
+        embedding_dim,
+        default_recipe("sketch", optimizer=optimizer, max_epochs=epochs, precision=precision),
+        _widths(decoder),
+        users=users,
     )
     task = Task.from_interactions(
         _load(
@@ -187,15 +208,15 @@ def compare(
         ),
         split,
     )
-    models = _names(model)
     comparison = comparing.plan(
         task,
-        template=Run("deep_hash", models[0], 1.0, 0, embedding_dim, recipe),
+        template=template,
         models=models,
         methods=None if methods is None else _names(methods),
         sizes=[_ratio("size", size) for size in _names(sizes)],
         seeds=seeds,
-        learning_rates=[_ratio("learning rate", rate) for rate in _names(learning_rates)],
+        trials=trials,
+        optimizer=optimizer,
     )
     folder = output or Path("results") / f"{task.interactions.name}-{'-'.join(models)}"
     check_writable(folder)
@@ -236,14 +257,26 @@ def train(
     positive_rating: PositiveRating = None,
     split: SplitName = "random",
     model: Annotated[str, typer.Option(help="gmf or mlp.")] = "gmf",
-    method: Annotated[str, typer.Option(help=f"{METHOD_NAMES}.")] = "deep_hash",
+    method: Annotated[str, typer.Option(help=f"{METHOD_NAMES}.")] = "sketch",
     size: Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")] = "1/4",
     seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 0,
-    learning_rate: Annotated[float, typer.Option(rich_help_panel=_TRAINING)] = 0.01,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Of rows; by default 0.1.", rich_help_panel=_TRAINING),
+    ] = None,
+    network_learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Of all else; by default 0.003.", rich_help_panel=_TRAINING),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(help="Of rows; by default 0.1.", rich_help_panel=_TRAINING),
+    ] = None,
+    decoder: Decoder = "",
+    users: Users = "id",
     embedding_dim: EmbeddingDim = 32,
-    optimizer: OptimizerName = "muon",
-    weight_decay: WeightDecay = 0.1,
-    epochs: Epochs = 10,
+    optimizer: OptimizerName = None,
+    epochs: Epochs = None,
     precision: Precision = None,
     output: Annotated[
         Path | None,
@@ -254,21 +287,31 @@ def train(
 
     Writes model.safetensors, config.json and, in logs, a TensorBoard log.
 
-    Example: tablefree train --data ml-1m --method deep_hash --size 1/4 --output ml-1m-dhe
+    Example: tablefree train --data ml-1m --method sketch --size 1/4 --output ml-1m-sketch
     """
-    from tablefree.experiments.run import Run
+    from tablefree.experiments.run import Run, default_recipe
     from tablefree.experiments.single import train_checkpoint
     from tablefree.experiments.task import Task
-    from tablefree.training.fit import Recipe, fast_precision
 
-    recipe = Recipe(
+    recipe = default_recipe(
+        method,
         learning_rate=learning_rate,
-        optimizer=optimizer,
+        network_learning_rate=network_learning_rate,
         weight_decay=weight_decay,
+        optimizer=optimizer,
         max_epochs=epochs,
-        precision=precision or fast_precision(),
+        precision=precision,
     )
-    run = Run(method, model, _ratio("size", size), seed, embedding_dim, recipe)
+    run = Run(
+        method,
+        model,
+        _ratio("size", size),
+        seed,
+        embedding_dim,
+        recipe,
+        _widths(decoder),
+        users=users,
+    )
     task = Task.from_interactions(
         _load(
             data,
@@ -442,6 +485,17 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _widths(text: str) -> tuple[int, ...]:
+    """Widths of layers, as 64 or 64,64."""
+    try:
+        widths = tuple(int(width) for width in _names(text))
+    except ValueError as error:
+        raise InputError(f"a decoder must be widths such as 64 or 64,64, got {text!r}") from error
+    if any(width < 1 for width in widths):
+        raise InputError(f"the widths of a decoder must be at least 1, got {text}")
+    return widths
+
+
 def _ratio(what: str, text: str) -> float:
     """A positive number, as 0.25 or 1/4."""
     try:
@@ -454,10 +508,11 @@ def _ratio(what: str, text: str) -> float:
 
 
 def _one_line(row: Mapping[str, Any]) -> str:
+    tested = "pruned" if row["pruned"] else f"test AUC {row['test_auc']:.4f}"
     return (
         f"{row['method']} {row['model']} size {row['size']:g} seed {row['seed']} "
-        f"rate {row['learning_rate']:g}: validation AUC {row['validation_auc']:.4f}, "
-        f"test AUC {row['test_auc']:.4f}, {row['train_seconds']:.0f} s"
+        f"trial {row['trial']}: validation AUC {row['validation_auc']:.4f}, {tested}, "
+        f"{row['train_seconds']:.0f} s"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import polars as pl
 import pytest
+from optuna.distributions import FloatDistribution, distribution_to_json
 from selenium import webdriver
 
 from tablefree.data import synthetic_interactions
@@ -26,6 +27,7 @@ INVENTED = {
 }
 VOCABULARY = {"full_table", "narrow_table", "quotient_remainder"}
 FULL_PARAMETERS = 312_000
+RATES = json.loads(distribution_to_json(FloatDistribution(0.003, 0.3, log=True)))
 
 
 def invented_run(method: str, size: float, seed: int, **changes: object) -> dict[str, object]:
@@ -42,12 +44,20 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "model": "gmf",
         "size": size,
         "seed": seed,
+        "trial": 2,
+        "pruned": False,
+        "users": "id",
+        "decoder": "",
         "num_parameters": parameters,
         "num_bytes": 4 * parameters,
         "vocabulary_bytes": 195_000 if method in VOCABULARY else 0,
         "multiply_adds": work.get(method, 0),
+        "code_width": None,
         "learning_rate": 0.03,
+        "network_learning_rate": 0.003,
         "weight_decay": 0.1,
+        "network_weight_decay": 0.0,
+        "search_space": json.dumps({"learning_rate": RATES}),
         "optimizer": "adamw",
         "precision": "float32",
         "batch_size": 4096,
@@ -56,6 +66,7 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "embedding_dim": 32,
         "epochs": 14,
         "best_epoch": 11,
+        "validation_curve": [auc - 0.05, auc + 0.001],
         "validation_auc": auc + 0.001,
         "test_auc": auc,
         "test_log_loss": 0.31,
@@ -90,7 +101,7 @@ def invented_runs(sizes: tuple[float, ...], seeds: int, **changes: object) -> pl
         invented_run(method, size, seed, **trial, **changes)
         for method, size in settings
         for seed in range(seeds)
-        for trial in ({}, {"selected": False, "learning_rate": 0.3, "test_auc": 0.5})
+        for trial in ({}, {"selected": False, "trial": 3, "learning_rate": 0.3, "test_auc": 0.5})
     ]
     return invented_table(rows)
 

@@ -10,14 +10,23 @@ from hypothesis import strategies as st
 from tablefree.data import synthetic_interactions
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
-from tablefree.experiments.compare import Comparison, compare, finished_runs, plan
-from tablefree.experiments.results import append_result, read_results
-from tablefree.experiments.run import Run, identity, measure
+from tablefree.experiments.compare import (
+    Comparison,
+    Job,
+    carry_out,
+    compare,
+    finished_runs,
+    of_cell,
+    plan,
+)
+from tablefree.experiments.results import SCHEMA, append_result, read_results
+from tablefree.experiments.run import Run, default_recipe, identity
 from tablefree.experiments.task import Task
-from tablefree.training.fit import Recipe
+from tablefree.experiments.tuning import search_space, space_to_json
 
-TEMPLATE = Run("deep_hash", "gmf", 1.0, 0, 8, Recipe(1.0, max_epochs=1))
-RATES = (0.01, 0.03, 0.1)
+RECIPE = default_recipe("sketch", max_epochs=1, precision="float32")
+TEMPLATE = Run("sketch", "gmf", 1.0, 0, 8, RECIPE)
+TRIALS = 3
 SEEDS = 3
 
 
@@ -28,7 +37,7 @@ def planned(task, **changes):
         "methods": ("full_table", "hashing_trick"),
         "sizes": (0.5, 0.25),
         "seeds": SEEDS,
-        "learning_rates": RATES,
+        "trials": TRIALS,
     }
     return plan(task, **options | changes)
 
@@ -38,104 +47,97 @@ def comparison(task):
     return planned(task)
 
 
-def key(run):
-    return (run.method, run.model, run.size, run.seed, run.recipe.learning_rate)
+def key(job):
+    return (job.cell.method, job.cell.size, job.seed, job.trial)
 
 
-def finished_row(run, score):
-    """The columns of a finished run that decide what is trained next."""
-    row = dict(zip(("method", "model", "size", "seed", "learning_rate"), key(run), strict=True))
-    return row | {"validation_auc": score(run)}
-
-
-def finished_table(rows):
-    """A table with the best rate of the first seed selected, as `append_result` does it."""
-    frame = pl.DataFrame(
-        rows,
+def finished_table(jobs, best=1):
+    """The columns that decide what is trained next, with the best trial selected."""
+    return pl.DataFrame(
+        [
+            {
+                "method": job.cell.method, "model": job.cell.model, "size": job.cell.size,
+                "seed": job.seed, "trial": job.trial, "selected": job.trial == best,
+            }
+            for job in jobs
+        ],
         schema={
-            "method": pl.String, "model": pl.String, "size": pl.Float64, "seed": pl.Int64,
-            "learning_rate": pl.Float64, "validation_auc": pl.Float64,
+            name: SCHEMA[name] for name in ("method", "model", "size", "seed", "trial", "selected")
         },
     )  # fmt: skip
-    cell = ["method", "model", "size"]
-    best = (
-        frame.filter(seed=0)
-        .sort("validation_auc", descending=True)
-        .group_by(cell, maintain_order=True)
-        .agg(best=pl.col("learning_rate").first())
-    )
-    return frame.join(best, on=cell, how="left").with_columns(
-        selected=pl.col("learning_rate") == pl.col("best")
-    )
 
 
-def favours(rate):
-    return lambda run: 1 - abs(run.recipe.learning_rate - rate)
+CELLS = (("full_table", 1.0), ("hashing_trick", 0.5), ("hashing_trick", 0.25))
 
 
-def test_every_rate_is_tried_first(comparison):
-    runs = comparison.next_runs(finished_table([]))
-    expected = {
-        (method, "gmf", size, 0, rate)
-        for method, size in (("full_table", 1.0), ("hashing_trick", 0.5), ("hashing_trick", 0.25))
-        for rate in RATES
-    }
-    assert {key(run) for run in runs} == expected
-    assert len(runs) == len(expected)
+def test_the_trials_of_a_cell_come_one_after_the_other(comparison):
+    jobs = comparison.next_jobs(finished_table([]))
+    assert [key(job) for job in jobs] == [(*cell, 0, 0) for cell in CELLS]
+    later = comparison.next_jobs(finished_table(jobs[:1]))
+    assert [key(job) for job in later] == [
+        ("full_table", 1.0, 0, 1), ("hashing_trick", 0.5, 0, 0), ("hashing_trick", 0.25, 0, 0),
+    ]  # fmt: skip
 
 
-def test_the_other_seeds_take_the_best_rate_of_a_cell_whose_trials_are_done(comparison):
-    trials = comparison.next_runs(finished_table([]))
-    done = [run for run in trials if run.method == "full_table"]
-    runs = comparison.next_runs(finished_table([finished_row(r, favours(0.03)) for r in done]))
-    of_cell = [run for run in runs if run.method == "full_table"]
-    assert [(run.seed, run.recipe.learning_rate) for run in of_cell] == [(1, 0.03), (2, 0.03)]
-    assert [key(run) for run in runs if run.method != "full_table"] == [
-        key(run) for run in trials if run.method != "full_table"
-    ]
+def test_the_other_seeds_take_the_best_trial_of_a_cell_whose_trials_are_done(comparison):
+    cell = comparison.cells[0]
+    done = [Job(cell, trial) for trial in range(TRIALS)]
+    jobs = [job for job in comparison.next_jobs(finished_table(done)) if job.cell == cell]
+    assert jobs == [Job(cell, 1, 1), Job(cell, 1, 2)]
+    more = finished_table([*done, jobs[1]])
+    assert [job for job in comparison.next_jobs(more) if job.cell == cell] == jobs[:1]
 
 
 @settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(data=st.data(), rate=st.sampled_from(RATES))
-def test_it_ends_after_any_interruption_and_order(comparison, data, rate):
+@given(data=st.data(), best=st.integers(0, TRIALS - 1))
+def test_it_ends_after_any_interruption_and_order(comparison, data, best):
     """Whatever finishes first, the same runs are trained in the end, each once."""
-    rows, trained = [], []
-    while runs := comparison.next_runs(finished_table(rows)):
-        run = data.draw(st.sampled_from(runs), label="finishes next")
-        trained.append(key(run))
-        rows.append(finished_row(run, favours(rate)))
+    trained = []
+    while jobs := comparison.next_jobs(finished_table(trained, best)):
+        trained.append(data.draw(st.sampled_from(jobs), label="finishes next"))
     expected = [
-        (cell.method, cell.model, cell.size, seed, one)
-        for cell in comparison.cells
+        (*cell, seed, trial)
+        for cell in CELLS
         for seed in range(SEEDS)
-        for one in (RATES if seed == 0 else (rate,))
+        for trial in (range(TRIALS) if seed == 0 else (best,))
     ]
-    assert sorted(trained) == sorted(expected)
+    assert sorted(map(key, trained)) == sorted(expected)
     assert len(trained) == len(comparison)
 
 
-def test_a_wider_grid_only_trains_what_is_missing(comparison, task):
-    rows, score = [], favours(0.3)
-    while runs := comparison.next_runs(finished_table(rows)):
-        rows += [finished_row(run, score) for run in runs]
-    wider = planned(task, learning_rates=(*RATES, 0.3))
-    trials = wider.next_runs(finished_table(rows))
-    assert {run.recipe.learning_rate for run in trials} == {0.3}
-    rows += [finished_row(run, score) for run in trials]
-    later = wider.next_runs(finished_table(rows))
-    assert {(run.seed, run.recipe.learning_rate) for run in later} == {(1, 0.3), (2, 0.3)}
+def test_more_trials_only_train_what_is_missing(comparison, task):
+    done = []
+    while jobs := comparison.next_jobs(finished_table(done)):
+        done += jobs
+    longer = planned(task, trials=TRIALS + 1)
+    trials = longer.next_jobs(finished_table(done))
+    assert {(job.seed, job.trial) for job in trials} == {(0, TRIALS)}
+    later = longer.next_jobs(finished_table([*done, *trials], best=TRIALS))
+    assert {(job.seed, job.trial) for job in later} == {(1, TRIALS), (2, TRIALS)}
 
 
 def test_the_full_table_has_one_size_whatever_the_sizes(task):
     assert [cell.size for cell in planned(task, methods=("full_table",)).cells] == [1.0]
 
 
+def test_each_method_starts_from_its_own_defaults(task):
+    cells = planned(task, methods=("hashing_trick", "deep_hash"), sizes=(0.5,)).cells
+    assert {cell.method: cell.recipe.optimizer for cell in cells} == {
+        "deep_hash": "muon", "hashing_trick": "adamw",
+    }  # fmt: skip
+    assert {cell.recipe.max_epochs for cell in cells} == {1}
+    alike = planned(task, methods=("hashing_trick", "deep_hash"), sizes=(0.5,), optimizer="adamw")
+    assert {cell.recipe.optimizer for cell in alike.cells} == {"adamw"}
+
+
 def test_the_slowest_runs_come_first(task):
-    cells = planned(task, methods=("hashing_trick", "deep_hash"), models=("gmf", "mlp")).cells
+    methods = ("hashing_trick", "sketch", "deep_hash")
+    cells = planned(task, methods=methods, sizes=(2.0, 1.0), models=("gmf", "mlp")).cells
     assert [(cell.method, cell.size) for cell in cells[::2]] == [
-        ("deep_hash", 0.5), ("deep_hash", 0.25), ("hashing_trick", 0.5), ("hashing_trick", 0.25),
+        ("deep_hash", 2.0), ("deep_hash", 1.0), ("sketch", 2.0), ("sketch", 1.0),
+        ("hashing_trick", 2.0), ("hashing_trick", 1.0),
     ]  # fmt: skip
     assert {cell.model for cell in cells} == {"gmf", "mlp"}
 
@@ -148,7 +150,6 @@ def test_the_slowest_runs_come_first(task):
         ({"methods": ("deep_hash",) * 2}, "methods must be .* got deep_hash, deep_hash"),
         ({"methods": ()}, "methods must be one or more"),
         ({"sizes": (0.5, 0.5)}, "sizes must be .* got 0.5, 0.5"),
-        ({"learning_rates": (0.1, 0.1)}, "learning rates must be .* got 0.1, 0.1"),
         ({"methods": ("magic",)}, "method must be one of .*; got 'magic'"),
         ({"models": ("gmf", "dlrm")}, "model must be one of gmf, mlp; got 'dlrm'"),
         ({"models": ("dlrm",), "methods": None}, "model must be one of gmf, mlp; got 'dlrm'"),
@@ -158,7 +159,7 @@ def test_the_slowest_runs_come_first(task):
         ),
         (
             {"methods": None, "sizes": (0.001, 0.5, 0.002)},
-            "no method can have size 0.001: deep_hash at size 0.001: ",
+            "no method can have size 0.001: sketch at size 0.001: ",
         ),
     ],
 )
@@ -169,7 +170,7 @@ def test_a_plan_that_cannot_be_carried_out_is_refused(task, change, named):
 
 
 def test_methods_that_cannot_have_a_size_are_left_out_unless_named(task):
-    comparison = planned(task, methods=None, sizes=(0.5, 0.05), models=("gmf", "mlp"))
+    comparison = planned(task, methods=None, sizes=(1.0, 0.05), models=("gmf", "mlp"))
     (reason,) = (one for one in comparison.left_out if one.startswith("narrow_table"))
     assert reason.startswith("narrow_table at size 0.05: narrow_table needs at least")
     assert {cell.method for cell in comparison.cells} == set(METHODS)
@@ -180,8 +181,10 @@ def test_methods_that_cannot_have_a_size_are_left_out_unless_named(task):
 def result(task, run):
     """A row of a run of the comparison."""
 
-    def row(one, **changes):
-        return run(one.method, one.size, one.seed) | identity(one, task) | changes
+    def row(job, **changes):
+        cell = job.cell
+        tuning = {"trial": job.trial, "search_space": space_to_json(search_space(cell, task))}
+        return run(cell.method, cell.size, job.seed) | identity(cell, task) | tuning | changes
 
     return row
 
@@ -190,14 +193,14 @@ def test_a_new_folder_holds_no_runs(comparison, task, tmp_path):
     finished = finished_runs(comparison, task, tmp_path / "new")
     assert finished.is_empty()
     assert (tmp_path / "new").is_dir()
-    assert len(comparison.next_runs(finished)) == 9
+    assert len(comparison.next_jobs(finished)) == 3
 
 
 def test_finished_runs_are_read_and_not_run_again(comparison, task, tmp_path, result):
-    first, *others = comparison.next_runs(finished_table([]))
+    first, *others = comparison.next_jobs(finished_table([]))
     append_result(tmp_path, result(first))
     finished = finished_runs(comparison, task, tmp_path)
-    assert comparison.next_runs(finished) == others
+    assert comparison.next_jobs(finished) == [Job(first.cell, 1), *others]
 
 
 @pytest.mark.parametrize(
@@ -207,20 +210,22 @@ def test_finished_runs_are_read_and_not_run_again(comparison, task, tmp_path, re
         ("split", "time"),
         ("precision", "bfloat16"),
         ("optimizer", "muon"),
-        ("weight_decay", 0.5),
         ("max_epochs", 50),
         ("patience", 7),
         ("embedding_dim", 64),
+        ("decoder", "64"),
+        ("users", "history"),
         ("num_train_events", 1),
+        ("search_space", "{}"),
     ],
 )
 def test_runs_of_other_data_or_another_recipe_are_refused(
     comparison, task, tmp_path, result, column, other
 ):
-    first, second, *_ = comparison.next_runs(finished_table([]))
+    first, second, *_ = comparison.next_jobs(finished_table([]))
     append_result(tmp_path, result(first))
     append_result(tmp_path, result(second, **{column: other}))
-    wanted = identity(first, task)[column]
+    wanted = result(second)[column]
     with pytest.raises(
         InputError,
         match=re.escape(
@@ -231,31 +236,71 @@ def test_runs_of_other_data_or_another_recipe_are_refused(
         finished_runs(comparison, task, tmp_path)
 
 
-def test_a_comparison_resumes_and_runs_to_its_end(tmp_path):
-    task = Task.from_interactions(synthetic_interactions(1_500, num_users=60, num_items=80))
-    options = {"methods": ("hashing_trick",), "sizes": (0.5,), "learning_rates": (0.01, 0.1)}
-    comparison = planned(task, seeds=2, **options)
-    first, second = comparison.next_runs(finished_table([]))
-    append_result(tmp_path, measure(first, task))
-    before = read_results(tmp_path)
-    rows = list(compare(comparison, task, tmp_path, jobs=1, threads=1))
+def test_runs_of_an_older_version_are_refused(comparison, task, tmp_path, table, result):
+    first, *_ = comparison.next_jobs(finished_table([]))
+    old = table([result(first)]).drop("users", "decoder", "trial")
+    old.write_parquet(tmp_path / "results.parquet")
+    with pytest.raises(InputError, match=r"holds runs with users None, .* asks for id"):
+        finished_runs(comparison, task, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Task.from_interactions(synthetic_interactions(1_500, num_users=60, num_items=80))
+
+
+def same(results):
+    """What does not depend on when and how fast it was trained."""
+    times = ("train_seconds", "milliseconds_per_id", "finished_at")
+    return results.drop(times).sort("method", "seed", "trial")
+
+
+def test_a_comparison_that_is_cut_off_comes_to_the_same_end(tmp_path, small):
+    comparison = planned(small, methods=("hashing_trick", "narrow_table"), sizes=(0.5,), seeds=2)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    rows = list(compare(comparison, small, whole, jobs=1, threads=1))
+    assert len(rows) == len(comparison) == 8
+    # Cut off after three runs, of which the last is lost.
+    for row in rows[:2]:
+        append_result(cut, row)
+    assert len(list(compare(comparison, small, cut, jobs=1, threads=1))) == 6
+    assert same(read_results(cut)).equals(same(read_results(whole)))
+    assert list(compare(comparison, small, whole, jobs=1, threads=1)) == []
+
+
+def test_a_comparison_runs_the_best_trial_with_the_other_seeds(tmp_path, small):
+    comparison = planned(small, methods=("hashing_trick",), sizes=(0.5,), seeds=2)
+    list(compare(comparison, small, tmp_path, jobs=1, threads=1))
     results = read_results(tmp_path)
-    best = results.filter(seed=0).sort("validation_auc", "learning_rate")["learning_rate"][-1]
-    assert [(row["seed"], row["learning_rate"]) for row in rows] == [
-        (0, second.recipe.learning_rate),
-        (1, best),
-    ]
-    assert results.height == len(comparison) == 3
-    assert results.drop("selected")[:1].equals(before.drop("selected"))
-    assert set(results.filter(pl.col("selected"))["learning_rate"]) == {best}
-    assert list(compare(comparison, task, tmp_path, jobs=1, threads=1)) == []
+    assert results["trial"].to_list()[:TRIALS] == [0, 1, 2]
+    assert results["learning_rate"].n_unique() == TRIALS
+    best = results.filter(seed=0).sort("validation_auc", descending=True).row(0, named=True)
+    other = results.filter(seed=1).row(0, named=True)
+    tuned = ("trial", "learning_rate", "weight_decay", "network_learning_rate", "selected")
+    assert [other[name] for name in tuned] == [best[name] for name in tuned]
+    assert of_cell(results, comparison.cells[0]).height == results.height
 
 
-def test_a_run_that_fails_ends_the_comparison_and_its_processes(tmp_path, task):
+def test_a_trial_that_is_behind_is_pruned(small, run):
+    cell = replace(planned(small).cells[1], recipe=replace(RECIPE, max_epochs=4, patience=4))
+    space = search_space(cell, small)
+    better = {"validation_curve": [0.99] * 4, "validation_auc": 0.99}
+    trials = [run(cell.method, cell.size, 0) | better] * 4
+    row = carry_out(Job(cell, 4), trials, small)
+    assert row["pruned"]
+    assert row["epochs"] == len(row["validation_curve"]) == 3
+    assert "test_auc" not in row
+    assert row["search_space"] == space_to_json(space)
+
+
+def test_a_run_that_fails_ends_the_comparison_and_its_processes(tmp_path, task, monkeypatch):
     impossible = replace(planned(task).cells[0], method="deep_hash", size=1e-9)
+    monkeypatch.setattr(
+        "tablefree.experiments.compare.finished_runs", lambda *_: pl.DataFrame(schema=SCHEMA)
+    )
     before = active_children()
     with pytest.raises(InputError, match="deep_hash needs at least 25 parameters"):
-        list(compare(Comparison((impossible,), 1, (0.1,)), task, tmp_path, jobs=1, threads=1))
+        list(compare(Comparison((impossible,), 1, 1), task, tmp_path, jobs=1, threads=1))
     for process in set(active_children()).difference(before):
         process.join(timeout=20)
         assert not process.is_alive()
@@ -263,5 +308,5 @@ def test_a_run_that_fails_ends_the_comparison_and_its_processes(tmp_path, task):
 
 
 def test_a_comparison_counts_its_runs(comparison):
-    assert len(comparison) == 3 * (len(RATES) + SEEDS - 1)
-    assert len(Comparison(comparison.cells, 1, (0.1,))) == 3
+    assert len(comparison) == 3 * (TRIALS + SEEDS - 1)
+    assert len(Comparison(comparison.cells, 1, 1)) == 3

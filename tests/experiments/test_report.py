@@ -72,7 +72,7 @@ def test_summary_reads_well_raw(tmp_path, write, runs):
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 17
     assert len({len(line) for line in table}) == 1
-    assert "- Learning rates tried: 0.03, 0.3" in text
+    assert "learning rate 0.003 to 0.3" in text
 
 
 def test_markdown_takes_names_as_text(tmp_path, write, runs):

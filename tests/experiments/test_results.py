@@ -7,7 +7,14 @@ import polars as pl
 import pytest
 
 from tablefree.errors import InputError
-from tablefree.experiments.results import SCHEMA, append_result, read_results, replace_file
+from tablefree.experiments.results import (
+    ADDED,
+    SCHEMA,
+    TESTED,
+    append_result,
+    read_results,
+    replace_file,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -24,43 +31,57 @@ def test_appended_runs_are_read_back_in_order(tmp_path, run):
     assert names(tmp_path / "new") == ["results.parquet"]
 
 
-def selected(folder: Path) -> list[tuple[float, int]]:
+def selected(folder: Path) -> list[tuple[int, int]]:
     chosen = read_results(folder).filter(pl.col("selected"))
-    return list(chosen.select("learning_rate", "seed").iter_rows())
+    return list(chosen.select("trial", "seed").iter_rows())
 
 
-def test_the_best_rate_of_the_smallest_seed_is_selected_anew_with_each_row(tmp_path, run):
-    def append(rate: float, auc: float, seed: int = 0) -> list[tuple[float, int]]:
-        append_result(
-            tmp_path,
-            run("deep_hash", 0.25, seed, learning_rate=rate, validation_auc=auc),
-        )
+def test_the_best_trial_of_the_smallest_seed_is_selected_anew_with_each_row(tmp_path, run):
+    def append(trial: int, auc: float, seed: int = 0, **changes: object) -> list[tuple[int, int]]:
+        changes |= {"trial": trial, "validation_auc": auc}
+        append_result(tmp_path, run("deep_hash", 0.25, seed, **changes))
         return selected(tmp_path)
 
-    assert append(0.01, 0.8) == [(0.01, 0)]
-    assert append(0.03, math.nan) == [(0.01, 0)]
-    assert append(0.1, 0.85) == [(0.1, 0)]
-    assert append(0.1, 0.5, seed=1) == [(0.1, 0), (0.1, 1)]
-    assert append(0.01, 0.99, seed=1) == [(0.1, 0), (0.1, 1)]
-    assert append(0.3, 0.9) == [(0.3, 0)]
+    assert append(0, 0.8) == [(0, 0)]
+    assert append(1, math.nan) == [(0, 0)]
+    assert append(2, 0.85) == [(2, 0)]
+    assert append(3, 0.95, pruned=True) == [(2, 0)]
+    assert append(2, 0.5, seed=1) == [(2, 0), (2, 1)]
+    assert append(0, 0.99, seed=1) == [(2, 0), (2, 1)]
+    assert append(4, 0.9) == [(4, 0)]
 
 
-@pytest.mark.parametrize(("aucs", "rate"), [((0.9, 0.9), 0.01), ((math.nan, math.nan), 0.01)])
-def test_of_equal_rates_the_smaller_is_selected(tmp_path, run, aucs, rate):
-    for rate_tried, auc in zip((0.1, 0.01), aucs, strict=True):
-        append_result(
-            tmp_path, run("deep_hash", 0.25, 0, learning_rate=rate_tried, validation_auc=auc)
-        )
-    assert selected(tmp_path) == [(rate, 0)]
+@pytest.mark.parametrize("aucs", [(0.9, 0.9), (math.nan, math.nan)])
+def test_of_equal_trials_the_first_is_selected(tmp_path, run, aucs):
+    for trial, auc in enumerate(aucs):
+        append_result(tmp_path, run("deep_hash", 0.25, 0, trial=trial, validation_auc=auc))
+    assert selected(tmp_path) == [(0, 0)]
 
 
 @pytest.mark.parametrize("column", ["dataset", "split", "model", "method", "size"])
-def test_rates_are_selected_apart_for_each_thing_compared(tmp_path, run, column):
+def test_trials_are_selected_apart_for_each_thing_compared(tmp_path, run, column):
     other = 0.5 if column == "size" else "other"
-    for rate, auc, changes in ((0.01, 0.8, {}), (0.1, 0.9, {column: other})):
-        row = run("deep_hash", 0.25, 0, learning_rate=rate, validation_auc=auc)
+    for trial, auc, changes in ((0, 0.8, {}), (1, 0.9, {column: other})):
+        row = run("deep_hash", 0.25, 0, trial=trial, validation_auc=auc)
         append_result(tmp_path, row | changes)
-    assert selected(tmp_path) == [(0.01, 0), (0.1, 0)]
+    assert selected(tmp_path) == [(0, 0), (1, 0)]
+
+
+def test_a_pruned_run_needs_no_test(tmp_path, run):
+    untested = dict.fromkeys(TESTED)
+    append_result(tmp_path, run("deep_hash", 0.25, 0, pruned=True, **untested))
+    assert read_results(tmp_path)["test_auc"].to_list() == [None]
+    with pytest.raises(InputError, match=r"without a value .*'test_auc'"):
+        append_result(tmp_path, run("deep_hash", 0.25, 0, **untested))
+
+
+def test_a_table_of_version_0_1_is_read_with_nulls(tmp_path, run, table):
+    frame = table([run("deep_hash", 0.25, 0)])
+    frame.drop(ADDED).write_parquet(tmp_path / "results.parquet")
+    results = read_results(tmp_path)
+    assert results.schema == SCHEMA
+    assert results.drop(ADDED).equals(frame.drop(ADDED))
+    assert results.select(ADDED).null_count().row(0) == (1,) * len(ADDED)
 
 
 def test_whole_numbers_are_taken_for_floats(tmp_path, run):

@@ -1,6 +1,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tablefree.experiments.results import append_result, read_results
 from tablefree.experiments.run import (
     Run,
     batch_size,
+    default_recipe,
     describe_machine,
     evaluate,
     identity,
@@ -24,12 +26,18 @@ from tablefree.training.fit import Recipe
 from tablefree.training.metrics import auc, score_pairs
 
 DIM = 8
+SIZES = {"full_table": 1.0, "sketch": 2.0}
 NEEDS_VOCABULARY = {"full_table", "narrow_table"}
 
 
 def a_run(method="hashing_trick", size=0.5, seed=0, model="gmf", **recipe):
     options = {"learning_rate": 0.03, "max_epochs": 1} | recipe
     return Run(method, model, size, seed, DIM, Recipe(**options))
+
+
+def as_row(measures):
+    """As the tuning completes it."""
+    return {"trial": 0, "search_space": "{}"} | measures
 
 
 def evaluated(model, task):
@@ -40,8 +48,7 @@ def evaluated(model, task):
 def rows(task):
     """The measured row of every method."""
     return {
-        method: measure(a_run(method, 1.0 if method == "full_table" else 0.5), task)
-        for method in METHODS
+        method: as_row(measure(a_run(method, SIZES.get(method, 0.5)), task)) for method in METHODS
     }
 
 
@@ -185,7 +192,7 @@ def test_explicit_labels_are_trained_on(task):
 
 def test_a_run_that_diverges_is_a_row_too(tmp_path, task):
     row = measure(a_run("deep_hash", learning_rate=1e6, max_epochs=3), task)
-    append_result(tmp_path, row)
+    append_result(tmp_path, as_row(row))
     assert math.isnan(row["validation_auc"])
     assert math.isnan(row["test_auc"])
     assert row["hit_rate_10"] == row["ndcg_10"] == 0
@@ -202,3 +209,48 @@ def test_a_run_that_diverges_is_a_row_too(tmp_path, task):
 def test_what_cannot_be_built_is_refused(task, change, named):
     with pytest.raises(InputError, match=named):
         a_run(**change).build_model(task)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_defaults_are_a_recipe_for_each_method(method):
+    recipe = default_recipe(method, max_epochs=3, optimizer=None)
+    assert recipe.max_epochs == 3
+    assert recipe.learning_rate > 10 * recipe.network_learning_rate
+    assert (recipe.optimizer, recipe.network_weight_decay) == (
+        ("muon", 0.1) if method == "deep_hash" else ("adamw", 0.0)
+    )
+
+
+def test_rates_of_a_network_that_are_not_given_are_those_of_the_rows(task):
+    same = identity(a_run(weight_decay=0.2), task)
+    assert (same["network_learning_rate"], same["network_weight_decay"]) == (0.03, 0.2)
+
+
+def test_a_pruned_run_is_not_tested(tmp_path, task):
+    row = measure(a_run(max_epochs=4), task, prune=lambda epoch, _auc: epoch == 2)
+    assert row["pruned"]
+    assert row["epochs"] == len(row["validation_curve"]) == 2
+    assert row["validation_auc"] == max(row["validation_curve"])
+    append_result(tmp_path, as_row(row))
+    assert read_results(tmp_path)["test_auc"].null_count() == 1
+
+
+@pytest.mark.parametrize("decoder", [(), (4,)])
+@pytest.mark.parametrize(("users", "own"), [("history", 0), ("both", 1)])
+def test_users_as_what_they_did(task, users, own, decoder):
+    run = replace(a_run("full_table", 1.0), users=users, decoder=decoder)
+    row = measure(run, task)
+    assert row["users"] == users
+    assert row["decoder"] == "-".join(map(str, decoder))
+    rows = own * (task.users.num_embeddings + 1) + task.items.num_embeddings + 1
+    assert row["num_parameters"] >= DIM * rows
+    if not decoder:
+        assert row["num_bytes"] == 4 * DIM * rows
+    num_ids = own * task.users.num_embeddings + task.items.num_embeddings
+    assert row["vocabulary_bytes"] == 8 * num_ids
+    assert 0 < row["test_auc"] < 1
+
+
+def test_a_rank_can_be_chosen(task):
+    model = replace(a_run("narrow_table", 1.0), code_width=2).outline(task)
+    assert model.items.rows.weight.shape == (task.items.num_embeddings + 1, 2)

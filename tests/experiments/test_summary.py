@@ -1,8 +1,10 @@
+import json
 import math
 
 import polars as pl
 import pytest
 
+from tablefree.experiments.results import ADDED
 from tablefree.experiments.summary import (
     advice,
     decimal,
@@ -31,7 +33,7 @@ def advise(run, table):
     return from_aucs
 
 
-AT_THE_END = "At the end of the grid (a better rate may lie beyond)"
+AT_THE_END = "At the end of its range (better may lie beyond)"
 FULL = [0.9305, 0.9310, 0.9315]
 
 
@@ -172,37 +174,58 @@ def test_advice_on_a_comparison_that_has_just_begun(advise, aucs, verdict):
     assert advise(aucs)[0].startswith(verdict)
 
 
-def test_how_measured_names_grids_trials_and_versions(runs, run, table):
-    more = table([run("deep_hash", 0.25, 7, versions='{"torch": "2.11.0"}')])
-    how = how_measured(pl.concat([runs((0.25,), 2), more]))
-    assert how["Learning rates tried"] == "0.03, 0.3"
-    assert how["Runs"] == "33 (16 of them trials that lost on validation)"
+def test_how_measured_names_trials_and_versions(runs, run, table):
+    more = [
+        run("deep_hash", 0.25, 7, versions='{"torch": "2.11.0"}'),
+        run("deep_hash", 0.25, 0, trial=4, selected=False, pruned=True, test_auc=None),
+    ]
+    how = how_measured(pl.concat([runs((0.25,), 2), table(more)]))
+    assert how["Tuning"].startswith("2, 3 trials of each method at each size, the first")
+    assert how["Searched, where it matters to the method"] == "learning rate 0.003 to 0.3"
+    assert how["Runs"] == "34 (17 of them trials that lost on validation, 1 of those ended early)"
     assert how["Seeds"] == "0, 1, 7"
     assert how["Versions"] == "tablefree 0.1.0, torch 2.10.0, torch 2.11.0"
     assert how["Training events"] == "900,189 of 6,040 users and 3,706 items"
     assert how["Training"] == "at most 20 epochs, stopped after 2 without a better validation AUC"
     assert how["Precision"] == "float32"
-
-
-def test_grids_that_differ_are_given_a_method(run, table):
-    rows = [run("deep_hash", 0.25, 0), run("full_table", 1, 0, learning_rate=0.1)]
-    how = how_measured(table(rows))
-    assert how["Learning rates tried"] == "Deep hash: 0.03; Full table: 0.1"
+    assert how["Optimizer"] == "adamw; batch 4096"
     assert AT_THE_END not in how
+    assert "Users" not in how
 
 
-def test_a_rate_at_the_end_of_its_grid_is_named(run, table):
-    grid = (0.01, 0.03, 0.1)
-    best = {"deep_hash": 0.01, "multi_hash": 0.03, "full_table": 0.1}
+def test_ranges_that_differ_are_given_one_by_one(run, table):
+    spaces = [{"code_width": {"attributes": {"choices": [4, width]}}} for width in (2, 8)]
     rows = [
-        run(method, size, 0, learning_rate=rate, selected=rate == best[method])
-        for method in best
-        for size in (0.25, 0.5)
-        for rate in grid
+        run(method, 0.25, 0, search_space=json.dumps(space), optimizer=optimizer, code_width=4)
+        for method, optimizer, space in zip(
+            ("sketch", "narrow_table"), ("adamw", "muon"), spaces, strict=True
+        )
     ]
-    assert how_measured(table(rows))[AT_THE_END] == "Deep hash 0.01, Full table 0.1"
-    inside = [row for row in rows if row["method"] == "multi_hash"]
-    assert AT_THE_END not in how_measured(table(inside))
+    how = how_measured(table(rows))
+    searched = "code width among 4, 2 or among 4, 8"
+    assert how["Searched, where it matters to the method"] == searched
+    assert how["Optimizer"] == "muon (Narrow table), adamw (Sketch); batch 4096"
+
+
+def test_what_was_selected_at_the_end_of_its_range_is_named(run, table):
+    best = {"deep_hash": 0.0031, "multi_hash": 0.03, "full_table": 0.3}
+    rows = [run(method, 0.5, 0, learning_rate=rate) for method, rate in best.items()]
+    named = "Deep hash learning rate 0.0031, Full table learning rate 0.3"
+    assert how_measured(table(rows))[AT_THE_END] == named
+    # The defaults alone are no search.
+    assert AT_THE_END not in how_measured(table([row | {"trial": 0} for row in rows]))
+
+
+def test_a_decoder_and_histories_are_named(run, table):
+    how = how_measured(table([run("sketch", 0.25, 0, decoder="64", users="history")]))
+    assert how["Decoder of every method"] == "64"
+    assert how["Users"] == "history"
+
+
+def test_results_of_version_0_1_are_described_too(run, table):
+    old = dict.fromkeys(ADDED)
+    rows = [run("deep_hash", 0.25, 0, learning_rate=rate, **old) for rate in (0.03, 0.1)]
+    assert how_measured(table(rows))["Learning rates tried"] == "0.03, 0.1"
 
 
 def test_figures_read_as_people_write_them():

@@ -41,6 +41,10 @@ _UP = "M0,-1L1,0.8H-1Z"
 _DOWN = "M0,1L1,-0.8H-1Z"
 _LEFT = "M-1,0L0.8,-1V1Z"
 _RIGHT = "M1,0L-0.8,-1V1Z"
+_STAR = (
+    "M0,-1.2L0.29,-0.4L1.14,-0.37L0.48,0.15L0.71,0.97"
+    "L0,0.5L-0.71,0.97L-0.48,0.15L-1.14,-0.37L-0.29,-0.4Z"
+)
 _CROSS = "M-1,-0.4H-0.4V-1H0.4V-0.4H1V0.4H0.4V1H-0.4V0.4H-1Z"
 
 _DRAWN = {
@@ -52,6 +56,7 @@ _DRAWN = {
     "quotient_remainder": ("#d55e00", _LEFT),
     "hybrid_hash": ("#009e73", _DIAMOND),
     "deep_hash": ("#0072b2", _CIRCLE),
+    "sketch": ("#8b3fbf", _STAR),
 }
 _OTHER = ("#b3a000", _RIGHT)
 

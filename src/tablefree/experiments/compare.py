@@ -1,33 +1,60 @@
-"""Train every method at every size on one task, each with its learning rate tuned alike.
+"""Train every method at every size on one task, each tuned alike.
 
-Of a method at a size, the first seed is trained with every learning rate of the grid; the rate
-with the best validation AUC is then trained with the other seeds.
+A method at a size is a cell. With the first seed it has a number of trials, one after the other
+(see `tuning`); the configuration with the best validation AUC is then trained with the other seeds.
+Cells are trained side by side. The table of finished runs is the only state.
 """
 
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
 
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
-from tablefree.experiments.results import FILE_NAME, append_result, read_results
-from tablefree.experiments.run import Run, identity, measure
+from tablefree.experiments.results import FILE_NAME, SCHEMA, append_result, read_results
+from tablefree.experiments.run import Run, default_recipe, identity, measure
 from tablefree.experiments.task import Task
+from tablefree.experiments.tuning import (
+    PARAMETERS,
+    configured,
+    next_trial,
+    search_space,
+    should_prune,
+    space_to_json,
+)
 from tablefree.models import MODELS
 from tablefree.network import check_choice
 
 # What may differ between the runs of one folder.
-_VARIED = ("method", "model", "size", "seed", "learning_rate")
+_CELL = ("method", "model", "size")
+_VARIED = (*_CELL, "seed", "optimizer", *PARAMETERS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a comparison.
+
+    Attributes:
+        cell: what is tuned.
+        trial: number of the trial; with another seed than the first, of the trial selected.
+        seed: of the run.
+    """
+
+    cell: Run
+    trial: int
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,35 +62,35 @@ class Comparison:
     """What is compared.
 
     Attributes:
-        cells: one run for each model, method and size, of the first seed; its learning rate is a
-            place holder.
+        cells: one run for each model, method and size, of the first seed, with the defaults of the
+            library, from which its tuning starts.
         seeds: number of seeds, from 0 on.
-        learning_rates: the grid.
+        trials: number of trials of each cell.
         left_out: why a method is not compared at a size, one line each.
     """
 
     cells: tuple[Run, ...]
     seeds: int
-    learning_rates: tuple[float, ...]
+    trials: int
     left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of runs in all."""
-        return len(self.cells) * (len(self.learning_rates) + self.seeds - 1)
+        return len(self.cells) * (self.trials + self.seeds - 1)
 
-    def next_runs(self, finished: pl.DataFrame) -> list[Run]:
-        """The runs that can be started, given those that are finished."""
-        done = set(finished.select(_VARIED).iter_rows())
-        runs = []
+    def next_jobs(self, finished: pl.DataFrame) -> list[Job]:
+        """What can be started, given the runs that are finished."""
+        jobs = []
         for cell in self.cells:
-            trials = [_with(cell, learning_rate=rate) for rate in self.learning_rates]
-            missing = [trial for trial in trials if _key(trial) not in done]
-            if not missing:
-                best = _selected_rate(finished, cell)
-                later = [_with(cell, learning_rate=best, seed=s) for s in range(1, self.seeds)]
-                missing = [run for run in later if _key(run) not in done]
-            runs += missing
-        return runs
+            runs = of_cell(finished, cell)
+            num_finished = runs.filter(seed=0).height
+            if num_finished < self.trials:
+                jobs.append(Job(cell, num_finished))
+                continue
+            selected = runs.filter("selected")
+            best, done = selected["trial"][0], set(selected["seed"])
+            jobs += [Job(cell, best, seed) for seed in range(1, self.seeds) if seed not in done]
+        return jobs
 
 
 def plan(
@@ -74,7 +101,8 @@ def plan(
     methods: Sequence[str] | None,
     sizes: Sequence[float],
     seeds: int,
-    learning_rates: Sequence[float],
+    trials: int,
+    optimizer: str | None = None,
 ) -> Comparison:
     """Plan a comparison, and refuse what cannot be trained before anything is.
 
@@ -82,13 +110,15 @@ def plan(
 
     Args:
         task: the data.
-        template: a run with the embedding_dim and the recipe of all runs.
+        template: a run with all that does not depend on the method; of its recipe the epochs, the
+            patience and the precision.
         models: "gmf", "mlp" or both.
         methods: of `tablefree.embeddings.budget.METHODS`; None for all, each at the sizes that it
             can have.
         sizes: parameters, as ratios to the full tables'.
         seeds: number of seeds.
-        learning_rates: the grid.
+        trials: number of trials of each method at each size.
+        optimizer: of all methods; by default that of each one's recipe.
 
     Raises:
         InputError: nothing to compare, something twice, an unknown model or method, or a size that
@@ -99,7 +129,6 @@ def plan(
         ("models", models),
         ("methods", chosen),
         ("sizes", sizes),
-        ("learning rates", learning_rates),
     ):
         if not values or len(set(values)) < len(values):
             raise InputError(
@@ -110,13 +139,17 @@ def plan(
         check_choice("model", model, tuple(MODELS))
     for method in chosen:
         check_choice("method", method, METHODS)
+    same = {
+        name: getattr(template.recipe, name) for name in ("max_epochs", "patience", "precision")
+    }
+    recipes = {method: default_recipe(method, optimizer=optimizer, **same) for method in chosen}
     cells: list[Run] = []
     left_out: dict[str, float] = {}  # why → the size
     for method, model in product(chosen, models):
         for size in (1.0,) if method == "full_table" else sizes:
-            cell = replace(template, model=model, method=method, size=size, seed=0)
+            cell = replace(template, model=model, method=method, size=size, recipe=recipes[method])
             try:
-                cell.check(task)
+                cell.outline(task)
             except InputError as error:
                 reason = f"{method} at size {size:g}: {error}"
                 if methods is not None:
@@ -129,27 +162,31 @@ def plan(
         if reasons and not any(cell.size == size for cell in cells):
             raise InputError(f"no method can have size {size:g}: {reasons[-1]}")
     # The slowest first, so that no worker is left alone with one at the end.
-    cells.sort(key=lambda cell: (cell.method != "deep_hash", -cell.size))
-    return Comparison(tuple(cells), seeds, tuple(learning_rates), tuple(left_out))
+    cells.sort(key=lambda cell: (cell.method != "deep_hash", cell.method != "sketch", -cell.size))
+    return Comparison(tuple(cells), seeds, trials, tuple(left_out))
 
 
 def finished_runs(comparison: Comparison, task: Task, folder: Path) -> pl.DataFrame:
     """The runs that the folder holds already.
 
     Raises:
-        InputError: a file that is no table of results, or runs of other data or another recipe.
+        InputError: a file that is no table of results; or runs of other data, of another recipe, or
+            of another search.
     """
     if not (folder / FILE_NAME).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        return pl.DataFrame(schema=dict.fromkeys(_VARIED))
+        return pl.DataFrame(schema=SCHEMA)
     finished = read_results(folder)
-    for column, value in identity(comparison.cells[0], task).items():
-        others = finished.filter(pl.col(column) != value)
-        if column not in _VARIED and others.height:
-            raise InputError(
-                f"{folder} holds runs with {column} {others[column][0]}, and this command asks for "
-                f"{value}: choose another output folder, or the same options to resume"
-            )
+    fixed = {
+        column: value
+        for column, value in identity(comparison.cells[0], task).items()
+        if column not in _VARIED
+    }
+    _check_same(finished, fixed, folder)
+    for cell in comparison.cells:
+        space = space_to_json(search_space(cell, task))
+        same = {"optimizer": cell.recipe.optimizer, "search_space": space}
+        _check_same(of_cell(finished, cell), same, folder)
     return finished
 
 
@@ -168,13 +205,15 @@ def compare(
     Yields:
         The row of each run, when it is finished and written.
     """
+    finished = finished_runs(comparison, task, folder)
     with _workers(jobs, task, threads) as pool:
-        running: dict[Future[dict[str, object]], Run] = {}
+        running: dict[Future[dict[str, object]], Job] = {}
         while True:
             started = set(running.values())
-            for run in comparison.next_runs(finished_runs(comparison, task, folder)):
-                if run not in started:
-                    running[pool.submit(_measure, run)] = run
+            for job in comparison.next_jobs(finished):
+                if job not in started:
+                    trials = of_cell(finished, job.cell).filter(seed=0).sort("trial").to_dicts()
+                    running[pool.submit(_carry_out, job, trials)] = job
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -183,6 +222,45 @@ def compare(
                 row = future.result()
                 append_result(folder, row)
                 yield row
+            finished = read_results(folder)
+
+
+def carry_out(job: Job, trials: Sequence[Mapping[str, Any]], task: Task) -> dict[str, object]:
+    """Train and measure one run.
+
+    Args:
+        job: what is run.
+        trials: rows of the finished trials of its cell, in their order.
+        task: the data.
+
+    Returns:
+        A row for `results.parquet`.
+    """
+    cell, space = job.cell, search_space(job.cell, task)
+    if job.seed == 0:
+        trial = next_trial(cell, space, trials)
+        prune = partial(should_prune, cell, trial)
+        row = measure(configured(cell, trial.params), task, prune=prune)
+    else:
+        selected = trials[job.trial]
+        run = configured(cell, {name: selected[name] for name in space})
+        row = measure(replace(run, seed=job.seed), task)
+    return row | {"trial": job.trial, "search_space": space_to_json(space)}
+
+
+def of_cell(runs: pl.DataFrame, cell: Run) -> pl.DataFrame:
+    """The runs of a cell."""
+    return runs.filter(method=cell.method, model=cell.model, size=cell.size)
+
+
+def _check_same(runs: pl.DataFrame, wanted: Mapping[str, object], folder: Path) -> None:
+    for column, value in wanted.items():
+        others = runs.filter(pl.col(column).ne_missing(value))
+        if others.height:
+            raise InputError(
+                f"{folder} holds runs with {column} {others[column][0]}, and this command asks for "
+                f"{value}: choose another output folder, or the same options to resume"
+            )
 
 
 @contextmanager
@@ -220,23 +298,7 @@ def _end_with_parent() -> None:  # pragma: no cover  (in another process)
     os._exit(1)
 
 
-def _measure(run: Run) -> dict[str, object]:  # pragma: no cover  (in another process)
-    return measure(run, _worker_task)
-
-
-def _with(run: Run, *, learning_rate: float, seed: int = 0) -> Run:
-    return replace(run, seed=seed, recipe=replace(run.recipe, learning_rate=learning_rate))
-
-
-def _key(run: Run) -> tuple[object, ...]:
-    return (run.method, run.model, run.size, run.seed, run.recipe.learning_rate)
-
-
-def _selected_rate(finished: pl.DataFrame, cell: Run) -> float:
-    of_cell = finished.filter(
-        pl.col("selected"),
-        pl.col("method") == cell.method,
-        pl.col("model") == cell.model,
-        pl.col("size") == cell.size,
-    )
-    return float(of_cell["learning_rate"][0])
+def _carry_out(
+    job: Job, trials: Sequence[Mapping[str, Any]]
+) -> dict[str, object]:  # pragma: no cover  (in another process)
+    return carry_out(job, trials, _worker_task)

@@ -15,59 +15,92 @@ from tablefree.files import replace_file
 
 FILE_NAME = "results.parquet"
 
-SCHEMA = pl.Schema(
-    {
-        # What was run.
-        "dataset": pl.String,  # name of the data set
-        "split": pl.String,  # how the events were split: random, leave-last-out, time, …
-        "method": pl.String,  # of the embeddings: full_table, deep_hash, …
-        "model": pl.String,  # the recommender over the embeddings: gmf or mlp
-        "size": pl.Float64,  # parameters wanted, as a ratio to the full table's: 0.25
-        "seed": pl.Int64,  # of everything random in the run
-        "selected": pl.Boolean,  # false: a learning-rate trial that lost on validation
-        # What it costs.
-        "num_parameters": pl.Int64,  # of the user and the item embeddings together
-        "num_bytes": pl.Int64,  # of the same: parameters and buffers
-        "vocabulary_bytes": pl.Int64,  # of the map from ids to rows; 0 for a method without one
-        "multiply_adds": pl.Int64,  # an id: mean of the user and the item embedding
-        # How it was trained.
-        "learning_rate": pl.Float64,
-        "weight_decay": pl.Float64,
-        "optimizer": pl.String,
-        "precision": pl.String,  # of the matrix products in training
-        "batch_size": pl.Int64,  # events a step
-        "max_epochs": pl.Int64,
-        "patience": pl.Int64,  # epochs without a better validation AUC before stopping
-        "embedding_dim": pl.Int64,
-        "epochs": pl.Int64,  # run before stopping
-        "best_epoch": pl.Int64,  # whose weights were kept, by validation AUC
-        # How well it ranks.
-        "validation_auc": pl.Float64,
-        "test_auc": pl.Float64,
-        "test_log_loss": pl.Float64,
-        "test_auc_head": pl.Float64,  # items that hold the first third of the training events
-        "test_auc_middle": pl.Float64,  # the next third
-        "test_auc_tail": pl.Float64,  # the last third
-        "test_auc_unseen": pl.Float64,  # items without a training event
-        "hit_rate_10": pl.Float64,  # held-out item among the first 10 of it and 99 others
-        "ndcg_10": pl.Float64,  # the same, discounted by rank
-        # How fast it is.
-        "milliseconds_per_id": pl.Float64,  # inference on a batch of distinct ids
-        "train_seconds": pl.Float64,
-        # What it was run on, and with.
-        "num_users": pl.Int64,
-        "num_items": pl.Int64,
-        "num_train_events": pl.Int64,
-        "configuration": pl.String,  # JSON: how the embeddings were built
-        "versions": pl.String,  # JSON: package → version
-        "machine": pl.String,  # processor, cores, memory
-        "finished_at": pl.String,  # ISO 8601, UTC
-    }
-)
+_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    # What was run.
+    "dataset": pl.String,  # name of the data set
+    "split": pl.String,  # how the events were split: random, leave-last-out, time, …
+    "method": pl.String,  # of the embeddings: full_table, deep_hash, …
+    "model": pl.String,  # the recommender over the embeddings: gmf or mlp
+    "size": pl.Float64,  # parameters wanted, as a ratio to the full table's: 0.25
+    "seed": pl.Int64,  # of everything random in the run
+    "trial": pl.Int64,  # of the tuning, from 0, the defaults; its configuration with any seed
+    "selected": pl.Boolean,  # the trial with the best validation AUC of its cell
+    "pruned": pl.Boolean,  # a trial that was ended early, and so not tested
+    "users": pl.String,  # what a user is: id, history or both
+    "decoder": pl.String,  # hidden layers over the code, as 64-64; empty for the method's own
+    # What it costs.
+    "num_parameters": pl.Int64,  # of the user and the item embeddings together
+    "num_bytes": pl.Int64,  # of the same: parameters and buffers
+    "vocabulary_bytes": pl.Int64,  # of the map from ids to rows; 0 for a method without one
+    "multiply_adds": pl.Int64,  # an id: mean of the user and the item embedding
+    # How it was trained.
+    "code_width": pl.Int64,  # learned numbers of a code, where that was searched
+    "learning_rate": pl.Float64,  # of the rows that ids look up
+    "network_learning_rate": pl.Float64,  # of everything else
+    "weight_decay": pl.Float64,  # of the rows
+    "network_weight_decay": pl.Float64,  # of the matrices of everything else
+    "search_space": pl.String,  # JSON: parameter → what it was drawn from; of the others, fixed
+    "optimizer": pl.String,
+    "precision": pl.String,  # of the matrix products in training
+    "batch_size": pl.Int64,  # events a step
+    "max_epochs": pl.Int64,
+    "patience": pl.Int64,  # epochs without a better validation AUC before stopping
+    "embedding_dim": pl.Int64,
+    "epochs": pl.Int64,  # run before stopping
+    "best_epoch": pl.Int64,  # whose weights were kept, by validation AUC
+    # How well it ranks.
+    "validation_curve": pl.List(pl.Float64),  # the AUC after each epoch
+    "validation_auc": pl.Float64,
+    "test_auc": pl.Float64,
+    "test_log_loss": pl.Float64,
+    "test_auc_head": pl.Float64,  # items that hold the first third of the training events
+    "test_auc_middle": pl.Float64,  # the next third
+    "test_auc_tail": pl.Float64,  # the last third
+    "test_auc_unseen": pl.Float64,  # items without a training event
+    "hit_rate_10": pl.Float64,  # held-out item among the first 10 of it and 99 others
+    "ndcg_10": pl.Float64,  # the same, discounted by rank
+    # How fast it is.
+    "milliseconds_per_id": pl.Float64,  # inference on a batch of distinct ids
+    "train_seconds": pl.Float64,
+    # What it was run on, and with.
+    "num_users": pl.Int64,
+    "num_items": pl.Int64,
+    "num_train_events": pl.Int64,
+    "configuration": pl.String,  # JSON: how the embeddings were built
+    "versions": pl.String,  # JSON: package → version
+    "machine": pl.String,  # processor, cores, memory
+    "finished_at": pl.String,  # ISO 8601, UTC
+}
+
+SCHEMA = pl.Schema(_COLUMNS)
 """Columns of `results.parquet`, in order."""
 
-NULLABLE = frozenset({"test_auc_head", "test_auc_middle", "test_auc_tail", "test_auc_unseen"})
+BUCKET_AUCS = frozenset({"test_auc_head", "test_auc_middle", "test_auc_tail", "test_auc_unseen"})
 """Columns that are null where too few test events fall into the bucket."""
+
+TESTED = BUCKET_AUCS | {
+    "test_auc",
+    "test_log_loss",
+    "hit_rate_10",
+    "ndcg_10",
+    "milliseconds_per_id",
+}
+"""Columns that are null in a run that was pruned."""
+
+ADDED = frozenset(
+    {
+        "trial",
+        "pruned",
+        "users",
+        "decoder",
+        "code_width",
+        "network_learning_rate",
+        "network_weight_decay",
+        "search_space",
+        "validation_curve",
+    }
+)
+"""Columns that tables of version 0.1 do not have; read as null there."""
 
 
 def read_results(folder: Path) -> pl.DataFrame:
@@ -77,7 +110,7 @@ def read_results(folder: Path) -> pl.DataFrame:
         folder: Holds `results.parquet`.
 
     Returns:
-        One row a run, with the columns of `SCHEMA`.
+        One row a run, with the columns of `SCHEMA`; those of `ADDED` may be null.
 
     Raises:
         InputError: There is no such file, or it is not a whole table of results.
@@ -95,6 +128,8 @@ def read_results(folder: Path) -> pl.DataFrame:
             f"{path} cannot be read as Parquet ({_first_line(error)}): "
             "it is damaged; restore it, or move it away to start anew"
         ) from error
+    missing = [name for name in ADDED if name not in results.columns]
+    results = results.with_columns(pl.lit(None, SCHEMA[name]).alias(name) for name in missing)
     for column, dtype in SCHEMA.items():
         found = results.schema.get(column)
         if found != dtype:
@@ -108,12 +143,12 @@ def read_results(folder: Path) -> pl.DataFrame:
 def append_result(folder: Path, row: Mapping[str, object]) -> None:
     """Add one finished run to a folder's `results.parquet`, which is created if need be.
 
-    Which learning rate is selected is decided anew. One process at a time may append to a folder.
+    Which trial is selected is decided anew. One process at a time may append to a folder.
 
     Args:
         folder: Holds `results.parquet`, or will.
-        row: A value for each column of `SCHEMA` but `selected`; None only for the AUC by
-            popularity.
+        row: A value for each column of `SCHEMA` but `selected`; none for a code width that was not
+            searched, for the AUC by popularity, and in a pruned run for what was not measured.
 
     Raises:
         InputError: The row does not fit the schema, the file that is there is no table of
@@ -123,7 +158,8 @@ def append_result(folder: Path, row: Mapping[str, object]) -> None:
         >>> append_result(Path("runs/ml-1m"), {"dataset": "ml-1m", …})  # doctest: +SKIP
     """
     given = set(SCHEMA) - {"selected"}
-    missing = sorted(name for name in given - NULLABLE if row.get(name) is None)
+    nullable = {"code_width", *(TESTED if row.get("pruned") else BUCKET_AUCS)}
+    missing = sorted(name for name in given - nullable if row.get(name) is None)
     unknown = sorted(set(row) - given)
     if missing or unknown:
         raise InputError(
@@ -145,22 +181,22 @@ def append_result(folder: Path, row: Mapping[str, object]) -> None:
 
 
 def _select(results: pl.DataFrame) -> pl.DataFrame:
-    """Select, for each method at a size, the learning rate with the best validation AUC.
+    """Select, for each method at a size, the trial with the best validation AUC.
 
-    The trials are the runs of the smallest seed. A run that diverged has no AUC and loses; of
-    equals the smaller rate wins.
+    The trials are the runs of the smallest seed that were not pruned. A run that diverged has no
+    AUC and loses; of equals the first wins.
     """
     cell = ["dataset", "split", "model", "method", "size"]
-    trials = results.filter(pl.col("seed") == pl.col("seed").min().over(cell))
+    trials = results.filter(~pl.col("pruned"), pl.col("seed") == pl.col("seed").min().over(cell))
     best = (
         trials.with_columns(pl.col("validation_auc").fill_nan(float("-inf")))
-        .sort("validation_auc", "learning_rate", descending=[True, False])
+        .sort("validation_auc", "trial", descending=[True, False])
         .group_by(cell, maintain_order=True)
-        .agg(pl.col("learning_rate").first().alias("best_rate"))
+        .agg(pl.col("trial").first().alias("best_trial"))
     )
     return (
         results.join(best, on=cell, how="left", maintain_order="left")
-        .with_columns(selected=pl.col("learning_rate") == pl.col("best_rate"))
+        .with_columns(selected=pl.col("trial").eq_missing(pl.col("best_trial")))
         .select(SCHEMA.names())
     )
 

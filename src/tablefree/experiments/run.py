@@ -4,31 +4,35 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tablefree.embeddings import Embedding
+from tablefree.embeddings import Embedding, NarrowTable
 from tablefree.embeddings.budget import build
+from tablefree.embeddings.history import HistoryUsers
+from tablefree.embeddings.quantize import deployed_bytes
 from tablefree.experiments.task import BUCKETS, Pairs, Side, Task
 from tablefree.models import MODELS, Recommender
 from tablefree.network import check_choice
 from tablefree.training.batches import Batch, Negatives, TrainingBatches
-from tablefree.training.fit import Fit, Recipe, fit
+from tablefree.training.fit import Fit, Recipe, fast_precision, fit
 from tablefree.training.metrics import auc, log_loss, ranking, score_pairs
 
 STEPS_PER_EPOCH = 128  # about so many, where the data allows
 SMALLEST_BATCH, LARGEST_BATCH = 256, 4096
 TIMED_IDS, TIMINGS = 4096, 7
+USERS = ("id", "history", "both")
 FEWEST_IN_BUCKET = 50  # of either label, for an AUC by popularity
 
 
@@ -43,6 +47,11 @@ class Run:
         seed: of the weights, the hash functions, and the order and negatives of the training.
         embedding_dim: width of the embeddings.
         recipe: how it is trained.
+        decoder: widths of the hidden layers of a decoder over the embeddings of any method.
+        code_width: numbers of the code under a decoder or a projection; by default what `build`
+            chooses.
+        users: what a user is, one of `USERS`: its "id"; its "history", the bag of the items of its
+            training events, in the embedding of the items; or "both", added.
     """
 
     method: str
@@ -51,27 +60,40 @@ class Run:
     seed: int
     embedding_dim: int
     recipe: Recipe
+    decoder: tuple[int, ...] = ()
+    code_width: int | None = None
+    users: str = "id"
 
     def build_model(self, task: Task) -> Recommender:
         """Build the untrained model, without touching the global random state.
 
         Raises:
-            InputError: an unknown model or method, or a size that the method cannot have.
+            InputError: an unknown model, method or kind of users, or a size that the method cannot
+                have.
         """
         check_choice("model", self.model, tuple(MODELS))
+        check_choice("users", self.users, USERS)
         with _seeded(self.seed):
-            return MODELS[self.model](self._embedding(task.users), self._embedding(task.items))
+            users = self._embedding(task.users) if self.users != "history" else None
+            items = self._embedding(task.items)
+            if self.users != "id":
+                hidden = self.decoder or None
+                users = HistoryUsers(items, self.embedding_dim, hidden=hidden, own=users)
+            assert users is not None
+            return MODELS[self.model](users, items)
 
-    def check(self, task: Task) -> None:
-        """Refuse what cannot be built, without the time and memory of building it.
+    def outline(self, task: Task) -> Recommender:
+        """The untrained model without the time and memory of its weights.
 
         Raises:
             InputError: as `build_model`.
         """
         with torch.device("meta"):
-            self.build_model(task)
+            return self.build_model(task)
 
     def _embedding(self, side: Side) -> Embedding:
+        if self.method == "narrow_table" and self.code_width and not self.decoder:
+            return NarrowTable(side.num_embeddings, self.embedding_dim, self.code_width)
         return build(
             self.method,
             # At least one, so that a size too small is refused with the smallest that is possible.
@@ -80,7 +102,34 @@ class Run:
             embedding_dim=self.embedding_dim,
             seed=f"{side.name}:{self.seed}",
             frequent_ids=side.frequent_ids,
+            decoder=self.decoder,
+            code_width=self.code_width,
         )
+
+
+def default_recipe(method: str, **changes: Any) -> Recipe:
+    """The recipe for a method where nothing is tuned, and the first trial where something is.
+
+    Rows learn thirty times as fast as networks, and decay. A network without rows under it, that of
+    "deep_hash", has Muon and decay instead.
+
+    Args:
+        method: of the embeddings.
+        changes: fields of `Recipe` that are to be other than the default, unless None.
+    """
+    has_rows = method != "deep_hash"
+    defaults: dict[str, Any] = {
+        "learning_rate": 0.1,
+        "weight_decay": 0.1,
+        "network_learning_rate": 0.003,
+        "network_weight_decay": 0.0 if has_rows else 0.1,
+        "optimizer": "adamw" if has_rows else "muon",
+        "max_epochs": 20,
+        "patience": 4,
+        "precision": fast_precision(),
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    return Recipe(**defaults | given)
 
 
 def batch_size(task: Task) -> int:
@@ -90,12 +139,28 @@ def batch_size(task: Task) -> int:
 
 
 def train(
-    run: Run, task: Task, *, log_folder: Path | None = None, show_progress: bool = False
+    run: Run,
+    task: Task,
+    *,
+    log_folder: Path | None = None,
+    show_progress: bool = False,
+    on_epoch: Callable[[int, float], bool] | None = None,
 ) -> tuple[Recommender, Fit]:
-    """Train a run's model and return it with the weights of its best epoch."""
+    """Train a run's model and return it with the weights of its best epoch.
+
+    Args:
+        run: what is trained.
+        task: the data.
+        log_folder: see `fit`, as all that follow.
+        show_progress: whether a progress bar is shown.
+        on_epoch: called after each epoch; the training ends when it returns True.
+    """
     model = run.build_model(task)
     data, events = task.interactions, task.split.train
     user_keys, item_keys = task.users.keys(model.users), task.items.keys(model.items)
+    has_histories = isinstance(model.users, HistoryUsers)
+    if isinstance(model.users, HistoryUsers):
+        tell_histories(model.users, task, item_keys)
     batches = TrainingBatches(
         data.user[events],
         data.item[events],
@@ -105,6 +170,7 @@ def train(
         negatives=Negatives(task.sampler, task.train_items) if data.label is None else None,
         batch_size=batch_size(task),
         seed=run.seed,
+        histories=task.histories if has_histories else None,
     )
     validation = _batch(task.validation, user_keys, item_keys)
     with _seeded(run.seed):  # for dropout
@@ -116,6 +182,7 @@ def train(
                 run.recipe,
                 log_folder=log_folder,
                 show_progress=show_progress,
+                on_epoch=on_epoch,
             )
         except SystemExit as stop:  # what Lightning makes of an interrupt
             raise KeyboardInterrupt from stop
@@ -155,34 +222,45 @@ def evaluate(
     return measures
 
 
-def measure(run: Run, task: Task) -> dict[str, object]:
+def measure(
+    run: Run, task: Task, *, prune: Callable[[int, float], bool] = lambda _epoch, _auc: False
+) -> dict[str, object]:
     """Train and evaluate a run.
 
+    Args:
+        run: what is trained.
+        task: the data.
+        prune: called after each epoch with its number, from 1, and the validation AUC; when it
+            returns True the training ends there, and the run is not tested.
+
     Returns:
-        A row for `results.parquet`.
+        A row for `results.parquet`, without the columns of the tuning.
     """
-    model, result = train(run, task)
+    curve: list[float] = []
+    was_pruned = False
+
+    def on_epoch(epoch: int, validation_auc: float) -> bool:
+        nonlocal was_pruned
+        curve.append(validation_auc)
+        was_pruned = prune(epoch, validation_auc)
+        return was_pruned
+
+    model, result = train(run, task, on_epoch=on_epoch)
     sides = ((task.users, model.users), (task.items, model.items))
-    costs = [embedding.describe() for _, embedding in sides]
+    embeddings = (model.users, model.items)
     user_keys, item_keys = (side.keys(embedding) for side, embedding in sides)
-    return {
+    row: dict[str, object] = {
         **identity(run, task),
-        "num_parameters": sum(cost.num_parameters for cost in costs),
-        "num_bytes": sum(cost.num_bytes for cost in costs),
-        "vocabulary_bytes": sum(
-            side.vocabulary.num_bytes for side, embedding in sides if embedding.needs_vocabulary
-        ),
-        "multiply_adds": round(sum(cost.multiply_adds for cost in costs) / len(costs)),
+        "num_parameters": sum(embedding.num_parameters for embedding in embeddings),
+        "num_bytes": sum(deployed_bytes(embedding, "float32", 0) for embedding in embeddings),
+        "vocabulary_bytes": vocabulary_bytes(model, task),
+        "multiply_adds": round(sum(one.multiply_adds for one in embeddings) / len(embeddings)),
         "epochs": result.epochs,
         "best_epoch": result.best_epoch,
+        "pruned": was_pruned,
+        "validation_curve": curve,
         "validation_auc": result.validation_auc,
         "train_seconds": result.seconds,
-        **evaluate(model, task, user_keys, item_keys),
-        "milliseconds_per_id": sum(
-            _milliseconds_per_id(embedding, keys)
-            for embedding, keys in ((model.users, user_keys), (model.items, item_keys))
-        )
-        / len(sides),
         "configuration": json.dumps({"users": str(model.users), "items": str(model.items)}),
         "versions": json.dumps(
             {name: version(name) for name in ("tablefree", "torch", "lightning", "numpy")}
@@ -191,10 +269,47 @@ def measure(run: Run, task: Task) -> dict[str, object]:
         "machine": describe_machine(),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if was_pruned:
+        return row
+    return {
+        **row,
+        **evaluate(model, task, user_keys, item_keys),
+        "milliseconds_per_id": sum(
+            _milliseconds_per_id(embedding, keys)
+            for embedding, keys in ((model.users, user_keys), (model.items, item_keys))
+        )
+        / len(sides),
+    }
+
+
+def tell_histories(users: HistoryUsers, task: Task, item_keys: Int[Tensor, " m"]) -> None:
+    """Tell an embedding of users what each did in the training part of a task."""
+    histories = task.histories
+    users.set_histories(
+        torch.from_numpy(histories.offsets),
+        item_keys[torch.from_numpy(histories.items)],
+        None if users.own is None else task.users.keys(users.own),
+    )
+
+
+def vocabulary_bytes(model: Recommender, task: Task) -> int:
+    """Bytes of the vocabularies that the embeddings of a model need."""
+    users = model.users.own if isinstance(model.users, HistoryUsers) else model.users
+    sides = ((task.users, users), (task.items, model.items))
+    return sum(
+        side.vocabulary.num_bytes
+        for side, embedding in sides
+        if embedding is not None and embedding.needs_vocabulary
+    )
 
 
 def identity(run: Run, task: Task) -> dict[str, object]:
     """The columns of the results that tell one run from another, known before it is trained."""
+    recipe = run.recipe
+    if recipe.network_learning_rate is None:
+        recipe = replace(recipe, network_learning_rate=recipe.learning_rate)
+    if recipe.network_weight_decay is None:
+        recipe = replace(recipe, network_weight_decay=recipe.weight_decay)
     return {
         "dataset": task.interactions.name,
         "split": task.how,
@@ -202,12 +317,17 @@ def identity(run: Run, task: Task) -> dict[str, object]:
         "model": run.model,
         "size": run.size,
         "seed": run.seed,
-        "learning_rate": run.recipe.learning_rate,
-        "weight_decay": run.recipe.weight_decay,
-        "optimizer": run.recipe.optimizer,
-        "precision": run.recipe.precision,
-        "max_epochs": run.recipe.max_epochs,
-        "patience": run.recipe.patience,
+        "users": run.users,
+        "decoder": "-".join(map(str, run.decoder)),
+        "code_width": run.code_width,
+        "learning_rate": recipe.learning_rate,
+        "network_learning_rate": recipe.network_learning_rate,
+        "weight_decay": recipe.weight_decay,
+        "network_weight_decay": recipe.network_weight_decay,
+        "optimizer": recipe.optimizer,
+        "precision": recipe.precision,
+        "max_epochs": recipe.max_epochs,
+        "patience": recipe.patience,
         "batch_size": batch_size(task),
         "embedding_dim": run.embedding_dim,
         "num_users": task.users.num_embeddings,

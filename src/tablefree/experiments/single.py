@@ -28,7 +28,7 @@ def train_checkpoint(
         InputError: a run that cannot be built, a folder that is not free or cannot be written to,
             all before any training; or a training that diverged.
     """
-    run.check(task)
+    run.outline(task)
     check_folder(folder)
     model, result = train(run, task, log_folder=folder / LOGS, show_progress=show_progress)
     if isnan(result.validation_auc):

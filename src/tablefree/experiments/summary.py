@@ -25,6 +25,7 @@ METHOD_NAMES = {
     "quotient_remainder": "Quotient-remainder",
     "hybrid_hash": "Hybrid hash",
     "deep_hash": "Deep hash",
+    "sketch": "Sketch",
 }
 SECTION = ("dataset", "split", "model")
 PRACTICAL_DIFFERENCE = 0.002
@@ -271,8 +272,8 @@ def fraction(size: float) -> str:
 
 
 def _learning_rate(row: Row) -> str:
-    low, high = row["learning_rate_low"], row["learning_rate_high"]
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    low, high = (f"{row[f'learning_rate_{end}']:.3g}" for end in ("low", "high"))
+    return low if low == high else f"{low} to {high}"
 
 
 TABLE: Mapping[str, Callable[[Row], str]] = {
@@ -320,14 +321,8 @@ def how_measured(runs: pl.DataFrame) -> dict[str, str]:
     Returns:
         Term → description, for people.
     """
-    rates = {
-        method_name(str(method)): _listed(
-            f"{rate:g}" for rate in trials["learning_rate"].unique().sort()
-        )
-        for (method,), trials in sorted(runs.group_by("method"))
-    }
-    grids = set(rates.values())
     lost = runs.filter(~pl.col("selected")).height
+    pruned = int(runs["pruned"].sum())
     versions = {
         f"{package} {version}"
         for text in runs["versions"].unique()
@@ -340,15 +335,13 @@ def how_measured(runs: pl.DataFrame) -> dict[str, str]:
         "Model": first["model"].upper(),
         "Training events": f"{first['num_train_events']:,} of {first['num_users']:,} users "
         f"and {first['num_items']:,} items",
-        "Learning rates tried": grids.pop()
-        if len(grids) == 1
-        else "; ".join(f"{name}: {grid}" for name, grid in rates.items()),
-        **_rates_at_the_end(runs),
-        "Runs": f"{runs.height} ({lost} of them trials that lost on validation)",
+        **_tuning(runs),
+        "Runs": f"{runs.height} ({lost} of them trials that lost on validation, {pruned} of those "
+        "ended early)",
         "Seeds": _listed(str(seed) for seed in runs["seed"].unique().sort()),
         "Embedding dimension": _distinct(runs, "embedding_dim"),
-        "Optimizer": f"{_distinct(runs, 'optimizer')}; batch {_distinct(runs, 'batch_size')}; "
-        f"weight decay {_distinct(runs, 'weight_decay')}",
+        **_shared(runs),
+        "Optimizer": f"{_by_method(runs, 'optimizer')}; batch {_distinct(runs, 'batch_size')}",
         "Training": f"at most {_distinct(runs, 'max_epochs')} epochs, stopped after "
         f"{_distinct(runs, 'patience')} without a better validation AUC",
         "Precision": _distinct(runs, "precision"),
@@ -358,23 +351,75 @@ def how_measured(runs: pl.DataFrame) -> dict[str, str]:
     }
 
 
-def _rates_at_the_end(runs: pl.DataFrame) -> dict[str, str]:
-    """Selected learning rates that no rate was tried beyond, where several were tried."""
-    rate = pl.col("learning_rate")
-    low, high = rate.min().over("method", "size"), rate.max().over("method", "size")
-    at_the_end = (
-        runs.filter(pl.col("selected") & (low < high) & ((rate == low) | (rate == high)))
-        .select("method", "learning_rate")
-        .unique()
-        .sort("method", "learning_rate")
-    )
-    if at_the_end.is_empty():
-        return {}
-    return {
-        "At the end of the grid (a better rate may lie beyond)": _listed(
-            f"{method_name(method)} {value:g}" for method, value in at_the_end.iter_rows()
-        )
+def _shared(runs: pl.DataFrame) -> dict[str, str]:
+    """The decoder of all methods and what a user is, where it is not the usual."""
+    decoder, users = (runs[name].drop_nulls().unique().sort() for name in ("decoder", "users"))
+    shown = {"Decoder of every method": decoder.filter(decoder != "")}
+    shown["Users"] = users.filter(users != "id")
+    return {name: _listed(values) for name, values in shown.items() if len(values)}
+
+
+def _tuning(runs: pl.DataFrame) -> dict[str, str]:
+    """How many trials there were, and what they were drawn from."""
+    spaces = {
+        (method, model, size): json.loads(text)
+        for method, model, size, text in runs.select(
+            "method", "model", "size", "search_space"
+        ).iter_rows()
+        if text is not None
     }
+    if not spaces:  # of version 0.1
+        return {"Learning rates tried": _distinct(runs, "learning_rate")}
+    trials = runs.filter(pl.col("seed") == pl.col("seed").min())
+    numbers = trials.group_by("method", "size").len()["len"].unique().sort()
+    ranges: dict[str, list[str]] = {}
+    for space in spaces.values():
+        for name, distribution in space.items():
+            text = _range(distribution["attributes"])
+            ranges.setdefault(_words(name), [])
+            if text not in ranges[_words(name)]:
+                ranges[_words(name)].append(text)
+    return {
+        "Tuning": f"{_listed(map(str, numbers))} trials of each method at each size, the first "
+        "with the defaults, the next by Optuna's tree-structured Parzen estimator",
+        "Searched, where it matters to the method": "; ".join(
+            f"{name} {' or '.join(texts)}" for name, texts in ranges.items()
+        ),
+        **_at_the_end(runs, spaces),
+    }
+
+
+def _range(attributes: Mapping[str, Any]) -> str:
+    if "choices" in attributes:
+        return f"among {_listed(map(str, attributes['choices']))}"
+    return f"{attributes['low']:g} to {attributes['high']:g}"
+
+
+def _at_the_end(
+    runs: pl.DataFrame, spaces: Mapping[tuple[str, str, float], Mapping[str, Any]]
+) -> dict[str, str]:
+    """What was selected within a tenth of an end of its range, where several trials were made."""
+    found = {}
+    for row in runs.filter(pl.col("selected") & (pl.col("trial").max() > 0)).iter_rows(named=True):
+        for name, distribution in spaces[row["method"], row["model"], row["size"]].items():
+            low, high = (distribution["attributes"].get(end) for end in ("low", "high"))
+            if low and not 1.1 * low < row[name] < high / 1.1:
+                found[f"{method_name(row['method'])} {_words(name)} {row[name]:.2g}"] = True
+    if not found:
+        return {}
+    return {"At the end of its range (better may lie beyond)": _listed(sorted(found))}
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _by_method(runs: pl.DataFrame, column: str) -> str:
+    """One value, or each method's."""
+    values = runs.select("method", column).unique().sort("method")
+    if values[column].n_unique() == 1:
+        return str(values[column][0])
+    return _listed(f"{value} ({method_name(method)})" for method, value in values.iter_rows())
 
 
 def _distinct(runs: pl.DataFrame, column: str) -> str:

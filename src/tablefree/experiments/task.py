@@ -14,7 +14,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tablefree.data import Interactions, NegativeSampler, Split, Vocabulary, split_interactions
+from tablefree.data.histories import Histories
 from tablefree.embeddings import Embedding
+from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
 
 Ints = npt.NDArray[np.int64]
@@ -66,7 +68,9 @@ class Side:
         self.vocabulary = Vocabulary(self.frequent_ids.numpy())
 
     def keys(self, embedding: Embedding) -> Int[Tensor, " n"]:
-        """What an embedding takes for each position: its row, or its 64-bit id."""
+        """What an embedding takes for each position: its row, its 64-bit id, or the position."""
+        if isinstance(embedding, HistoryUsers):
+            return torch.arange(len(self.ids))
         rows = self.vocabulary.lookup(self.ids) if embedding.needs_vocabulary else self.ids
         return torch.from_numpy(rows)
 
@@ -121,6 +125,12 @@ class Task:
         """Draws items that are not known as a positive of the user in any part."""
         data, known = self.interactions, self._positives(np.arange(self.interactions.num_events))
         return NegativeSampler(data.user[known], data.item[known], data.num_users, data.num_items)
+
+    @cached_property
+    def histories(self) -> Histories:
+        """The items of each user's training positives."""
+        data, events = self.interactions, self._positives(self.split.train)
+        return Histories(data.user[events], data.item[events], data.num_users, data.num_items)
 
     @cached_property
     def validation(self) -> Pairs:
