@@ -59,8 +59,10 @@ class Rows(nn.Embedding):
 
     @torch.no_grad()
     def add(self, indices: Int[Tensor, " n"], values: Float[Tensor, "n width"]) -> None:
-        """Add to some rows, as often as they are named."""
-        self.weight.index_add_(0, indices, values, alpha=1 / self.scale)
+        """Add to some rows, all of them different."""
+        # `index_add_` would take repeated rows, and ten times as long on the CPU.
+        added = self.weight.index_select(0, indices).add_(values, alpha=1 / self.scale)
+        self.weight.index_copy_(0, indices, added)
 
     @torch.no_grad()
     def flush(self) -> None:
