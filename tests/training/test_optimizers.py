@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
-from tablefree.embeddings import DeepHashEmbedding, FullTable
+from tablefree.embeddings import DeepHashEmbedding, FullTable, SketchEmbedding
 from tablefree.encodings import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.models import GMF, MLP
@@ -85,3 +85,20 @@ def test_muon_without_hidden_matrices_is_adamw_alone():
 def test_an_unknown_name_is_refused():
     with pytest.raises(InputError, match="optimizer must be one of adamw, muon; got 'sgd'"):
         build_optimizers(mixed(GMF), "sgd", **RATES)
+
+
+def test_sparse_rows_are_trained_as_dense_ones_are():
+    weights = []
+    for sparse in (False, True):
+        torch.manual_seed(0)
+        embedding = SketchEmbedding(8, num_rows=20, code_width=3, seed=0, sparse=sparse)
+        optimizers = build_optimizers(embedding, "adamw", **RATES)
+        for step in range(20):
+            for one in optimizers:
+                one.zero_grad()
+            embedding(torch.arange(step, step + 5)).square().sum().backward()
+            for one in optimizers:
+                one.step()
+        weights.append(embedding.state_dict())
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-3, atol=1e-4)

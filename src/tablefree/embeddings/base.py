@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
 from tablefree.network import INITIAL_STD, check_positive
+from tablefree.rows import Rows
 
 # Rows that multiply others start near one: enough spread to tell them apart, no change of scale.
 FACTOR_STD = 0.1
@@ -96,9 +97,9 @@ class Embedding(nn.Module, ABC):
 
 def table(
     num_rows: int, width: int, *, mean: float = 0.0, std: float = INITIAL_STD
-) -> nn.Embedding:
+) -> Rows:
     """A table of learned rows, drawn from a normal distribution."""
-    rows = nn.Embedding(num_rows, width)
+    rows = Rows(num_rows, width)
     with torch.no_grad():
         rows.weight.mul_(std).add_(mean)  # standard normal as torch makes it
     return rows

@@ -7,12 +7,12 @@ hashes: there is no vocabulary, and the number of rows does not grow with that o
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.network import INITIAL_STD, check_positive
+from tablefree.rows import Rows
 
 
 class SketchEncoding(nn.Module):
@@ -23,8 +23,8 @@ class SketchEncoding(nn.Module):
         width: numbers of a row, and of the code.
         num_hashes: rows an id has.
         seed: an integer or a feature name; picks the hash functions.
-        sparse: whether the gradient is sparse, as `training.row_optimizer` takes it: a step then
-            costs the rows touched.
+        sparse: whether the gradient of the rows is sparse, for `RowAdam`, whose steps cost the rows
+            touched.
 
     Raises:
         InputError: a size below 1.
@@ -48,7 +48,7 @@ class SketchEncoding(nn.Module):
         self.num_rows, self.width, self.std = num_rows, width, INITIAL_STD
         self.buckets = HashBuckets(num_hashes, num_rows, seed=seed)
         # The tables lie one under the other.
-        self.rows = nn.Embedding(num_hashes * num_rows, width, sparse=sparse)
+        self.rows = Rows(num_hashes * num_rows, width, sparse=sparse)
         nn.init.normal_(self.rows.weight, std=INITIAL_STD / num_hashes**0.5)
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
@@ -59,12 +59,7 @@ class SketchEncoding(nn.Module):
         """
         buckets: Tensor = self.buckets(ids)
         offsets = self.num_rows * torch.arange(self.buckets.num_hashes, device=buckets.device)
-        codes = F.embedding_bag(
-            (buckets + offsets).view(-1, self.buckets.num_hashes),
-            self.rows.weight,
-            mode="sum",
-            sparse=self.rows.sparse,
-        )
+        codes = self.rows.sums((buckets + offsets).view(-1, self.buckets.num_hashes))
         return codes.view(*buckets.shape[:-1], self.width)
 
     def config(self) -> dict[str, object]:

@@ -1,9 +1,10 @@
 """The optimizers of a recipe: AdamW, rows and networks apart, and Muon for hidden matrices.
 
-Rows that ids look up want a high rate and strong decay, networks a rate ten times lower and little
-decay; one rate for both ruins either. AdamW: Loshchilov and Hutter, "Decoupled Weight Decay
-Regularization", 2019. Muon: Jordan et al., 2024; its updates are scaled to the size of AdamW's (Liu
-et al., "Muon is Scalable for LLM Training", 2025), so that one learning rate serves both.
+Rows that ids look up want a high rate, strong decay and no first moment, which would go on moving
+them when nobody looks them up; networks want a rate ten times lower and little decay. AdamW:
+Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019. Muon: Jordan et al., 2024; its
+updates are scaled to the size of AdamW's (Liu et al., "Muon is Scalable for LLM Training", 2025),
+so that one learning rate serves both.
 """
 
 from typing import Any
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
 from tablefree.network import EmbeddingNetwork, check_choice
+from tablefree.rows import Rows
+from tablefree.training.row_optimizer import RowAdam
 
 OPTIMIZERS = ("adamw", "muon")
+ROW_BETAS = (0.0, 0.999)
 
 
 def parameter_groups(
@@ -35,7 +39,8 @@ def parameter_groups(
         network_weight_decay: of the matrices of everything else; biases and norms have none.
 
     Returns:
-        Up to three groups, each with a `name`: "rows", "matrices" and "vectors".
+        Up to three groups, each with a `name`: "rows", "matrices" and "vectors"; the rows' has
+        `betas` without a first moment.
 
     Example:
         >>> torch.optim.AdamW(parameter_groups(model))  # doctest: +SKIP
@@ -44,15 +49,17 @@ def parameter_groups(
     in_rows = {id(row) for row in rows}
     others = [p for p in model.parameters() if id(p) not in in_rows]
     matrices, vectors = [p for p in others if p.ndim > 1], [p for p in others if p.ndim < 2]
-    groups = [
-        ("rows", rows, learning_rate, weight_decay),
-        ("matrices", matrices, network_learning_rate, network_weight_decay),
-        ("vectors", vectors, network_learning_rate, 0.0),
+    network = {"lr": network_learning_rate}
+    groups: list[dict[str, Any]] = [
+        {"params": rows, "lr": learning_rate, "weight_decay": weight_decay, "betas": ROW_BETAS},
+        {"params": matrices, **network, "weight_decay": network_weight_decay},
+        {"params": vectors, **network, "weight_decay": 0.0},
     ]
+    names = ("rows", "matrices", "vectors")
     return [
-        {"name": name, "params": parameters, "lr": rate, "weight_decay": decay}
-        for name, parameters, rate, decay in groups
-        if parameters
+        {"name": name, **group}
+        for name, group in zip(names, groups, strict=True)
+        if group["params"]
     ]
 
 
@@ -66,6 +73,9 @@ def build_optimizers(
     network_weight_decay: float,
 ) -> list[Optimizer]:
     """Optimizers that together update every parameter of a model once.
+
+    Rows with sparse gradients are updated by `RowAdam`, which comes to the same at the cost of the
+    rows touched.
 
     Args:
         model: any module; its hidden matrices are those of the `EmbeddingNetwork`s in it.
@@ -87,11 +97,14 @@ def build_optimizers(
         network_weight_decay=network_weight_decay,
     )
     hidden = _hidden_matrices(model) if name == "muon" else []
-    chosen = {id(matrix) for matrix in hidden}
+    sparse = [m for m in model.modules() if isinstance(m, Rows) and m.sparse]
+    chosen = {id(parameter) for parameter in (*hidden, *(rows.weight for rows in sparse))}
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in chosen]
     groups = [group for group in groups if group["params"]]
-    optimizers: list[Optimizer] = [AdamW(groups, fused=True)]
+    optimizers: list[Optimizer] = [AdamW(groups, fused=True)] if groups else []
+    if sparse:
+        optimizers.append(RowAdam(sparse, lr=learning_rate, weight_decay=weight_decay))
     if hidden:
         optimizers.append(
             Muon(
