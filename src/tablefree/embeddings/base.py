@@ -95,9 +95,7 @@ class Embedding(nn.Module, ABC):
         )
 
 
-def table(
-    num_rows: int, width: int, *, mean: float = 0.0, std: float = INITIAL_STD
-) -> Rows:
+def table(num_rows: int, width: int, *, mean: float = 0.0, std: float = INITIAL_STD) -> Rows:
     """A table of learned rows, drawn from a normal distribution."""
     rows = Rows(num_rows, width)
     with torch.no_grad():
