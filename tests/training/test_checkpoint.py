@@ -161,7 +161,7 @@ def test_a_configuration_that_does_not_fit_is_refused_by_name(folder, change, na
     ("change", "named"),
     [
         (lambda t: t.pop("weight"), "weight"),
-        (lambda t: t.pop("users.encoding._extra_state"), "_extra_state"),
+        (lambda t: t.pop("users.encodings.0._extra_state"), "_extra_state"),
         (lambda t: t.update(more=torch.zeros(1)), "more"),
         (lambda t: t.update(weight=t["weight"].half()), "weight is torch.float16, not torch.fl"),
         (lambda t: t.update(weight=torch.zeros(3)), "weight"),
