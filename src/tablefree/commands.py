@@ -39,12 +39,15 @@ MEASURES = {
     "validation_auc": "Validation AUC",
     "test_auc": "Test AUC",
     "test_log_loss": "Test log loss",
+    "calibration_error": "Calibration error",
     "test_auc_head": "Test AUC, popular items",
     "test_auc_middle": "Test AUC, items between",
     "test_auc_tail": "Test AUC, rare items",
     "test_auc_unseen": "Test AUC, items unseen in training",
     "hit_rate_10": "HR@10",
     "ndcg_10": "NDCG@10",
+    "recall_20": "Recall@20 of all items",
+    "ndcg_20": "NDCG@20 of all items",
 }
 
 app = typer.Typer(

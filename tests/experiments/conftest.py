@@ -12,6 +12,7 @@ from optuna.distributions import FloatDistribution, distribution_to_json
 from selenium import webdriver
 
 from tablefree.data import synthetic_interactions
+from tablefree.embeddings.quantize import BITS
 from tablefree.experiments.results import SCHEMA
 from tablefree.experiments.task import Task
 
@@ -36,6 +37,7 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
     best, loss = INVENTED.get(method, (0.931, 0.0))
     auc = best - loss * np.log2(0.25 / min(size, 0.25)) + rng.normal(0, 0.0008)
     parameters = round(FULL_PARAMETERS * size)
+    vocabulary = 195_000 if method in VOCABULARY else 0
     work = {"deep_hash": 3 * parameters // 4, "narrow_table": 256, "hash_embedding": 64}
     run: dict[str, object] = {
         "dataset": "ml-1m",
@@ -50,7 +52,7 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "decoder": "",
         "num_parameters": parameters,
         "num_bytes": 4 * parameters,
-        "vocabulary_bytes": 195_000 if method in VOCABULARY else 0,
+        "vocabulary_bytes": vocabulary,
         "multiply_adds": work.get(method, 0),
         "code_width": None,
         "learning_rate": 0.03,
@@ -70,12 +72,22 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "validation_auc": auc + 0.001,
         "test_auc": auc,
         "test_log_loss": 0.31,
+        "calibration_error": 0.01,
         "test_auc_head": auc - 0.03,
         "test_auc_middle": auc - 0.05,
         "test_auc_tail": auc - 0.09,
         "test_auc_unseen": 0.55 + rng.normal(0, 0.01),
         "hit_rate_10": auc - 0.15,
         "ndcg_10": auc - 0.42,
+        "recall_20": auc - 0.7,
+        "ndcg_20": auc - 0.75,
+        "test_auc_float16": auc,
+        "test_auc_int8": auc - 0.0002,
+        "test_auc_int4": auc - 0.004,
+        **{
+            f"deployed_bytes_{dtype}": parameters * bits // 8 + vocabulary
+            for dtype, bits in BITS.items()
+        },
         "milliseconds_per_id": {"deep_hash": 0.004}.get(method, 0.00012) * (1 + size),
         "train_seconds": 130.0,
         "num_users": 6040,

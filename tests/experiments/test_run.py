@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from tablefree.data import Split
 from tablefree.embeddings import HybridHash
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
 from tablefree.experiments.results import append_result, read_results
 from tablefree.experiments.run import (
+    DTYPES,
     Run,
     batch_size,
     default_recipe,
@@ -23,7 +25,8 @@ from tablefree.experiments.run import (
 )
 from tablefree.experiments.task import Task
 from tablefree.training.fit import Recipe
-from tablefree.training.metrics import auc, score_pairs
+from tablefree.training.metrics import auc, expected_calibration_error, log_loss, score_pairs
+from tablefree.training.ranking import full_ranking
 
 DIM = 8
 SIZES = {"full_table": 1.0, "sketch": 2.0}
@@ -81,6 +84,8 @@ def test_every_method_measures_a_row_of_the_results(tmp_path, rows):
     assert results["selected"].all()
     for name in ("test_auc", "validation_auc", "hit_rate_10", "ndcg_10"):
         assert results[name].is_between(0, 1).all(), name
+    for name in ("recall_20", "ndcg_20", "calibration_error", "test_auc_int8", "test_auc_int4"):
+        assert results[name].is_between(0, 1).all(), name
     for name in ("test_log_loss", "milliseconds_per_id", "train_seconds", "num_train_events"):
         assert (results[name] > 0).all(), name
 
@@ -99,6 +104,17 @@ def test_only_tables_have_a_vocabulary(rows, task, method):
     num_ids = task.users.num_embeddings + task.items.num_embeddings
     expected = 8 * num_ids if method in NEEDS_VOCABULARY else 0
     assert rows[method]["vocabulary_bytes"] == expected
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fewer_bits_are_fewer_bytes_and_the_vocabulary_stays(rows, method):
+    row = rows[method]
+    sizes = [row[f"deployed_bytes_{dtype}"] for dtype in DTYPES]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 4
+    assert sizes[0] == row["num_bytes"] + row["vocabulary_bytes"] + 4 * (DIM + 1)  # of GMF itself
+    assert sizes[-1] > row["vocabulary_bytes"]
+    assert abs(row["test_auc_float16"] - row["test_auc"]) < 0.002
 
 
 def test_frequent_ids_count_as_bytes(rows, task):
@@ -158,6 +174,35 @@ def test_measures_are_those_of_the_model_on_the_test_part(task):
     logits = score_pairs(model, user_keys[users], item_keys[items])
     assert measures["test_auc"] == auc(logits, torch.from_numpy(labels)) > 0.6
     assert measures["test_auc_unseen"] is None  # too few such items in a random split
+
+
+def test_probabilities_are_those_of_the_odds_of_the_test_part(task):
+    model, _ = train(a_run("full_table", 1.0, learning_rate=0.1, max_epochs=5), task)
+    measures = evaluated(model, task)
+    labels = torch.from_numpy(task.test.labels)
+    keys = task.users.keys(model.users)[task.test.users], task.items.keys(model.items)
+    logits = score_pairs(model, keys[0], keys[1][task.test.items]) + math.log(4)
+    assert measures["test_log_loss"] == log_loss(logits, labels) < log_loss(logits - 1.4, labels)
+    assert measures["calibration_error"] == expected_calibration_error(logits, labels)
+
+
+@pytest.mark.parametrize(("model", "held_out"), [("gmf", "held_out"), ("mlp", "held_out_few")])
+def test_all_unseen_items_are_ranked(task, model, held_out):
+    untrained = a_run(model=model).build_model(task)
+    keys = task.users.keys(untrained.users), task.items.keys(untrained.items)
+    measures = evaluated(untrained, task)
+    assert (measures["recall_20"], measures["ndcg_20"]) == full_ranking(
+        untrained, getattr(task, held_out), *keys
+    )
+
+
+def test_nothing_is_ranked_where_no_positive_is_new(task, tmp_path):
+    data = task.interactions
+    train_events = task.split.train
+    seen = Split(train_events, task.split.validation, train_events[:200])
+    row = measure(a_run(), Task(data, "made up", seen))
+    assert row["recall_20"] is row["ndcg_20"] is None
+    append_result(tmp_path, as_row(row))
 
 
 def test_buckets_have_an_auc_of_their_own_where_they_hold_enough(task, monkeypatch):
@@ -239,7 +284,7 @@ def test_a_pruned_run_is_not_tested(tmp_path, task):
 @pytest.mark.parametrize(("users", "own"), [("history", 0), ("both", 1)])
 def test_users_as_what_they_did(task, users, own, decoder):
     run = replace(a_run("full_table", 1.0), users=users, decoder=decoder)
-    row = measure(run, task)
+    row = as_row(measure(run, task))
     assert row["users"] == users
     assert row["decoder"] == "-".join(map(str, decoder))
     rows = own * (task.users.num_embeddings + 1) + task.items.num_embeddings + 1

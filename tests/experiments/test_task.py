@@ -134,3 +134,28 @@ def test_a_negative_label_is_not_known_as_a_positive():
     assert len(task.test.labels) == len(task.split.test)
     drawn = task.test_ranking
     assert set(((drawn.users[:, None] + drawn.negatives) % 2).ravel().tolist()) == {0}
+
+
+def test_a_full_ranking_holds_out_what_is_new_in_the_test_part(task):
+    data, held_out = task.interactions, task.held_out
+    pairs = {(int(held_out.users[u]), int(i)) for u, i in zip(*held_out.positives, strict=True)}
+    events = {
+        part: {(int(data.user[e]), int(data.item[e])) for e in getattr(task.split, part)}
+        for part in ("train", "validation", "test")
+    }
+    assert pairs == events["test"] - events["train"] - events["validation"]
+
+
+def test_slow_scores_rank_fewer_users_where_items_are_many(task, monkeypatch):
+    assert torch.equal(task.held_out.users, task.held_out_few.users)
+    monkeypatch.setattr("tablefree.experiments.task.SLOW_SCORES", 5 * task.interactions.num_items)
+    again = Task(task.interactions, task.how, task.split)
+    assert len(again.held_out_few.users) == 5
+
+
+def test_histories_are_of_training_positives(task):
+    data, histories = task.interactions, task.histories
+    pairs = {(int(data.user[e]), int(data.item[e])) for e in task.split.train}
+    assert len(histories.items) == len(pairs)
+    users = np.repeat(np.arange(data.num_users), np.diff(histories.offsets))
+    assert set(zip(users.tolist(), histories.items.tolist(), strict=True)) == pairs

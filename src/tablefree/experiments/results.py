@@ -52,13 +52,24 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "validation_curve": pl.List(pl.Float64),  # the AUC after each epoch
     "validation_auc": pl.Float64,
     "test_auc": pl.Float64,
-    "test_log_loss": pl.Float64,
+    "test_log_loss": pl.Float64,  # at the odds of the test part (as the calibration error)
+    "calibration_error": pl.Float64,  # how far probabilities are from frequencies, 15 bins
     "test_auc_head": pl.Float64,  # items that hold the first third of the training events
     "test_auc_middle": pl.Float64,  # the next third
     "test_auc_tail": pl.Float64,  # the last third
     "test_auc_unseen": pl.Float64,  # items without a training event
     "hit_rate_10": pl.Float64,  # held-out item among the first 10 of it and 99 others
     "ndcg_10": pl.Float64,  # the same, discounted by rank
+    "recall_20": pl.Float64,  # held-out items among the first 20 of all that the user has not seen
+    "ndcg_20": pl.Float64,  # the same, discounted by rank
+    # What it is with its rows in fewer bits; bytes of the whole model and its vocabularies.
+    "test_auc_float16": pl.Float64,
+    "test_auc_int8": pl.Float64,
+    "test_auc_int4": pl.Float64,
+    "deployed_bytes_float32": pl.Int64,
+    "deployed_bytes_float16": pl.Int64,
+    "deployed_bytes_int8": pl.Int64,
+    "deployed_bytes_int4": pl.Int64,
     # How fast it is.
     "milliseconds_per_id": pl.Float64,  # inference on a batch of distinct ids
     "train_seconds": pl.Float64,
@@ -78,17 +89,34 @@ SCHEMA = pl.Schema(_COLUMNS)
 BUCKET_AUCS = frozenset({"test_auc_head", "test_auc_middle", "test_auc_tail", "test_auc_unseen"})
 """Columns that are null where too few test events fall into the bucket."""
 
-TESTED = BUCKET_AUCS | {
-    "test_auc",
-    "test_log_loss",
-    "hit_rate_10",
-    "ndcg_10",
-    "milliseconds_per_id",
-}
+RANKINGS = frozenset({"recall_20", "ndcg_20"})
+"""Columns that are null where no test positive is new to its user."""
+
+ROUNDED = frozenset(
+    f"{measure}_{dtype}"
+    for measure in ("test_auc", "deployed_bytes")
+    for dtype in ("float32", "float16", "int8", "int4")
+) & set(_COLUMNS)
+
+TESTED = (
+    BUCKET_AUCS
+    | RANKINGS
+    | ROUNDED
+    | {
+        "test_auc",
+        "test_log_loss",
+        "calibration_error",
+        "hit_rate_10",
+        "ndcg_10",
+        "milliseconds_per_id",
+    }
+)
 """Columns that are null in a run that was pruned."""
 
-ADDED = frozenset(
-    {
+ADDED = (
+    RANKINGS
+    | ROUNDED
+    | {
         "trial",
         "pruned",
         "users",
@@ -98,6 +126,7 @@ ADDED = frozenset(
         "network_weight_decay",
         "search_space",
         "validation_curve",
+        "calibration_error",
     }
 )
 """Columns that tables of version 0.1 do not have; read as null there."""
@@ -148,7 +177,8 @@ def append_result(folder: Path, row: Mapping[str, object]) -> None:
     Args:
         folder: Holds `results.parquet`, or will.
         row: A value for each column of `SCHEMA` but `selected`; none for a code width that was not
-            searched, for the AUC by popularity, and in a pruned run for what was not measured.
+            searched, for what the data has too few events for, and in a pruned run for what was not
+            measured.
 
     Raises:
         InputError: The row does not fit the schema, the file that is there is no table of
@@ -158,7 +188,7 @@ def append_result(folder: Path, row: Mapping[str, object]) -> None:
         >>> append_result(Path("runs/ml-1m"), {"dataset": "ml-1m", …})  # doctest: +SKIP
     """
     given = set(SCHEMA) - {"selected"}
-    nullable = {"code_width", *(TESTED if row.get("pruned") else BUCKET_AUCS)}
+    nullable = {"code_width", *(TESTED if row.get("pruned") else BUCKET_AUCS | RANKINGS)}
     missing = sorted(name for name in given - nullable if row.get(name) is None)
     unknown = sorted(set(row) - given)
     if missing or unknown:

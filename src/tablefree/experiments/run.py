@@ -9,30 +9,41 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import log
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tablefree.embeddings import Embedding, NarrowTable
+from tablefree.embeddings import DecodedEmbedding, DeepHashEmbedding, Embedding, NarrowTable
 from tablefree.embeddings.budget import build
 from tablefree.embeddings.history import HistoryUsers
-from tablefree.embeddings.quantize import deployed_bytes
+from tablefree.embeddings.quantize import BITS, deployed_bytes, quantize_rows
+from tablefree.encodings import Encoding
 from tablefree.experiments.task import BUCKETS, Pairs, Side, Task
-from tablefree.models import MODELS, Recommender
+from tablefree.models import GMF, MODELS, Recommender
 from tablefree.network import check_choice
 from tablefree.training.batches import Batch, Negatives, TrainingBatches
 from tablefree.training.fit import Fit, Recipe, fast_precision, fit
-from tablefree.training.metrics import auc, log_loss, ranking, score_pairs
+from tablefree.training.metrics import (
+    auc,
+    expected_calibration_error,
+    log_loss,
+    ranking,
+    score_pairs,
+)
+from tablefree.training.ranking import full_ranking
 
 STEPS_PER_EPOCH = 128  # about so many, where the data allows
 SMALLEST_BATCH, LARGEST_BATCH = 256, 4096
 TIMED_IDS, TIMINGS = 4096, 7
 USERS = ("id", "history", "both")
+HISTORY_ALPHA = 0.75  # better than .5 on sparse data
+DTYPES = tuple(BITS)
 FEWEST_IN_BUCKET = 50  # of either label, for an AUC by popularity
 
 
@@ -51,7 +62,7 @@ class Run:
         code_width: numbers of the code under a decoder or a projection; by default what `build`
             chooses.
         users: what a user is, one of `USERS`: its "id"; its "history", the bag of the items of its
-            training events, in the embedding of the items; or "both", added.
+            training events, in the code of the items; or "both", added.
     """
 
     method: str
@@ -77,8 +88,7 @@ class Run:
             users = self._embedding(task.users) if self.users != "history" else None
             items = self._embedding(task.items)
             if self.users != "id":
-                hidden = self.decoder or None
-                users = HistoryUsers(items, self.embedding_dim, hidden=hidden, own=users)
+                users = self._histories(items, own=users)
             assert users is not None
             return MODELS[self.model](users, items)
 
@@ -90,6 +100,18 @@ class Run:
         """
         with torch.device("meta"):
             return self.build_model(task)
+
+    def _histories(self, items: Embedding, own: Embedding | None) -> HistoryUsers:
+        """Users over the learned code of the items, with a decoder like theirs if it has one."""
+        if not isinstance(items, DecodedEmbedding) or isinstance(items, DeepHashEmbedding):
+            return HistoryUsers(items, self.embedding_dim, alpha=HISTORY_ALPHA, own=own)
+        return HistoryUsers(
+            cast(Encoding, items.encodings[0]),
+            self.embedding_dim,
+            hidden=items.options["hidden"],
+            alpha=HISTORY_ALPHA,
+            own=own,
+        )
 
     def _embedding(self, side: Side) -> Embedding:
         if self.method == "narrow_table" and self.code_width and not self.decoder:
@@ -160,7 +182,9 @@ def train(
     user_keys, item_keys = task.users.keys(model.users), task.items.keys(model.items)
     has_histories = isinstance(model.users, HistoryUsers)
     if isinstance(model.users, HistoryUsers):
-        tell_histories(model.users, task, item_keys)
+        tell_histories(
+            model.users, task, item_keys, task.users.keys(model.users.own or model.users)
+        )
     batches = TrainingBatches(
         data.user[events],
         data.item[events],
@@ -201,14 +225,17 @@ def evaluate(
         item_keys: likewise for items.
 
     Returns:
-        The columns `test_…`, `hit_rate_10` and `ndcg_10` of the results; None for the AUC of a
-        bucket with too few events.
+        The columns `test_…` of the model as it is, `calibration_error`, and those of the rankings;
+        None for the AUC of a bucket with too few events, and for a ranking of none.
     """
     test = _batch(task.test, user_keys, item_keys)
     logits = score_pairs(model, test.users, test.items)
+    # Of implicit feedback training has several negatives for a positive, and the test part one.
+    shift = 0.0 if task.interactions.label is not None else log(Negatives.per_positive)
     measures: dict[str, float | None] = {
         "test_auc": auc(logits, test.labels),
-        "test_log_loss": log_loss(logits, test.labels),
+        "test_log_loss": log_loss(logits + shift, test.labels),
+        "calibration_error": expected_calibration_error(logits + shift, test.labels),
     }
     bucket = torch.from_numpy(task.item_bucket[task.test.items])
     for position, name in enumerate(BUCKETS):
@@ -219,6 +246,33 @@ def evaluate(
             auc(logits[inside], labels) if fewest >= FEWEST_IN_BUCKET else None
         )
     measures["hit_rate_10"], measures["ndcg_10"] = _ranking(model, task, user_keys, item_keys)
+    held_out = task.held_out if isinstance(model, GMF) else task.held_out_few
+    measures["recall_20"], measures["ndcg_20"] = (
+        full_ranking(model, held_out, user_keys, item_keys)
+        if held_out is not None
+        else (None, None)
+    )
+    return measures
+
+
+def evaluate_rounded(
+    model: Recommender, task: Task, user_keys: Int[Tensor, " n"], item_keys: Int[Tensor, " m"]
+) -> dict[str, float]:
+    """Measure a model whose rows are held in fewer bits.
+
+    Returns:
+        For each dtype of `DTYPES`, `deployed_bytes_…`, the vocabularies included, and `test_auc_…`,
+        but for that of float32, which is `test_auc`.
+    """
+    test = _batch(task.test, user_keys, item_keys)
+    keys = vocabulary_bytes(model, task)
+    measures: dict[str, float] = {}
+    for dtype in DTYPES:
+        measures[f"deployed_bytes_{dtype}"] = deployed_bytes(model, dtype, keys)
+        if dtype != "float32":
+            rounded = quantize_rows(model, dtype)
+            logits = score_pairs(rounded, test.users, test.items)
+            measures[f"test_auc_{dtype}"] = auc(logits, test.labels)
     return measures
 
 
@@ -274,6 +328,7 @@ def measure(
     return {
         **row,
         **evaluate(model, task, user_keys, item_keys),
+        **evaluate_rounded(model, task, user_keys, item_keys),
         "milliseconds_per_id": sum(
             _milliseconds_per_id(embedding, keys)
             for embedding, keys in ((model.users, user_keys), (model.items, item_keys))
@@ -282,13 +337,22 @@ def measure(
     }
 
 
-def tell_histories(users: HistoryUsers, task: Task, item_keys: Int[Tensor, " m"]) -> None:
-    """Tell an embedding of users what each did in the training part of a task."""
+def tell_histories(
+    users: HistoryUsers, task: Task, item_keys: Int[Tensor, " m"], own_keys: Int[Tensor, " n"]
+) -> None:
+    """Tell an embedding of users what each did in the training part of a task.
+
+    Args:
+        users: the embedding.
+        task: the data.
+        item_keys: what the embedding of the items takes for each position.
+        own_keys: what the embedding of the users' own ids takes, if there is one.
+    """
     histories = task.histories
     users.set_histories(
         torch.from_numpy(histories.offsets),
         item_keys[torch.from_numpy(histories.items)],
-        None if users.own is None else task.users.keys(users.own),
+        None if users.own is None else own_keys,
     )
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from tablefree.data import Interactions
 from tablefree.data.interactions import IdType
 from tablefree.embeddings import Embedding
+from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
-from tablefree.experiments.run import Run, evaluate, train
+from tablefree.experiments.run import Run, evaluate, tell_histories, train
 from tablefree.experiments.task import Side, Task
+from tablefree.models import Recommender
 from tablefree.training.checkpoint import LOGS, Checkpoint, Keys, check_folder, save_checkpoint
 
 
@@ -41,7 +43,7 @@ def train_checkpoint(
     items = _keys(task.items, model.items, data.item_id_type)
     measures = {
         "validation_auc": result.validation_auc,
-        **evaluate(model, task, users(task.users.ids), items(task.items.ids)),
+        **_evaluate(model, task, users, items),
     }
     checkpoint = Checkpoint(model.eval(), users, items, data.name, task.how, asdict(run), measures)
     save_checkpoint(folder, checkpoint)
@@ -75,13 +77,18 @@ def evaluate_checkpoint(
                 f"was trained on ids of type {keys.id_type}: pass the ids as in training"
             )
     task = Task.from_interactions(interactions, how or checkpoint.split)
-    return evaluate(
-        checkpoint.model,
-        task,
-        checkpoint.users(interactions.user_ids),
-        checkpoint.items(interactions.item_ids),
-    )
+    return _evaluate(checkpoint.model, task, checkpoint.users, checkpoint.items)
+
+
+def _evaluate(model: Recommender, task: Task, users: Keys, items: Keys) -> dict[str, float | None]:
+    user_keys, item_keys = users(task.users.ids), items(task.items.ids)
+    if isinstance(model.users, HistoryUsers):
+        tell_histories(model.users, task, item_keys, user_keys)
+        user_keys = task.users.keys(model.users)
+    return evaluate(model, task, user_keys, item_keys)
 
 
 def _keys(side: Side, embedding: Embedding, id_type: IdType) -> Keys:
-    return Keys(id_type, side.vocabulary if embedding.needs_vocabulary else None)
+    own = embedding.own if isinstance(embedding, HistoryUsers) else embedding
+    is_table = own is not None and own.needs_vocabulary
+    return Keys(id_type, side.vocabulary if is_table else None)

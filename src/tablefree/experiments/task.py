@@ -18,11 +18,13 @@ from tablefree.data.histories import Histories
 from tablefree.embeddings import Embedding
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
+from tablefree.training.ranking import NUM_USERS, HeldOut, hold_out
 
 Ints = npt.NDArray[np.int64]
 
 SPLIT_SEED = 0
 NUM_RANKED_NEGATIVES = 99  # He et al., "Neural Collaborative Filtering", 2017, section 4.1
+SLOW_SCORES = 2**24  # of a full ranking by an MLP: a twentieth of the time of its training
 BUCKETS = ("head", "middle", "tail", "unseen")
 
 
@@ -156,6 +158,16 @@ class Task:
         )
 
     @cached_property
+    def held_out(self) -> HeldOut | None:
+        """What a full ranking ranks; None where no test positive is new to its user."""
+        return self._hold_out(NUM_USERS)
+
+    @cached_property
+    def held_out_few(self) -> HeldOut | None:
+        """The same of fewer users where the items are many: for scores that take time."""
+        return self._hold_out(min(NUM_USERS, max(1, SLOW_SCORES // self.interactions.num_items)))
+
+    @cached_property
     def item_bucket(self) -> npt.NDArray[np.int64]:
         """For each item, the position in `BUCKETS` of its popularity.
 
@@ -169,6 +181,16 @@ class Task:
         bucket[order] = 3 * before // counts.sum()
         bucket[counts == 0] = BUCKETS.index("unseen")
         return bucket
+
+    def _hold_out(self, max_users: int) -> HeldOut | None:
+        data = self.interactions
+        test = self._positives(self.split.test)
+        known = self._positives(np.concatenate([self.split.train, self.split.validation]))
+        pairs = (data.user[test], data.item[test], data.user[known], data.item[known])
+        try:
+            return hold_out(*pairs, max_users=max_users)
+        except InputError:
+            return None
 
     def _train(self, positions: Ints) -> Ints:
         return positions[self.split.train]

@@ -1,0 +1,26 @@
+from dataclasses import replace
+
+import pytest
+
+from tablefree.errors import InputError
+from tablefree.experiments.run import Run, default_recipe
+from tablefree.experiments.single import evaluate_checkpoint, train_checkpoint
+
+RECIPE = default_recipe("full_table", max_epochs=1, precision="float32")
+
+
+@pytest.mark.parametrize("users", ["id", "history", "both"])
+@pytest.mark.parametrize("decoder", [(), (4,)])
+def test_a_checkpoint_has_the_measures_of_its_training(task, tmp_path, users, decoder):
+    run = Run("full_table", "gmf", 1.0, 0, 8, RECIPE, decoder=decoder, users=users)
+    checkpoint = train_checkpoint(run, task, tmp_path / "new")
+    measures = {k: v for k, v in checkpoint.measures.items() if k != "validation_auc"}
+    assert evaluate_checkpoint(checkpoint, task.interactions) == measures
+
+
+def test_ids_of_another_type_are_refused(task, tmp_path):
+    run = Run("hashing_trick", "gmf", 0.5, 0, 8, RECIPE)
+    checkpoint = train_checkpoint(run, task, tmp_path / "new")
+    other = replace(task.interactions, user_id_type="string")
+    with pytest.raises(InputError, match="user ids of synthetic are of type string"):
+        evaluate_checkpoint(checkpoint, other)
