@@ -1,0 +1,240 @@
+"""Many features, each with an embedding of its own, those of one shape computed together.
+
+What a model with dozens of categorical features needs: a product of matrices for each feature is
+too small to fill a machine, and the calls cost more than the arithmetic. Features of one shape are
+stacked, so that the number of operators does not grow with the number of features.
+"""
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Self, cast, overload
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tablefree.embeddings.base import Description, Embedding
+from tablefree.embeddings.config import from_config
+from tablefree.embeddings.decoded import DecodedEmbedding
+from tablefree.embeddings.deep_hash import DeepHashEmbedding
+from tablefree.embeddings.stacked import FrozenStack, StackedDeepHash, can_stack
+from tablefree.errors import CheckpointError, InputError
+from tablefree.ids import tensor_ids
+
+FROZEN_DTYPES = (torch.float32, torch.bfloat16)
+_WITHOUT_SEED = ("full_table", "narrow_table", "decoded")
+
+
+class EmbeddingCollection(nn.Module):
+    """An embedding for each feature; equal ids of different features differ.
+
+    Deep hash embeddings with batch norm or none whose configurations are equal but for the seed are
+    computed at once: one operator finds the distinct ids of all features, one makes their codes,
+    and each layer is a batched product. The cost is that of the feature with the most distinct ids,
+    times the number of features. Other embeddings are called one after the other. On CUDA a kernel
+    is launched for each feature's codes.
+
+    Each embeds what a single embedding of its configuration and weights would, to rounding, in
+    training too: batch norm averages over the distinct ids of each feature.
+
+    Args:
+        features: for each name the configuration of its embedding, as `Embedding.config` gives it:
+            the "method" and its arguments. Without a "seed", the name of the feature is the seed;
+            the encodings of the method "decoded" need their own.
+
+    Attributes:
+        names: of the features, in their order.
+
+    Raises:
+        InputError: no feature, a configuration that cannot be used, or side features.
+
+    Example:
+        >>> shape = {"method": "deep_hash", "embedding_dim": 8, "num_hashes": 64, "hidden": [32]}
+        >>> collection = EmbeddingCollection({"user_id": shape, "item_id": shape})
+        >>> embeddings = collection({"user_id": torch.tensor([7]), "item_id": torch.tensor([7, 8])})
+        >>> embeddings["item_id"].shape
+        torch.Size([2, 8])
+        >>> collection(torch.tensor([[7, 7], [7, 8], [9, 8]])).shape  # one feature a column
+        torch.Size([3, 2, 8])
+    """
+
+    def __init__(self, features: Mapping[str, Mapping[str, object]]) -> None:
+        super().__init__()
+        self._arrange({name: _embedding(name, config) for name, config in features.items()})
+
+    @classmethod
+    def from_embeddings(cls, embeddings: Mapping[str, Embedding]) -> Self:
+        """A collection of copies of single embeddings, with their weights and mode.
+
+        Raises:
+            InputError: no embedding, or one with side features.
+        """
+        collection = cls({name: embedding.config() for name, embedding in embeddings.items()})
+        collection._arrange({name: copy.deepcopy(one) for name, one in embeddings.items()})
+        return collection.train(any(embedding.training for embedding in embeddings.values()))
+
+    @overload
+    def forward(self, ids: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
+    @overload
+    def forward(
+        self, ids: Int[Tensor, "*batch features"]
+    ) -> Float[Tensor, "*batch features embedding_dim"]: ...
+    def forward(self, ids: Mapping[str, Tensor] | Tensor) -> dict[str, Tensor] | Tensor:
+        """Embed the ids of all features.
+
+        Args:
+            ids: for each feature its ids, of any shape; or a tensor whose last dimension goes over
+                the features in their order, when all embeddings are of one width.
+
+        Returns:
+            For each feature its embeddings [*batch, embedding_dim]; or all in one tensor.
+
+        Raises:
+            InputError: a feature that is missing or unknown, a tensor of another number of
+                features, or ids that are no integers.
+        """
+        if isinstance(ids, Mapping):
+            return self._embed_each(self._checked(ids))
+        return self._embed_columns(ids)
+
+    def freeze(self, dtype: torch.dtype = torch.float32) -> Self:
+        """A copy for inference with the same call: batch norm folded, nothing left to train.
+
+        Args:
+            dtype: of the networks' weights: float32 or bfloat16. Tables stay as they are, and
+                embeddings are float32.
+
+        Raises:
+            InputError: another dtype, or a collection that is frozen already.
+        """
+        if dtype not in FROZEN_DTYPES:
+            raise InputError(
+                f"a frozen collection is float32 or bfloat16, got {dtype}: torch has no batched "
+                "product of int8, so freeze single embeddings for it"
+            )
+        if any(isinstance(group.network, FrozenStack) for group in self._groups()):
+            raise InputError("this collection is frozen already: freeze the trained one")
+        frozen = copy.deepcopy(self)
+        for group in frozen._groups():
+            group.freeze(dtype)
+        for position, single in enumerate(frozen.singles):
+            if isinstance(single, DecodedEmbedding):
+                frozen.singles[position] = single.freeze(dtype)
+        return frozen.requires_grad_(False).eval()
+
+    def config(self) -> dict[str, dict[str, object]]:
+        """What the constructor builds a collection of the same shape and hash functions from."""
+        return copy.deepcopy(self._configs)
+
+    def describe(self) -> Description:
+        """Parameters and bytes of all features, and the multiply-adds of one id of each."""
+        parameters = list(self.parameters())
+        return Description(
+            num_parameters=sum(parameter.numel() for parameter in parameters),
+            num_bytes=sum(tensor.nbytes for tensor in (*parameters, *self.buffers())),
+            multiply_adds=sum(
+                cast(Embedding | StackedDeepHash, one).multiply_adds
+                for one in (*self.groups, *self.singles)
+            ),
+        )
+
+    def _arrange(self, embeddings: Mapping[str, Embedding]) -> None:
+        """Stack embeddings of one shape, and keep the others."""
+        if not embeddings:
+            raise InputError("a collection needs at least one feature, got none")
+        for name, embedding in embeddings.items():
+            if getattr(embedding, "side_features", 0):
+                raise InputError(
+                    f"feature {name!r} has side features, which a collection does not take: use a "
+                    "single embedding for it"
+                )
+        self.names = tuple(embeddings)
+        self._configs = {name: embedding.config() for name, embedding in embeddings.items()}
+        self._widths = {embedding.embedding_dim for embedding in embeddings.values()}
+        by_shape: dict[str, list[str]] = {}
+        for name, embedding in embeddings.items():
+            if can_stack(embedding):
+                by_shape.setdefault(_shape(embedding), []).append(name)
+        # Lists, as names may have dots, which modules may not.
+        self._group_names = [names for names in by_shape.values() if len(names) > 1]
+        grouped = {name for names in self._group_names for name in names}
+        self._single_names = [name for name in embeddings if name not in grouped]
+        self.groups = nn.ModuleList(
+            StackedDeepHash([cast(DeepHashEmbedding, embeddings[name]) for name in names])
+            for names in self._group_names
+        )
+        self.singles = nn.ModuleList(embeddings[name] for name in self._single_names)
+
+    def _groups(self) -> list[StackedDeepHash]:
+        return [cast(StackedDeepHash, group) for group in self.groups]
+
+    def _checked(self, ids: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        for wrong, what in (
+            ([name for name in self.names if name not in ids], "ids are missing"),
+            ([name for name in ids if name not in self.names], "ids have the unknown"),
+        ):
+            if wrong:
+                names = ", ".join(map(repr, wrong))
+                known = ", ".join(map(repr, self.names))
+                raise InputError(f"{what} feature(s) {names}: the collection has {known}")
+        return {name: _ids(name, ids[name]) for name in self.names}
+
+    def _embed_each(self, ids: dict[str, Tensor]) -> dict[str, Tensor]:
+        embeddings: dict[str, Tensor] = {}
+        for names, group in zip(self._group_names, self._groups(), strict=True):
+            sizes = [ids[name].numel() for name in names]
+            rows = group(torch.cat([ids[name].reshape(-1) for name in names]), sizes)
+            for name, part in zip(names, rows.split(sizes), strict=True):
+                embeddings[name] = part.view(*ids[name].shape, group.embedding_dim)
+        for name, embedding in zip(self._single_names, self.singles, strict=True):
+            embeddings[name] = embedding(ids[name])
+        return {name: embeddings[name] for name in self.names}
+
+    def _embed_columns(
+        self, ids: Int[Tensor, "*batch features"]
+    ) -> Float[Tensor, "*batch features embedding_dim"]:
+        ids = tensor_ids(ids)
+        num_features = len(self.names)
+        if len(self._widths) > 1:
+            raise InputError(
+                f"embeddings are {', '.join(map(str, sorted(self._widths)))} wide, which is no one "
+                "tensor: pass ids by the names of the features"
+            )
+        if ids.ndim == 0 or ids.shape[-1] != num_features:
+            raise InputError(
+                f"the last dimension of ids must go over the {num_features} features, got shape "
+                f"{tuple(ids.shape)}"
+            )
+        if self._group_names != [list(self.names)]:
+            columns = dict(zip(self.names, ids.unbind(-1), strict=True))
+            return torch.stack(list(self._embed_each(columns).values()), dim=-2)
+        (group,) = self._groups()
+        rows = ids.reshape(-1, num_features)
+        embeddings: Tensor = group(rows.T.reshape(-1), [len(rows)] * num_features)
+        by_feature = embeddings.view(num_features, len(rows), group.embedding_dim)
+        return by_feature.transpose(0, 1).contiguous().view(*ids.shape, group.embedding_dim)
+
+
+def _embedding(name: str, config: Mapping[str, object]) -> Embedding:
+    if config.get("method") not in _WITHOUT_SEED:
+        config = {"seed": name, **config}
+    try:
+        return from_config(config)
+    except CheckpointError as error:
+        raise InputError(f"feature {name!r}: {error.__cause__ or error}") from None
+
+
+def _ids(name: str, ids: Tensor) -> Int[Tensor, "*batch"]:
+    try:
+        return tensor_ids(ids)
+    except InputError as error:
+        raise InputError(f"feature {name!r}: {error}") from None
+
+
+def _shape(embedding: Embedding) -> str:
+    """What embeddings that can be stacked have in common."""
+    config = embedding.config()
+    del config["seed"]
+    weight = next(embedding.parameters())
+    return json.dumps([config, str(weight.dtype), str(weight.device)], sort_keys=True)
