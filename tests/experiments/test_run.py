@@ -260,7 +260,7 @@ def test_what_cannot_be_built_is_refused(task, change, named):
 def test_defaults_are_a_recipe_for_each_method(method):
     recipe = default_recipe(method, max_epochs=3, optimizer=None)
     assert recipe.max_epochs == 3
-    assert recipe.learning_rate > 10 * recipe.network_learning_rate
+    assert recipe.learning_rate > recipe.network_learning_rate
     assert (recipe.optimizer, recipe.network_weight_decay) == (
         ("muon", 0.1) if method == "deep_hash" else ("adamw", 0.0)
     )

@@ -30,17 +30,17 @@ WIDTH = {"code_width"}
 @pytest.mark.parametrize(
     ("run", "searched"),
     [
-        (cell("full_table"), ROWS),
+        (cell("full_table"), ROWS | NETWORK),
         (cell("full_table", decoder=(8,)), ROWS | NETWORK),
         (cell("full_table", model="mlp"), ROWS | NETWORK),
-        (cell("hashing_trick"), ROWS),
-        (cell("hash_embedding"), ROWS),
+        (cell("hashing_trick"), ROWS | NETWORK),
+        (cell("hash_embedding"), ROWS | NETWORK),
         (cell("hashing_trick", decoder=(8,)), ROWS | NETWORK | WIDTH),
         (cell("narrow_table", 0.5), ROWS | NETWORK | WIDTH),
         (cell("narrow_table", 0.1), ROWS | NETWORK),
         (cell("sketch", 2.0), ROWS | NETWORK | WIDTH),
         (cell("sketch", 2.0, users="history"), ROWS | NETWORK | WIDTH),
-        (cell("full_table", users="both"), ROWS),
+        (cell("full_table", users="both"), ROWS | NETWORK),
         (cell("deep_hash"), NETWORK | {"network_weight_decay"}),
         (cell("deep_hash", decoder=(8,)), NETWORK | {"network_weight_decay"}),
     ],
@@ -114,7 +114,7 @@ def test_the_defaults_are_tried_first(task):
     space = search_space(run, task)
     trial = next_trial(run, space, [])
     assert trial.params == {
-        "learning_rate": 0.1, "weight_decay": 0.1, "network_learning_rate": 0.003, "code_width": 6,
+        "learning_rate": 0.03, "weight_decay": 0.3, "network_learning_rate": 0.01, "code_width": 6,
     }  # fmt: skip
 
 

@@ -132,7 +132,7 @@ class Run:
 def default_recipe(method: str, **changes: Any) -> Recipe:
     """The recipe for a method where nothing is tuned, and the first trial where something is.
 
-    Rows learn thirty times as fast as networks, and decay. A network without rows under it, that of
+    Rows learn three times as fast as networks, and decay. A network without rows under it, that of
     "deep_hash", has Muon and decay instead.
 
     Args:
@@ -141,9 +141,9 @@ def default_recipe(method: str, **changes: Any) -> Recipe:
     """
     has_rows = method != "deep_hash"
     defaults: dict[str, Any] = {
-        "learning_rate": 0.1,
-        "weight_decay": 0.1,
-        "network_learning_rate": 0.003,
+        "learning_rate": 0.03,
+        "weight_decay": 0.3,
+        "network_learning_rate": 0.01,
         "network_weight_decay": 0.0 if has_rows else 0.1,
         "optimizer": "adamw" if has_rows else "muon",
         "max_epochs": 20,

@@ -44,7 +44,7 @@ PARAMETERS = (
 )
 """What may be searched; columns of the results."""
 
-ROW_RATES, NETWORK_RATES = (0.003, 0.3), (0.0003, 0.03)
+ROW_RATES, NETWORK_RATES = (0.003, 0.3), (0.001, 0.1)
 ROW_DECAYS, NETWORK_DECAYS = (0.01, 3.0), (0.01, 1.0)
 HASHED_PARTS = (1, 2, 4, 8)  # a decoded hash table: as wide as an embedding, half as wide, …
 STARTUP_TRIALS = 4  # the defaults and random ones; none of them is pruned
@@ -53,19 +53,16 @@ STARTUP_TRIALS = 4  # the defaults and random ones; none of them is pruned
 def search_space(cell: Run, task: Task) -> Space:
     """What is searched for a method at a size: only what matters to it.
 
-    Rows have a rate and a decay. A network has a rate, and a decay where there are no rows. A code
-    has a width, where a network decodes it.
+    Rows have a rate and a decay. What else the recommender learns has a rate, if it is only the
+    weights of its score, which decide how far embeddings must grow, and a decay where there are no
+    rows. A code has a width, where a network decodes it.
     """
     model = cell.outline(task)
-    rows = {id(row) for row in rows_of(model)}
-    has_network = any(p.ndim > 1 and id(p) not in rows for p in model.parameters())
-    space: Space = {}
-    if rows:
+    space: Space = {"network_learning_rate": FloatDistribution(*NETWORK_RATES, log=True)}
+    if rows_of(model):
         space["learning_rate"] = FloatDistribution(*ROW_RATES, log=True)
         space["weight_decay"] = FloatDistribution(*ROW_DECAYS, log=True)
-    if has_network:
-        space["network_learning_rate"] = FloatDistribution(*NETWORK_RATES, log=True)
-    if not rows:
+    else:
         space["network_weight_decay"] = FloatDistribution(*NETWORK_DECAYS, log=True)
     widths = _code_widths(cell, task, model)
     if len(widths) > 1:
