@@ -2,6 +2,7 @@ import polars as pl
 import pytest
 
 from tablefree.experiments.charts import (
+    auc_by_bytes,
     auc_by_popularity,
     auc_by_size,
     auc_by_time,
@@ -9,7 +10,7 @@ from tablefree.experiments.charts import (
     marks,
     page_spec,
 )
-from tablefree.experiments.summary import summarise
+from tablefree.experiments.summary import DTYPES, summarise
 
 
 def rows_behind(chart):
@@ -69,6 +70,22 @@ def test_time_axis_has_ticks_in_any_range(runs, milliseconds, ticks):
     summary = summary.with_columns(milliseconds_per_id=pl.Series(milliseconds))
     spec = page_spec(auc_by_time(summary))
     assert spec["layer"][1]["encoding"]["x"]["axis"]["values"] == pytest.approx(ticks)
+
+
+def test_bytes_have_a_point_for_each_dtype_and_a_line_for_each_size(runs):
+    summary = summarise(runs((0.25, 0.0625), 2))
+    spec = page_spec(auc_by_bytes(summary))
+    rows = [row for row in rows_behind(auc_by_bytes(summary)) if row["name"] == "Deep hash"]
+    assert {row["dtype"] for row in rows} == {"float32", "float16", "int8", "int4"}
+    assert len({(row["size"], row["dtype"]) for row in rows}) == 8
+    one = next(row for row in rows if row["size"] == 0.25 and row["dtype"] == "int4")
+    assert (one["deployed_bytes"], one["bytes_text"]) == (39_000, "39.0 KB")
+    assert spec["layer"][1]["encoding"]["detail"]["field"] == "size"
+
+
+def test_no_bytes_no_chart(runs):
+    columns = dict.fromkeys(f"deployed_bytes_{dtype}" for dtype in DTYPES)
+    assert auc_by_bytes(summarise(runs((0.25,), 2, **columns))) is None
 
 
 def test_popularity_has_a_chart_a_size_on_one_scale(runs):

@@ -7,7 +7,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tablefree.errors import InputError
 from tablefree.experiments.report import write_report
-from tablefree.experiments.results import SCHEMA, append_result
+from tablefree.experiments.results import ADDED, SCHEMA, append_result
 
 HOSTILE = "</script><script>console.error('escaped')</script><b>|`"
 
@@ -75,6 +75,13 @@ def test_summary_reads_well_raw(tmp_path, write, runs):
     assert "learning rate 0.003 to 0.3" in text
 
 
+def test_results_of_version_0_1_are_shown_without_what_they_lack(read, runs):
+    browser = read(runs((0.25,), 2).drop(ADDED))
+    assert browser.get_log("browser") == []
+    assert len(browser.find_elements("css selector", ".chart svg")) == 3
+    assert "deployed" not in browser.find_element("css selector", "section").text.split("Words")[0]
+
+
 def test_markdown_takes_names_as_text(tmp_path, write, runs):
     write(runs((0.25,), 1, dataset=HOSTILE))
     text = (tmp_path / "summary.md").read_text()
@@ -92,7 +99,7 @@ def test_browser_draws_every_chart_without_a_word_on_the_console(read, runs):
     results = runs((0.25, 0.0625), 2).vstack(runs((0.25,), 1, model="mlp"))
     browser = read(results)
     charts = browser.find_elements("css selector", ".chart svg")
-    assert len(charts) == 2 + 2 + 2 + 1
+    assert len(charts) == 2 + 2 + 2 + 2 + 1
     assert all(chart.size["width"] > 200 and chart.size["height"] > 200 for chart in charts)
     points = "return document.querySelectorAll('#chart-1-size .mark-symbol path').length"
     assert browser.execute_script(points) == 15

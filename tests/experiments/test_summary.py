@@ -6,6 +6,7 @@ import pytest
 
 from tablefree.experiments.results import ADDED
 from tablefree.experiments.summary import (
+    TABLE,
     advice,
     decimal,
     fraction,
@@ -13,6 +14,7 @@ from tablefree.experiments.summary import (
     megabytes,
     method_name,
     noise,
+    smallest_dtype,
     spread,
     summarise,
 )
@@ -63,6 +65,30 @@ def test_summary_puts_the_largest_size_and_the_best_first(runs):
 
 def test_one_seed_has_no_spread(runs):
     assert summarise(runs((0.25,), 1))["test_auc_sd"].null_count() == 8
+
+
+@pytest.mark.parametrize(
+    ("losses", "chosen", "cell"),
+    [
+        ({"float16": 0.0, "int8": 0.0009, "int4": 0.004}, "int8", "78.0 KB (int8)"),
+        ({"float16": 0.0, "int8": 0.0011, "int4": 0.0}, "int4", "39.0 KB (int4)"),
+        ({"float16": 0.01, "int8": 0.02, "int4": 0.03}, "float32", "312 KB (float32)"),
+        ({"float16": None, "int8": None, "int4": None}, "float32", "312 KB (float32)"),
+    ],
+)
+def test_the_fewest_bytes_that_lose_little_are_shown(run, table, losses, chosen, cell):
+    aucs = {
+        f"test_auc_{dtype}": None if loss is None else 0.9 - loss for dtype, loss in losses.items()
+    }
+    row = summarise(table([run("sketch", 0.25, 0, test_auc=0.9, **aucs)])).row(0, named=True)
+    assert smallest_dtype(row) == chosen
+    assert TABLE["Deployed bytes"](row) == cell
+
+
+def test_bytes_that_were_not_measured_are_a_dash(run, table):
+    row = summarise(table([run("sketch", 0.25, 0, **dict.fromkeys(ADDED))])).row(0, named=True)
+    assert smallest_dtype(row) is None
+    assert TABLE["Deployed bytes"](row) == TABLE["Recall@20"](row) == "-"
 
 
 def test_a_diverged_run_does_not_spoil_the_mean(run, table):

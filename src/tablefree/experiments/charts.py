@@ -11,10 +11,13 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from tablefree.embeddings.quantize import BITS
 from tablefree.experiments.summary import (
     METHOD_NAMES,
     SECTION,
+    auc_by_dtype,
     fraction,
+    megabytes,
     method_name,
     spread,
 )
@@ -116,6 +119,57 @@ def auc_by_time(section: pl.DataFrame) -> alt.LayerChart:
     return _auc_chart(section, milliseconds, area)
 
 
+def auc_by_bytes(section: pl.DataFrame) -> alt.LayerChart | None:
+    """Test AUC against deployed bytes: a line a method and size, its points the dtypes of the rows.
+
+    Args:
+        section: Rows of `summarise` for one data set, split and model.
+
+    Returns:
+        A layered chart as wide as its container; None where no bytes were measured.
+    """
+    points = [
+        {
+            **row,
+            "auc": value,
+            "sd": None,
+            "dtype": dtype,
+            "bits": BITS[dtype],
+            "deployed_bytes": row[f"deployed_bytes_{dtype}"],
+            "bytes_text": megabytes(row[f"deployed_bytes_{dtype}"]),
+        }
+        for row in section.to_dicts()
+        for dtype, value in auc_by_dtype(row).items()
+    ]
+    if not points:
+        return None
+    rows = _tidy(pl.DataFrame(points, infer_schema_length=None).with_columns(sd=None))
+    size = alt.X(
+        "deployed_bytes:Q",
+        title="Deployed bytes, vocabulary included (logarithmic)",
+        scale=alt.Scale(type="log", padding=24, nice=False),
+        axis=alt.Axis(
+            values=_ticks(rows["deployed_bytes"].to_list()), format="~s", labelOverlap="greedy"
+        ),
+    )
+    base = alt.Chart(_values(rows)).encode(
+        x=size,
+        y=alt.Y("auc:Q", title="Test AUC", scale=_auc_scale()),
+        tooltip=[*_TOOLTIP, *_ROUNDED_TOOLTIP],
+    )
+    lines = base.mark_line(strokeWidth=1.5, strokeOpacity=0.6).encode(
+        color=_colour(section), detail="size:Q", order="deployed_bytes:Q"
+    )
+    area = alt.Size("bits:Q", scale=alt.Scale(type="log", range=[45, 150]), legend=None)
+    full = rows.filter(method="full_table", dtype="float32")
+    level = (
+        alt.Chart(_values(full))
+        .mark_rule(color=INK, strokeDash=[5, 4], strokeOpacity=0.7)
+        .encode(y="auc:Q")
+    )
+    return _chart(level, lines, _points(base, section, area), height=380)
+
+
 def auc_by_popularity(section: pl.DataFrame) -> dict[float, alt.LayerChart]:
     """Test AUC by popularity of the item, for each size, on one common scale.
 
@@ -212,6 +266,10 @@ def _styled(chart: Any) -> Any:
     )
 
 
+_ROUNDED_TOOLTIP = [
+    alt.Tooltip("dtype:N", title="Rows in"),
+    alt.Tooltip("bytes_text:N", title="Deployed"),
+]
 _TOOLTIP = [
     alt.Tooltip("name:N", title="Method"),
     alt.Tooltip("size_text:N", title="Size"),
@@ -264,7 +322,8 @@ def _tidy(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _values(rows: pl.DataFrame) -> alt.InlineData:
     kept = ["name", "size", "size_text", "seeds", "auc", "auc_text", "low", "high"]
-    present = [name for name in (*kept, "bucket", "milliseconds_per_id") if name in rows.columns]
+    special = ("bucket", "milliseconds_per_id", "dtype", "bits", "deployed_bytes", "bytes_text")
+    present = [name for name in (*kept, *special) if name in rows.columns]
     return alt.InlineData(values=rows.select(present).to_dicts())
 
 

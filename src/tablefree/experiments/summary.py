@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from tablefree.embeddings.quantize import BITS
 from tablefree.experiments.task import BUCKETS
 
 Row = dict[str, Any]
@@ -28,6 +29,9 @@ METHOD_NAMES = {
     "sketch": "Sketch",
 }
 SECTION = ("dataset", "split", "model")
+DTYPES = tuple(BITS)
+ROUNDING_LOSS = 0.001
+"""In AUC: what rows in fewer bits may lose."""
 PRACTICAL_DIFFERENCE = 0.002
 """In AUC: the noise assumed of a single seed, and the largest loss still called none."""
 
@@ -38,8 +42,14 @@ _MEANS = (
     "multiply_adds",
     "milliseconds_per_id",
     "validation_auc",
+    "test_log_loss",
+    "calibration_error",
     "hit_rate_10",
     "ndcg_10",
+    "recall_20",
+    "ndcg_20",
+    *(f"deployed_bytes_{dtype}" for dtype in DTYPES),
+    *(f"test_auc_{dtype}" for dtype in DTYPES if dtype != "float32"),
     "best_epoch",
     "train_seconds",
 )
@@ -86,6 +96,26 @@ def summarise(results: pl.DataFrame) -> pl.DataFrame:
 def method_name(method: str) -> str:
     """The name of a method for people: `deep_hash` is Deep hash."""
     return METHOD_NAMES.get(method, method.replace("_", " ").capitalize())
+
+
+def auc_by_dtype(row: Row) -> dict[str, float]:
+    """Mean test AUC with the rows in each dtype that was measured, most bits first."""
+    columns = {dtype: "test_auc" if dtype == "float32" else f"test_auc_{dtype}" for dtype in DTYPES}
+    return {
+        dtype: row[column]
+        for dtype, column in columns.items()
+        if None not in (row[column], row[f"deployed_bytes_{dtype}"])
+    }
+
+
+def smallest_dtype(row: Row) -> str | None:
+    """The dtype of fewest bytes that loses at most `ROUNDING_LOSS`; None if none was measured."""
+    good = [
+        dtype
+        for dtype, value in auc_by_dtype(row).items()
+        if value >= row["test_auc"] - ROUNDING_LOSS
+    ]
+    return min(good, key=lambda dtype: row[f"deployed_bytes_{dtype}"], default=None)
 
 
 def noise(one: Row, other: Row) -> float:
@@ -271,6 +301,11 @@ def fraction(size: float) -> str:
     return f"{size:.3g}"
 
 
+def _deployed(row: Row) -> str:
+    dtype = smallest_dtype(row)
+    return "-" if dtype is None else f"{megabytes(row[f'deployed_bytes_{dtype}'])} ({dtype})"
+
+
 def _learning_rate(row: Row) -> str:
     low, high = (f"{row[f'learning_rate_{end}']:.3g}" for end in ("low", "high"))
     return low if low == high else f"{low} to {high}"
@@ -283,12 +318,17 @@ TABLE: Mapping[str, Callable[[Row], str]] = {
     "Validation AUC": lambda row: auc(row["validation_auc"]),
     "HR@10": lambda row: auc(row["hit_rate_10"]),
     "NDCG@10": lambda row: auc(row["ndcg_10"]),
+    "Recall@20": lambda row: auc(row["recall_20"]),
+    "NDCG@20": lambda row: auc(row["ndcg_20"]),
+    "Log loss": lambda row: auc(row["test_log_loss"]),
+    "Calibration error": lambda row: auc(row["calibration_error"]),
     "Parameters": lambda row: f"{row['num_parameters']:,.0f}",
     "Embeddings": lambda row: megabytes(row["num_bytes"]),
     "Vocabulary": lambda row: (
         megabytes(row["vocabulary_bytes"]) if row["vocabulary_bytes"] else "none"
     ),
     "Bytes in all": lambda row: megabytes(row["num_bytes"] + row["vocabulary_bytes"]),
+    "Deployed bytes": _deployed,
     "Multiply-adds an id": lambda row: f"{row['multiply_adds']:,.0f}",
     "ms an id": lambda row: decimal(row["milliseconds_per_id"]),
     "Learning rate": _learning_rate,
@@ -309,6 +349,12 @@ GLOSSARY = {
     "events; those of the next third; of the last third; items with no training event. "
     "AUC is within the bucket; none where too few test events fall into it.",
     "HR@10, NDCG@10": "a held-out item ranked among 99 sampled negatives.",
+    "Recall@20, NDCG@20": "all items that a user has not seen are ranked, and the first 20 count; "
+    "means over up to 2,000 users.",
+    "Log loss, calibration error": "of probabilities, at the odds of the test part; calibration "
+    "error is how far they are from frequencies, over 15 bins.",
+    "Deployed bytes": "of the whole model with its vocabularies, rows in float32, float16, int8 or "
+    f"int4, rounded after training: the fewest that lose at most {ROUNDING_LOSS:.3f} AUC.",
 }
 
 
