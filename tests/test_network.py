@@ -123,3 +123,4 @@ def test_the_first_layer_can_be_computed_elsewhere(norm):
     torch.testing.assert_close(first.finish(products), network(codes))
     assert EmbeddingNetwork(6, 3, hidden=(5,), skip=True).first_layer is None
     assert EmbeddingNetwork(6, 3, hidden=()).first_layer is None
+    assert network.half().first_layer is None

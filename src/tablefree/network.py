@@ -179,7 +179,8 @@ class EmbeddingNetwork(nn.Module):
     def first_layer(self) -> FirstLayer | None:
         """The first hidden layer; None where the codes are needed elsewhere too."""
         first, *others = [*self.hidden, self.output]
-        if not others or self.skip is not None:
+        has_code_dtype = self.output.weight.dtype in (torch.float32, torch.bfloat16)
+        if not others or self.skip is not None or not has_code_dtype:
             return None
         assert isinstance(first, nn.Linear)
         weight, bias = first.weight.to(self.code_dtype), first.bias.to(self.code_dtype)
