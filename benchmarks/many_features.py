@@ -2,12 +2,13 @@
 
 Every feature has a small network and 2,048 distinct ids, the case without any saving. The bare
 products take ready-made codes: `torch.baddbmm` and Mish, in torch's version (the target of 1.3) and
-in ours, which is the stricter comparison. Evaluation is without gradients; a training step is
-forward and backward, batch norm included, which the bare network of the last lines has too, as
-torch computes it over whole batches.
+in ours, which is the stricter comparison. Evaluation is without gradients. A training step is
+forward and backward with batch norm, for which the bare network uses torch's: all features side by
+side in one call, at the price of two transpositions.
 
 Operators are those that the profiler sees in a call on a tensor with a feature a column, views and
-allocations among them, for 2 and for all features. A mapping by name adds a few views a feature.
+allocations among them, for 2 and for all features; their number grows with the batch, which is
+embedded in tiles. A mapping by name adds a few views a feature.
 
 Run: python benchmarks/many_features.py [--features 26 --batch 2048]
 """

@@ -203,7 +203,7 @@ def test_tiles_change_nothing(monkeypatch):
     collection = EmbeddingCollection.from_embeddings(trained()).eval()
     with torch.no_grad():
         expected = collection(all_ids())
-        monkeypatch.setattr("tablefree.embeddings.stacked._TILE", 7)
+        monkeypatch.setattr("tablefree.embeddings.stacked._TILE_BYTES", 28)
         for name, rows in collection(all_ids()).items():
             assert_close(rows, expected[name])
 
