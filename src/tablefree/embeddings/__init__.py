@@ -3,6 +3,7 @@
 from tablefree.embeddings.base import Description, Embedding
 from tablefree.embeddings.budget import METHODS, build
 from tablefree.embeddings.cached import CachedEmbedding
+from tablefree.embeddings.collection import EmbeddingCollection
 from tablefree.embeddings.config import from_config
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
@@ -22,6 +23,7 @@ __all__ = [
     "DeepHashEmbedding",
     "Description",
     "Embedding",
+    "EmbeddingCollection",
     "FullTable",
     "HashEmbedding",
     "HashingTrick",

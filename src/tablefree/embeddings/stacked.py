@@ -72,7 +72,7 @@ class StackedDeepHash(nn.Module):
         first = encodings[0]
         codes = many_op.dense_hash_many(
             ids,
-            [encoding._signed_seed for encoding in encodings],
+            [encoding.signed_seed for encoding in encodings],
             first.family,
             first.num_hashes,
             first.num_buckets,

@@ -70,7 +70,7 @@ class DenseHashEncoding(HashBuckets):
         """
         ids = tensor_ids(ids)
         shape = (*ids.shape, self.num_hashes)
-        options = self._signed_seed, self.family, self.num_buckets, self.transform
+        options = self.signed_seed, self.family, self.num_buckets, self.transform
         is_eager = type(ids) is Tensor and not torch.compiler.is_compiling()
         if out is None:
             if not is_eager:
@@ -107,7 +107,7 @@ class DenseHashEncoding(HashBuckets):
             tensor_ids(ids),
             weight,
             bias,
-            self._signed_seed,
+            self.signed_seed,
             self.family,
             self.num_buckets,
             self.transform,

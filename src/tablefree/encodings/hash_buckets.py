@@ -51,7 +51,7 @@ class HashBuckets(nn.Module):
     def forward(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
         """The int64 bucket, 0 to num_buckets - 1, of each id under each hash function."""
         buckets: Tensor = op.hash_buckets(
-            tensor_ids(ids), self._signed_seed, self.family, self.num_hashes, self.num_buckets
+            tensor_ids(ids), self.signed_seed, self.family, self.num_hashes, self.num_buckets
         )
         return buckets
 
@@ -106,5 +106,5 @@ class HashBuckets(nn.Module):
         )
 
     @property
-    def _signed_seed(self) -> int:
+    def signed_seed(self) -> int:
         return self.seed - 2**64 if self.seed >= 2**63 else self.seed

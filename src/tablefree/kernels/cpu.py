@@ -39,7 +39,7 @@ def hash_buckets(
     """The buckets of ids [n] (contiguous) on up to `num_threads` threads: int64 [n, num_hashes]."""
     out = np.empty((ids.size, num_hashes), np.int64)
     rows = coefficients(seed, num_hashes, family).T
-    prime, shift = family == "carter_wegman", _shift(num_buckets)
+    prime, shift = family == "carter_wegman", shift_below(num_buckets)
 
     def fill(part: slice) -> None:
         _fill_buckets(ids[part], rows, np.uint64(num_buckets), shift, prime, out[part])
@@ -64,8 +64,8 @@ def dense_hash(
     num_hashes = out.shape[1]
     rows = coefficients(seed, num_hashes, family).T
     prime = family == "carter_wegman"
-    fill_codes = _FILL_CODES[transform, out.dtype.name]
-    shift = _shift(num_buckets)
+    fill_codes = FILL_CODES[transform, out.dtype.name]
+    shift = shift_below(num_buckets)
 
     def fill(part: slice) -> None:
         fill_codes(ids[part], rows, np.uint64(num_buckets), shift, prime, out[part])
@@ -86,7 +86,7 @@ def xxh64(
     return out.view(np.int64)
 
 
-def _shift(num_buckets: int) -> np.uint64:
+def shift_below(num_buckets: int) -> np.uint64:
     """What is left of 64 bits below the bucket where m is a power of two, else 0."""
     bits = num_buckets.bit_length() - 1
     return np.uint64(64 - bits if bits and num_buckets == 1 << bits else 0)
@@ -183,7 +183,8 @@ def _gaussian_kernel(rounded: Any) -> Any:
     return fill
 
 
-_FILL_CODES = {
+# By transform and dtype of the output, bfloat16 as uint16.
+FILL_CODES = {
     ("uniform", "float32"): _uniform_kernel(_to_float32),
     ("uniform", "uint16"): _uniform_kernel(to_bfloat16),
     ("uniform", "int8"): _uniform_kernel(_to_int8),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tablefree.hashing import coefficients
 from tablefree.kernels.compiling import compile_kernel
-from tablefree.kernels.cpu import _FILL_CODES, _shift, mix64
+from tablefree.kernels.cpu import FILL_CODES, mix64, shift_below
 from tablefree.kernels.threads import in_threads
 
 _WORK_PER_ID = 16  # to find an id costs about as much as so many hashes
@@ -63,7 +63,7 @@ def dense_hash(
     num_features, num_ids, num_hashes = out.shape
     rows = np.stack([coefficients(seed, num_hashes, family).T for seed in seeds])
     fill_codes = _FILL_MANY[transform, out.dtype.name]
-    prime, shift = family == "carter_wegman", _shift(num_buckets)
+    prime, shift = family == "carter_wegman", shift_below(num_buckets)
 
     def fill(part: slice) -> None:
         fill_codes(ids, rows, np.uint64(num_buckets), shift, prime, part.start, part.stop, out)
@@ -183,7 +183,7 @@ def _many(fill_codes: Any) -> Any:
     return fill
 
 
-_FILL_MANY = {key: _many(fill) for key, fill in _FILL_CODES.items() if key[1] != "int8"}
+_FILL_MANY = {key: _many(fill) for key, fill in FILL_CODES.items() if key[1] != "int8"}
 
 
 @compile_kernel

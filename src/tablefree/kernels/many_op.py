@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tablefree.errors import InputError
 from tablefree.hashing import check_codes, check_hashes
-from tablefree.kernels.op import _array
+from tablefree.kernels.op import as_array
 
 MANY_CODE_DTYPES = (torch.float32, torch.bfloat16)
 
@@ -66,7 +66,7 @@ def dense_hash_many(
     out = torch.empty(shape, dtype=dtype)
     many.dense_hash(
         ids.detach().cpu().contiguous().numpy(),
-        _array(out),
+        as_array(out),
         seeds,
         family,
         num_buckets,

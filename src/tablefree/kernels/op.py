@@ -84,7 +84,7 @@ def write_codes(
     codes = out if out.device.type == "cpu" else torch.empty_like(out, device="cpu")
     cpu.dense_hash(
         _flat(ids).numpy(),
-        _array(codes.view(-1, num_hashes)),
+        as_array(codes.view(-1, num_hashes)),
         seed,
         family,
         num_buckets,
@@ -102,7 +102,7 @@ def mish(values: Tensor) -> Tensor:
 
     values = values.contiguous()
     out = torch.empty_like(values)
-    kernel.mish(_array(values.view(-1)), _array(out.view(-1)), torch.get_num_threads())
+    kernel.mish(as_array(values.view(-1)), as_array(out.view(-1)), torch.get_num_threads())
     return out
 
 
@@ -114,9 +114,9 @@ def mish_backward(values: Tensor, grad: Tensor) -> Tensor:
     values, grad = values.contiguous(), grad.contiguous()
     out = torch.empty_like(values)
     kernel.mish_backward(
-        _array(values.view(-1)),
-        _array(grad.view(-1)),
-        _array(out.view(-1)),
+        as_array(values.view(-1)),
+        as_array(grad.view(-1)),
+        as_array(out.view(-1)),
         torch.get_num_threads(),
     )
     return out
@@ -200,7 +200,7 @@ def _flat(ids: Tensor) -> Tensor:
     return ids.detach().to("cpu", torch.int64).reshape(-1).contiguous()
 
 
-def _array(tensor: Tensor) -> NDArray[Any]:
+def as_array(tensor: Tensor) -> NDArray[Any]:
     """The same memory as a NumPy array, bfloat16 as uint16."""
     tensor = tensor.detach()
     return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
