@@ -16,15 +16,21 @@ from tablefree.embeddings.multi_hash import MultiHash
 from tablefree.embeddings.narrow_table import NarrowTable
 from tablefree.embeddings.quotient_remainder import QuotientRemainder
 from tablefree.embeddings.sketch import SketchEmbedding
-from tablefree.encodings import DenseHashEncoding, Encoding, SketchEncoding
+from tablefree.encodings import (
+    BagFeatures,
+    DenseHashEncoding,
+    Encoding,
+    SideFeatures,
+    SketchEncoding,
+)
 from tablefree.errors import CheckpointError, InputError
 
 
 def from_config(config: Mapping[str, object]) -> Embedding:
     """Build an embedding from what `Embedding.config` returned.
 
-    It has the shape and the hash functions of the original; its weights, and the frequent ids of
-    "hybrid_hash", come with the state dict.
+    It has the shape and the hash functions of the original; its weights, the frequent ids of
+    "hybrid_hash" and the features of ids come with the state dict.
 
     Raises:
         CheckpointError: an unknown method, or a field that is missing, unknown or out of range.
@@ -63,9 +69,25 @@ def _encoding(config: Mapping[str, Any]) -> Encoding:
     return _ENCODINGS[kind](**arguments)
 
 
+# What the state dict replaces is made on a device that has values.
+
+
 def _hybrid_hash(*, num_frequent_ids: int, **arguments: Any) -> HybridHash:
-    # Placeholders, on a device that has values.
     return HybridHash(torch.arange(num_frequent_ids, device="cpu"), **arguments)
+
+
+def _side_features(*, num_ids: int, width: int) -> SideFeatures:
+    values = torch.zeros(num_ids, width - 1, device="cpu")
+    return SideFeatures(torch.arange(num_ids, device="cpu"), values)
+
+
+def _bag_features(
+    *, tags: Mapping[str, Any], num_ids: int, num_tags: int, alpha: float
+) -> BagFeatures:
+    bags = torch.zeros(num_tags, dtype=torch.int64, device="cpu")
+    offsets = torch.tensor([0] + num_ids * [num_tags], device="cpu")
+    ids = torch.arange(num_ids, device="cpu")
+    return BagFeatures(_encoding(tags), ids, bags, offsets, alpha=alpha)
 
 
 _BUILDERS: dict[str, Callable[..., Embedding]] = {
@@ -83,4 +105,6 @@ _BUILDERS: dict[str, Callable[..., Embedding]] = {
 _ENCODINGS: dict[str, Callable[..., Encoding]] = {
     "dense_hash": DenseHashEncoding,
     "sketch": SketchEncoding,
+    "side_features": _side_features,
+    "bag_features": _bag_features,
 }
