@@ -135,7 +135,7 @@ class TestTrainAndEvaluate:
         fit = importlib.import_module("tablefree.training.fit").Fit
         monkeypatch.setattr(single, "train", lambda *_, **__: (None, fit(0, 1, float("nan"), 0.0)))
         code = tablefree("train", "--data", data, "--output", tmp_path / "new", *SMALL)
-        refused(code, "the training diverged at learning rate 0.1: choose a smaller one")
+        refused(code, "the training diverged at learning rate 0.03: choose a smaller one")
         assert tree(tmp_path) == ["new"]
 
     def test_the_default_folder(self, data, tmp_path, monkeypatch):
@@ -450,7 +450,8 @@ class TestCompare:
         said = capsys.readouterr().out
         after = pl.read_parquet(folder / "results.parquet")
         assert after.height == 4
-        assert after.head(before.height).equals(before)
+        # The next trial may be the better one.
+        assert after.head(before.height).drop("selected").equals(before.drop("selected"))
         assert (folder / "report.html").exists()
         assert said.count("validation AUC") == 4 - before.height
         assert "Report: " in said

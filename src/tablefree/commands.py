@@ -265,15 +265,15 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 0,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Of rows; by default 0.1.", rich_help_panel=_TRAINING),
+        typer.Option(help="Of rows; by default 0.03.", rich_help_panel=_TRAINING),
     ] = None,
     network_learning_rate: Annotated[
         float | None,
-        typer.Option(help="Of all else; by default 0.003.", rich_help_panel=_TRAINING),
+        typer.Option(help="Of all else; by default 0.01.", rich_help_panel=_TRAINING),
     ] = None,
     weight_decay: Annotated[
         float | None,
-        typer.Option(help="Of rows; by default 0.1.", rich_help_panel=_TRAINING),
+        typer.Option(help="Of rows; by default 0.3.", rich_help_panel=_TRAINING),
     ] = None,
     decoder: Decoder = "",
     users: Users = "id",

@@ -136,7 +136,7 @@ def test_later_trials_are_near_the_best(task):
     assert 0.013 < best["learning_rate"] < 0.03
 
 
-def test_a_trial_far_behind_is_pruned_in_the_second_half(task):
+def test_a_trial_far_behind_is_pruned_late(task):
     run = cell("hashing_trick")
     space = search_space(run, task)
     rows = tried(run, space, favours(0.02), 4)

@@ -47,6 +47,7 @@ PARAMETERS = (
 ROW_RATES, NETWORK_RATES = (0.003, 0.3), (0.001, 0.1)
 ROW_DECAYS, NETWORK_DECAYS = (0.01, 3.0), (0.01, 1.0)
 HASHED_PARTS = (1, 2, 4, 8)  # a decoded hash table: as wide as an embedding, half as wide, …
+KEPT = 75.0  # per cent of the trials
 STARTUP_TRIALS = 4  # the defaults and random ones; none of them is pruned
 
 
@@ -91,8 +92,9 @@ def next_trial(cell: Run, space: Space, finished: Sequence[Row]) -> Trial:
     """The next trial of a cell: its `params`, and whether it `should_prune`.
 
     The first is the cell as it is, with the defaults of the library. A trial is pruned when, in the
-    second half of the epochs, it is below the median of those that ran to their end. Not before:
-    the rates fall linearly to zero, and high ones catch up late.
+    last quarter of the epochs, it is in the worst quarter of those that ran to their end. Not
+    before: the rates fall linearly to zero, and high ones catch up late (a sketch on Amazon Books
+    at rate .1: AUC .81 after 11 epochs of 20, .85 after 15, .88 in the end).
 
     Args:
         cell: the method at a size, with the library's defaults.
@@ -106,8 +108,8 @@ def next_trial(cell: Run, space: Space, finished: Sequence[Row]) -> Trial:
         sampler=optuna.samplers.TPESampler(
             seed=seed_from(name) % 2**32, n_startup_trials=STARTUP_TRIALS, multivariate=True
         ),
-        pruner=optuna.pruners.MedianPruner(
-            n_startup_trials=STARTUP_TRIALS, n_warmup_steps=cell.recipe.max_epochs // 2 + 1
+        pruner=optuna.pruners.PercentilePruner(
+            KEPT, n_startup_trials=STARTUP_TRIALS, n_warmup_steps=3 * cell.recipe.max_epochs // 4
         ),
     )
     for row in finished:
