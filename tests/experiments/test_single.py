@@ -1,10 +1,13 @@
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from tablefree.errors import InputError
+from tablefree.experiments.embed import write_embeddings
 from tablefree.experiments.run import Run, default_recipe
 from tablefree.experiments.single import evaluate_checkpoint, train_checkpoint
+from tablefree.training.checkpoint import load_checkpoint
 
 RECIPE = default_recipe("full_table", max_epochs=1, precision="float32")
 
@@ -16,6 +19,22 @@ def test_a_checkpoint_has_the_measures_of_its_training(task, tmp_path, users, de
     checkpoint = train_checkpoint(run, task, tmp_path / "new")
     measures = {k: v for k, v in checkpoint.measures.items() if k != "validation_auc"}
     assert evaluate_checkpoint(checkpoint, task.interactions) == measures
+    loaded = load_checkpoint(tmp_path / "new")
+    assert evaluate_checkpoint(loaded, task.interactions) == measures
+
+
+@pytest.mark.parametrize("users", ["history", "both"])
+def test_no_id_tells_a_user_that_is_a_history(task, tmp_path, users):
+    run = Run("sketch", "gmf", 2.0, 0, 8, RECIPE, decoder=(4,), users=users)
+    train_checkpoint(run, task, tmp_path / "new")
+    loaded = load_checkpoint(tmp_path / "new")
+    chunks = iter([pa.array([1, 2])])
+    with pytest.raises(InputError, match="are histories, which no id tells"):
+        write_embeddings(chunks, loaded.model.users, loaded.users, tmp_path / "users.parquet")
+    embedded = write_embeddings(
+        chunks, loaded.model.items, loaded.items, tmp_path / "items.parquet"
+    )
+    assert embedded.num_ids == 2
 
 
 def test_ids_of_another_type_are_refused(task, tmp_path):

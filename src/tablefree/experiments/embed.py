@@ -10,6 +10,8 @@ import pyarrow.parquet
 from torch import Tensor
 
 from tablefree.embeddings import Embedding
+from tablefree.embeddings.history import HistoryUsers
+from tablefree.errors import InputError
 from tablefree.files import replacing
 from tablefree.ids import to_ids
 from tablefree.training.checkpoint import Keys
@@ -35,8 +37,14 @@ def write_embeddings(
         path: the Parquet file, found whole or not at all.
 
     Raises:
-        InputError: whatever is wrong with the ids, or the file cannot be written.
+        InputError: whatever is wrong with the ids, or the file cannot be written; users that are
+            histories.
     """
+    if isinstance(embedding, HistoryUsers):
+        raise InputError(
+            "the users of this checkpoint are histories, which no id tells: embed the items, or "
+            "use HistoryUsers.embed_bags"
+        )
     first = next(chunks)
     width = embedding.embedding_dim
     schema = pa.schema([("id", first.type), ("embedding", pa.list_(pa.float32(), width))])

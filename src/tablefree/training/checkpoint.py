@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,15 @@ from torch import Tensor
 import tablefree
 from tablefree.data import Vocabulary
 from tablefree.data.interactions import IdType
-from tablefree.embeddings import Embedding, from_config
+from tablefree.embeddings import (
+    DecodedEmbedding,
+    Embedding,
+    FullTable,
+    NarrowTable,
+    from_config,
+)
+from tablefree.embeddings.history import HistoryUsers
+from tablefree.encodings import Encoding
 from tablefree.errors import CheckpointError, InputError
 from tablefree.files import check_writable, replace_file
 from tablefree.models import MODELS, Recommender
@@ -140,9 +148,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     config = _read_config(folder / CONFIG)
     tensors = _read_tensors(folder / WEIGHTS)
     try:
-        embeddings = {name: config[name]["embedding"] for name in FEATURES}
         with torch.device("meta"):  # shapes without memory: the file's tensors take their place
-            model = MODELS[config["model"]](**{k: from_config(v) for k, v in embeddings.items()})
+            items = from_config(config["items"]["embedding"])
+            model = MODELS[config["model"]](_users(config["users"]["embedding"], items), items)
         checkpoint = Checkpoint(
             model,
             _keys("users", config["users"]["id_type"], model.users, tensors),
@@ -198,14 +206,32 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def _users(config: dict[str, Any], items: Embedding) -> Embedding:
+    """The embedding of users; one of histories is over the items, or over their code."""
+    if config.get("method") != "history":
+        return from_config(config)
+    own, hidden = config["own"], config["hidden"]
+    code = (
+        items.encodings[0] if hidden is not None and isinstance(items, DecodedEmbedding) else items
+    )
+    return HistoryUsers(
+        cast(Encoding, code),
+        config["embedding_dim"],
+        hidden=hidden,
+        alpha=config["alpha"],
+        own=None if own is None else from_config(own),
+    )
+
+
 def _keys(feature: str, id_type: Any, embedding: Embedding, tensors: dict[str, Tensor]) -> Keys:
     """The keys of a feature; its vocabulary is taken out of the tensors."""
     if id_type not in ID_TYPES:
         raise InputError(f"the id_type of {feature} is {id_type!r}")
-    if not embedding.needs_vocabulary:
+    tables = [m for m in embedding.modules() if isinstance(m, FullTable | NarrowTable)]
+    if not tables:
         return Keys(id_type)
     vocabulary = Vocabulary(tensors.pop(_vocabulary(feature)).numpy())
-    if len(vocabulary) != embedding.config()["num_embeddings"]:
+    if len(vocabulary) != tables[0].num_embeddings:
         raise InputError(f"the vocabulary of {feature} has {len(vocabulary)} ids")
     return Keys(id_type, vocabulary)
 
