@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 demo: $(VENV)/experiments
 	$(BIN)/tablefree compare --data synthetic --model gmf --sizes 1/4,1/16 --seeds 1 \
-	  --learning-rates 0.01,0.1 --output results/demo
+	  --trials 2 --epochs 8 --output results/demo
 
 test: $(VENV)/dev
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@
 A value flows one way: value → id → code → embedding → score.
 """
 
+from tablefree.convert import Distillation, distill, solve_sketch
 from tablefree.embeddings import (
     CachedEmbedding,
     DecodedEmbedding,
@@ -18,7 +19,7 @@ from tablefree.embeddings import (
     QuotientRemainder,
     SketchEmbedding,
 )
-from tablefree.encodings import DenseHashEncoding, HashBuckets, SketchEncoding
+from tablefree.encodings import DenseHashEncoding, HashBuckets, SideFeatures, SketchEncoding
 from tablefree.errors import CheckpointError, InputError, TablefreeError
 from tablefree.ids import hash_strings, to_ids
 from tablefree.models import GMF, MLP
@@ -34,6 +35,7 @@ __all__ = [
     "DecodedEmbedding",
     "DeepHashEmbedding",
     "DenseHashEncoding",
+    "Distillation",
     "Embedding",
     "EmbeddingCollection",
     "EmbeddingNetwork",
@@ -46,10 +48,13 @@ __all__ = [
     "MultiHash",
     "NarrowTable",
     "QuotientRemainder",
+    "SideFeatures",
     "SketchEmbedding",
     "SketchEncoding",
     "TablefreeError",
     "__version__",
+    "distill",
     "hash_strings",
+    "solve_sketch",
     "to_ids",
 ]
