@@ -1,0 +1,140 @@
+"""Fit an embedding to the rows of a trained table.
+
+Distillation (Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015) at the
+level of embeddings, without
+training data, and with a plain measure of what is lost: the share of the rows' variance.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LinearLR
+
+from tablefree.convert.targets import Targets
+from tablefree.embeddings.base import Embedding
+from tablefree.errors import InputError
+from tablefree.network import check_positive
+from tablefree.training.optimizers import build_optimizers
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How well rows are represented.
+
+    Attributes:
+        variance_kept: 1 for an exact copy, 0 for the mean row everywhere, below for worse. It is
+            minus infinity or NaN for a table whose rows are all equal, which has no variance.
+        weighted_variance_kept: the same with each id counted by its weight.
+        losses: weighted mean squared error at each step.
+    """
+
+    variance_kept: float
+    weighted_variance_kept: float
+    losses: tuple[float, ...]
+
+
+def distill(
+    table: Float[Tensor, "n embedding_dim"] | nn.Embedding,
+    embedding: Embedding,
+    *,
+    ids: Int[Tensor, " n"] | None = None,
+    weights: Tensor | None = None,
+    steps: int = 2000,
+    batch_size: int = 4096,
+    learning_rate: float = 0.03,
+    network_learning_rate: float = 0.01,
+    optimizer: str = "adamw",
+    seed: int,
+) -> Distillation:
+    """Fit an embedding, in place, to the rows of a table by weighted mean squared error.
+
+    Weights multiply the loss; they do not decide how often an id is drawn. So the weighted error is
+    exactly what is minimised, which it is not for ids drawn in proportion, but each only once a
+    batch; and the rarest ids are seen as often as all others.
+
+    Args:
+        table: a row for each id.
+        embedding: of any method. It is trained from where it stands, and stays in its mode.
+        ids: distinct ids of the rows; by default 0..n-1.
+        weights: how much each id counts, at least 0: its frequency, for instance.
+        steps: number of batches.
+        batch_size: distinct ids of a batch; all of them, where there are fewer.
+        learning_rate: of the rows that ids look up; like the network's, it falls linearly to zero.
+        network_learning_rate: of everything else.
+        optimizer: "adamw" (without decay) or "muon", see `build_optimizers`.
+        seed: of the order of the ids.
+
+    Returns:
+        The share of variance kept, and the losses.
+
+    Raises:
+        InputError: a table that is empty, not finite or of another width than the embedding; ids
+            or weights that do not fit it; a frozen embedding; an option out of its range.
+
+    Example:
+        >>> from tablefree import SketchEmbedding
+        >>> table = torch.nn.Embedding(1000, 16)
+        >>> embedding = SketchEmbedding(16, num_rows=500, code_width=4, seed="item_id")
+        >>> distill(table, embedding, steps=100, seed=0).variance_kept > 0.1
+        True
+    """
+    check_positive(steps=steps, batch_size=batch_size)
+    if not any(parameter.requires_grad for parameter in embedding.parameters()):
+        raise InputError("this embedding has nothing to learn: distill before it is frozen")
+    device = next(embedding.parameters()).device
+    targets = Targets.of(
+        table,
+        embedding.embedding_dim,
+        ids=ids,
+        weights=weights,
+        device=device,
+    )
+    optimizers = build_optimizers(
+        embedding,
+        optimizer,
+        learning_rate=learning_rate,
+        weight_decay=0.0,
+        network_learning_rate=network_learning_rate,
+        network_weight_decay=0.0,
+    )
+    schedules = [LinearLR(one, 1.0, 0.0, steps) for one in optimizers]
+    batches = _batches(len(targets.ids), batch_size, torch.Generator().manual_seed(seed))
+    was_training = embedding.training
+    embedding.train()
+    losses = []
+    # Dropout, where there is any, draws from the global state.
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for _ in range(steps):
+            batch = next(batches).to(device)
+            errors = embedding(targets.ids[batch]) - targets.rows[batch]
+            loss = (targets.weights[batch] * errors.square().mean(dim=1)).mean()
+            for one in optimizers:
+                one.zero_grad()
+            loss.backward()
+            for one, schedule in zip(optimizers, schedules, strict=True):
+                one.step()
+                schedule.step()
+            losses.append(loss.detach())
+    errors = _embed(embedding.eval(), targets.ids, batch_size) - targets.rows
+    embedding.train(was_training)
+    return Distillation(
+        targets.variance_kept(errors, weighted=False),
+        targets.variance_kept(errors, weighted=True),
+        tuple(torch.stack(losses).tolist()),
+    )
+
+
+def _batches(n: int, size: int, generator: torch.Generator) -> Iterator[Int[Tensor, " size"]]:
+    """Positions in passes over 0..n-1; what a pass leaves over comes in another."""
+    size = min(size, n)
+    while True:
+        order = torch.randperm(n, generator=generator)
+        yield from order[: n - n % size].view(-1, size)
+
+
+@torch.no_grad()
+def _embed(embedding: Embedding, ids: Tensor, batch_size: int) -> Float[Tensor, "n embedding_dim"]:
+    return torch.cat([embedding(part) for part in torch.split(ids, batch_size)])
