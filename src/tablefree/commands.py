@@ -127,6 +127,14 @@ Users = Annotated[
         rich_help_panel=_TRAINING,
     ),
 ]
+SideFeatures = Annotated[
+    str,
+    typer.Option(
+        help="Where the features that the data has go: none, encoding (beside the code, under the "
+        "decoder) or input (over the finished embedding).",
+        rich_help_panel=_TRAINING,
+    ),
+]
 Epochs = Annotated[
     int | None, typer.Option(help="At most; by default 20.", min=1, rich_help_panel=_TRAINING)
 ]
@@ -164,6 +172,7 @@ def compare(
     ] = 12,
     decoder: Decoder = "",
     users: Users = "id",
+    side_features: SideFeatures = "none",
     embedding_dim: EmbeddingDim = 32,
     optimizer: OptimizerName = None,
     epochs: Epochs = None,
@@ -198,6 +207,7 @@ def compare(
         default_recipe("sketch", optimizer=optimizer, max_epochs=epochs, precision=precision),
         _widths(decoder),
         users=users,
+        side_features=side_features,
     )
     task = Task.from_interactions(
         _load(
@@ -277,6 +287,7 @@ def train(
     ] = None,
     decoder: Decoder = "",
     users: Users = "id",
+    side_features: SideFeatures = "none",
     embedding_dim: EmbeddingDim = 32,
     optimizer: OptimizerName = None,
     epochs: Epochs = None,
@@ -314,6 +325,7 @@ def train(
         recipe,
         _widths(decoder),
         users=users,
+        side_features=side_features,
     )
     task = Task.from_interactions(
         _load(

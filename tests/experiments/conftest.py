@@ -49,6 +49,7 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "trial": 2,
         "pruned": False,
         "users": "id",
+        "side_features": "none",
         "decoder": "",
         "num_parameters": parameters,
         "num_bytes": 4 * parameters,

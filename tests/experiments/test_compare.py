@@ -238,7 +238,7 @@ def test_runs_of_other_data_or_another_recipe_are_refused(
 
 def test_runs_of_an_older_version_are_refused(comparison, task, tmp_path, table, result):
     first, *_ = comparison.next_jobs(finished_table([]))
-    old = table([result(first)]).drop("users", "decoder", "trial")
+    old = table([result(first)]).drop("users", "side_features", "decoder", "trial")
     old.write_parquet(tmp_path / "results.parquet")
     with pytest.raises(InputError, match=r"holds runs with users None, .* asks for id"):
         finished_runs(comparison, task, tmp_path)

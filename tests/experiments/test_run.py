@@ -10,6 +10,7 @@ import torch
 from tablefree.data import Split
 from tablefree.embeddings import HybridHash
 from tablefree.embeddings.budget import METHODS
+from tablefree.encodings import SideFeatures
 from tablefree.errors import InputError
 from tablefree.experiments.results import append_result, read_results
 from tablefree.experiments.run import (
@@ -299,3 +300,37 @@ def test_users_as_what_they_did(task, users, own, decoder):
 def test_a_rank_can_be_chosen(task):
     model = replace(a_run("narrow_table", 1.0), code_width=2).outline(task)
     assert model.items.rows.weight.shape == (task.items.num_embeddings + 1, 2)
+
+
+@pytest.mark.parametrize("place", ["encoding", "input"])
+@pytest.mark.parametrize("method", ["sketch", "deep_hash", "full_table"])
+def test_features_are_part_of_the_size_and_reach_the_embedding(task, method, place):
+    size = 1.0 if method == "full_table" else 4.0
+    run = replace(a_run(method, size), decoder=(4,))
+    plain = run.build_model(task)
+    model = replace(run, side_features=place).build_model(task)
+    features = [m for m in model.modules() if isinstance(m, SideFeatures)]
+    assert len(features) == 2  # synthetic users and items have features
+    if method != "full_table":
+        assert model.items.num_parameters == pytest.approx(plain.items.num_parameters, rel=0.1)
+    keys = task.items.keys(model.items)[:5]
+    before = model.eval().items(keys)
+    features[1].codes.mul_(2)
+    assert not torch.allclose(model.items(keys), before)
+
+
+def test_a_run_with_features_is_measured(task):
+    run = replace(a_run("sketch", 4.0), decoder=(4,), side_features="encoding")
+    row = measure(run, task)
+    assert row["side_features"] == "encoding"
+    assert 0 <= row["test_auc"] <= 1
+
+
+def test_features_without_a_place_or_without_data_are_refused(task):
+    with pytest.raises(InputError, match="give hashing_trick a decoder, or use side_features inp"):
+        replace(a_run(), side_features="encoding").build_model(task)
+    with pytest.raises(InputError, match="side_features must be one of none, encoding, input"):
+        replace(a_run(), side_features="output").build_model(task)
+    bare = replace(task.interactions, user_features=None, item_features=None)
+    with pytest.raises(InputError, match="has no features of users or items"):
+        replace(a_run(), side_features="input").build_model(replace(task, interactions=bare))

@@ -27,6 +27,7 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "selected": pl.Boolean,  # the trial with the best validation AUC of its cell
     "pruned": pl.Boolean,  # a trial that was ended early, and so not tested
     "users": pl.String,  # what a user is: id, history or both
+    "side_features": pl.String,  # where features go: none, encoding or input
     "decoder": pl.String,  # hidden layers over the code, as 64-64; empty for the method's own
     # What it costs.
     "num_parameters": pl.Int64,  # of the user and the item embeddings together
@@ -120,6 +121,7 @@ ADDED = (
         "trial",
         "pruned",
         "users",
+        "side_features",
         "decoder",
         "code_width",
         "network_learning_rate",

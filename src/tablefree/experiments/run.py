@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,11 +19,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tablefree.embeddings import DecodedEmbedding, DeepHashEmbedding, Embedding, NarrowTable
+from tablefree.embeddings import DecodedEmbedding, Embedding, NarrowTable
 from tablefree.embeddings.budget import build
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.embeddings.quantize import BITS, deployed_bytes, quantize_rows
-from tablefree.encodings import Encoding
+from tablefree.encodings import DenseHashEncoding, Encoding, SideFeatures
+from tablefree.errors import InputError
 from tablefree.experiments.task import BUCKETS, Pairs, Side, Task
 from tablefree.models import GMF, MODELS, Recommender
 from tablefree.network import check_choice
@@ -42,6 +43,7 @@ STEPS_PER_EPOCH = 128  # about so many, where the data allows
 SMALLEST_BATCH, LARGEST_BATCH = 256, 4096
 TIMED_IDS, TIMINGS = 4096, 7
 USERS = ("id", "history", "both")
+SIDE_FEATURES = ("none", "encoding", "input")
 HISTORY_ALPHA = 0.75  # better than .5 on sparse data
 DTYPES = tuple(BITS)
 FEWEST_IN_BUCKET = 50  # of either label, for an AUC by popularity
@@ -63,6 +65,9 @@ class Run:
             chooses.
         users: what a user is, one of `USERS`: its "id"; its "history", the bag of the items of its
             training events, in the code of the items; or "both", added.
+        side_features: where the features that the data has go, one of `SIDE_FEATURES`: nowhere
+            ("none"), beside the code under the decoder ("encoding"), or into a linear layer over
+            the finished embedding ("input").
     """
 
     method: str
@@ -74,16 +79,24 @@ class Run:
     decoder: tuple[int, ...] = ()
     code_width: int | None = None
     users: str = "id"
+    side_features: str = "none"
 
     def build_model(self, task: Task) -> Recommender:
         """Build the untrained model, without touching the global random state.
 
         Raises:
-            InputError: an unknown model, method or kind of users, or a size that the method cannot
-                have.
+            InputError: an unknown model, method, kind of users or place of the features, data
+                without features, or a size that the method cannot have.
         """
         check_choice("model", self.model, tuple(MODELS))
         check_choice("users", self.users, USERS)
+        check_choice("side_features", self.side_features, SIDE_FEATURES)
+        has_features = task.users.features is not None or task.items.features is not None
+        if self.side_features != "none" and not has_features:
+            raise InputError(
+                f"{task.interactions.name} has no features of users or items: use "
+                "side_features none, or other data"
+            )
         with _seeded(self.seed):
             users = self._embedding(task.users) if self.users != "history" else None
             items = self._embedding(task.items)
@@ -103,8 +116,12 @@ class Run:
 
     def _histories(self, items: Embedding, own: Embedding | None) -> HistoryUsers:
         """Users over the learned code of the items, with a decoder like theirs if it has one."""
-        if not isinstance(items, DecodedEmbedding) or isinstance(items, DeepHashEmbedding):
+        is_learned = isinstance(items, DecodedEmbedding) and not isinstance(
+            items.encodings[0], DenseHashEncoding
+        )
+        if not is_learned:
             return HistoryUsers(items, self.embedding_dim, alpha=HISTORY_ALPHA, own=own)
+        items = cast(DecodedEmbedding, items)
         return HistoryUsers(
             cast(Encoding, items.encodings[0]),
             self.embedding_dim,
@@ -114,12 +131,51 @@ class Run:
         )
 
     def _embedding(self, side: Side) -> Embedding:
+        """The embedding of the method, over features too where it has some and they are asked for.
+
+        What the features' weights take is taken from the size, so that sizes stay comparable.
+        """
+        if self.side_features == "none" or side.features is None:
+            return self._without_features(side)
+        width, dim = side.features.values.shape[1] + 1, self.embedding_dim  # and a flag
+        if self.side_features == "input":
+            embedding = self._without_features(side, (dim + width + 1) * dim)
+            codes: list[Encoding] = [embedding, self._features(side, embedding)]
+            return DecodedEmbedding(dim, codes, hidden=(), skip=False)
+        embedding = self._without_features(side)
+        if not isinstance(embedding, DecodedEmbedding):
+            raise InputError(
+                f"side features at the encoding need a network: give {self.method} a decoder, or "
+                "use side_features input"
+            )
+        spent = width * (embedding.options["hidden"][0] + dim * embedding.options["skip"])
+        embedding = cast(DecodedEmbedding, self._without_features(side, spent))
+        codes = [*cast(Iterable[Encoding], embedding.encodings), self._features(side, embedding)]
+        return DecodedEmbedding(dim, codes, **embedding.options)
+
+    def _features(self, side: Side, embedding: Embedding) -> SideFeatures:
+        """The features, by what the embedding takes; ids of one row can have none of their own."""
+        assert side.features is not None
+        keys, values = side.keys(embedding), torch.from_numpy(side.features.values)
+        if embedding.needs_vocabulary:
+            has_row = keys < side.num_embeddings
+            keys, values = keys[has_row], values[has_row]
+        return SideFeatures(keys, values)
+
+    def _without_features(self, side: Side, spent: int = 0) -> Embedding:
+        """The embedding of the method, with `spent` parameters less than its size allows.
+
+        A full table has one size, and features come on top.
+        """
+        spent = 0 if self.method == "full_table" else spent
         if self.method == "narrow_table" and self.code_width and not self.decoder:
             return NarrowTable(side.num_embeddings, self.embedding_dim, self.code_width)
         return build(
             self.method,
             # At least one, so that a size too small is refused with the smallest that is possible.
-            num_parameters=max(1, round(self.size * side.num_embeddings * self.embedding_dim)),
+            num_parameters=max(
+                1, round(self.size * side.num_embeddings * self.embedding_dim) - spent
+            ),
             num_embeddings=side.num_embeddings,
             embedding_dim=self.embedding_dim,
             seed=f"{side.name}:{self.seed}",
@@ -382,6 +438,7 @@ def identity(run: Run, task: Task) -> dict[str, object]:
         "size": run.size,
         "seed": run.seed,
         "users": run.users,
+        "side_features": run.side_features,
         "decoder": "-".join(map(str, run.decoder)),
         "code_width": run.code_width,
         "learning_rate": recipe.learning_rate,

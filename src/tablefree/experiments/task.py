@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tablefree.data import Interactions, NegativeSampler, Split, Vocabulary, split_interactions
 from tablefree.data.histories import Histories
+from tablefree.data.interactions import Features
 from tablefree.embeddings import Embedding
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
@@ -51,6 +52,7 @@ class Side:
         name: name of the feature, "user_id" or "item_id"; seeds the hash functions.
         ids: int64 `[n]`, the 64-bit id behind each position.
         train_events: int64, positions of the training events.
+        features: of each position, if there are any.
 
     Attributes:
         num_embeddings: distinct ids with a training event: the rows of a full table.
@@ -58,9 +60,12 @@ class Side:
         frequent_ids: the same ids, the most frequent first.
     """
 
-    def __init__(self, name: str, ids: Ints, train_events: Ints) -> None:
+    def __init__(
+        self, name: str, ids: Ints, train_events: Ints, features: Features | None = None
+    ) -> None:
         self.name = name
         self.ids = ids
+        self.features = features
         self.train_counts = np.bincount(train_events, minlength=len(ids))
         by_count = np.argsort(-self.train_counts, kind="stable")
         self.num_embeddings = int((self.train_counts > 0).sum())
@@ -110,12 +115,14 @@ class Task:
     @cached_property
     def users(self) -> Side:
         """The users."""
-        return Side("user_id", self.interactions.user_ids, self._train(self.interactions.user))
+        data = self.interactions
+        return Side("user_id", data.user_ids, self._train(data.user), data.user_features)
 
     @cached_property
     def items(self) -> Side:
         """The items."""
-        return Side("item_id", self.interactions.item_ids, self._train(self.interactions.item))
+        data = self.interactions
+        return Side("item_id", data.item_ids, self._train(data.item), data.item_features)
 
     @cached_property
     def train_items(self) -> Ints:

@@ -174,7 +174,10 @@ def _code_width(embedding: Embedding) -> int | None:
     if isinstance(embedding, NarrowTable):
         return embedding.rows.embedding_dim
     if isinstance(embedding, DecodedEmbedding) and not isinstance(embedding, DeepHashEmbedding):
-        return cast(Encoding, embedding.encodings[0]).width
+        code = embedding.encodings[0]
+        if isinstance(code, DecodedEmbedding | NarrowTable):  # with features at the input
+            return _code_width(code)
+        return cast(Encoding, code).width
     return None
 
 
