@@ -84,6 +84,27 @@ def test_batches_hold_distinct_ids_and_all_of_them(monkeypatch):
     assert len(torch.cat(batches[:3]).unique()) == 180  # a pass; the other 20 come in another
 
 
+def test_ids_are_drawn_by_weight_and_the_loss_is_the_weighted_error(monkeypatch):
+    embedding, seen = FullTable(200, 8), []
+    monkeypatch.setattr(
+        embedding, "forward", lambda ids: seen.append(ids) or FullTable.forward(embedding, ids)
+    )
+    weights = 1 / torch.arange(1, 201)
+    weights[-50:] = 0
+    rate = {"learning_rate": 1e-9, "network_learning_rate": 1e-9}
+    report = distill(TABLE, embedding, weights=weights, steps=400, batch_size=20, seed=0, **rate)
+    batches = torch.stack(seen[:400])
+    assert all(len(batch.unique()) == 20 for batch in batches)
+    counts = batches.flatten().bincount(minlength=200)
+    assert (counts[:3] == 400).all()  # too frequent for one place in each batch
+    assert (counts[150:] == 0).all()
+    drawn, wanted = (each[10:30].sum() / each[100:150].sum() for each in (counts.float(), weights))
+    assert drawn == pytest.approx(float(wanted), rel=0.1)
+    squares = (FullTable.forward(embedding, torch.arange(200)) - TABLE).square().mean(1)
+    weighted = float((weights @ squares / weights.sum()).detach())
+    assert sum(report.losses) / 400 == pytest.approx(weighted, rel=0.02)
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_stays(training):
     embedding = sketch().train(training)

@@ -51,9 +51,10 @@ def distill(
 ) -> Distillation:
     """Fit an embedding, in place, to the rows of a table by weighted mean squared error.
 
-    Weights multiply the loss; they do not decide how often an id is drawn. So the weighted error is
-    exactly what is minimised, which it is not for ids drawn in proportion, but each only once a
-    batch; and the rarest ids are seen as often as all others.
+    Ids are drawn in proportion to their weights, distinct in a batch. Those too frequent for that
+    are in every batch, and what they lack multiplies their loss. So the weighted error is exactly
+    what is minimised, and the gradient varies less than with all weights in the loss, which kept
+    far less of the variance: .29 against .5 for a sketch with weights by Zipf's law.
 
     Args:
         table: a row for each id.
@@ -61,11 +62,11 @@ def distill(
         ids: distinct ids of the rows; by default 0..n-1.
         weights: how much each id counts, at least 0: its frequency, for instance.
         steps: number of batches.
-        batch_size: distinct ids of a batch; all of them, where there are fewer.
+        batch_size: distinct ids of a batch; all that have a weight, where they are fewer.
         learning_rate: of the rows that ids look up; like the network's, it falls linearly to zero.
         network_learning_rate: of everything else.
         optimizer: "adamw" (without decay) or "muon", see `build_optimizers`.
-        seed: of the order of the ids.
+        seed: of the draws of ids.
 
     Returns:
         The share of variance kept, and the losses.
@@ -101,7 +102,10 @@ def distill(
         network_weight_decay=0.0,
     )
     schedules = [LinearLR(one, 1.0, 0.0, steps) for one in optimizers]
-    batches = _batches(len(targets.ids), batch_size, torch.Generator().manual_seed(seed))
+    chances = _chances(targets.weights, batch_size)
+    batches = _batches(chances, torch.Generator().manual_seed(seed))
+    # The sum over a batch is, on average, the weighted mean over all ids.
+    factors = targets.weights / (chances.to(device) * len(chances))
     was_training = embedding.training
     embedding.train()
     losses = []
@@ -110,7 +114,7 @@ def distill(
         for _ in range(steps):
             batch = next(batches).to(device)
             errors = embedding(targets.ids[batch]) - targets.rows[batch]
-            loss = (targets.weights[batch] * errors.square().mean(dim=1)).mean()
+            loss = (factors[batch] * errors.square().mean(dim=1)).sum()
             for one in optimizers:
                 one.zero_grad()
             loss.backward()
@@ -127,12 +131,36 @@ def distill(
     )
 
 
-def _batches(n: int, size: int, generator: torch.Generator) -> Iterator[Int[Tensor, " size"]]:
-    """Positions in passes over 0..n-1; what a pass leaves over comes in another."""
-    size = min(size, n)
+def _chances(weights: Float[Tensor, " n"], size: int) -> Float[Tensor, " n"]:
+    """The chance of each id to be in a batch: in proportion to its weight, and at most 1."""
+    weights = weights.double().cpu()
+    size = min(size, int(weights.count_nonzero()))
+    chances = size * weights / weights.sum()
+    while (chances > 1).any():
+        certain = chances >= 1
+        others = weights.masked_fill(certain, 0.0)
+        left = (size - certain.sum()) * others / others.sum().clamp(min=1e-300)
+        chances = torch.where(certain, 1.0, left)
+    return chances
+
+
+def _batches(
+    chances: Float[Tensor, " n"], generator: torch.Generator
+) -> Iterator[Int[Tensor, " size"]]:
+    """Positions in passes over 0..n-1, by systematic sampling.
+
+    The chances, in random order, are stretches of a circle, and a batch is where points at distance
+    1 fall: never twice into one stretch. The points move on from batch to batch, so that with equal
+    chances no id comes twice in a pass.
+    """
+    n, size = len(chances), round(float(chances.sum()))
     while True:
         order = torch.randperm(n, generator=generator)
-        yield from order[: n - n % size].view(-1, size)
+        ends = chances[order].cumsum(0)
+        start = torch.rand((), generator=generator, dtype=torch.float64)
+        for turn in range(n // size):
+            points = torch.arange(size) + (start + turn * size / n) % 1
+            yield order[torch.searchsorted(ends, points, right=True).clamp(max=n - 1)]
 
 
 @torch.no_grad()
