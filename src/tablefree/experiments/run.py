@@ -188,7 +188,7 @@ class Run:
 def default_recipe(method: str, **changes: Any) -> Recipe:
     """The recipe for a method where nothing is tuned, and the first trial where something is.
 
-    Rows learn three times as fast as networks, and decay. A network without rows under it, that of
+    Rows learn faster than networks, and decay. A network without rows under it, that of
     "deep_hash", has Muon and decay instead.
 
     Args:
@@ -198,8 +198,8 @@ def default_recipe(method: str, **changes: Any) -> Recipe:
     has_rows = method != "deep_hash"
     defaults: dict[str, Any] = {
         "learning_rate": 0.03,
-        "weight_decay": 0.3,
-        "network_learning_rate": 0.01,
+        "weight_decay": 1.0 if method == "sketch" else 0.3,
+        "network_learning_rate": 0.003 if method == "sketch" else 0.01,
         "network_weight_decay": 0.0 if has_rows else 0.1,
         "optimizer": "adamw" if has_rows else "muon",
         "max_epochs": 20,
