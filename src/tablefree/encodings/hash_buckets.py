@@ -107,4 +107,5 @@ class HashBuckets(nn.Module):
 
     @property
     def signed_seed(self) -> int:
+        """The seed as the two's complement of its 64 bits, as torch's operators take it."""
         return self.seed - 2**64 if self.seed >= 2**63 else self.seed
