@@ -92,10 +92,8 @@ class _Picks:
     """The matrix A [n, rows of all tables]: row i has a one for each row that id i picks."""
 
     def __init__(self, encoding: SketchEncoding, ids: Int[Tensor, " n"]) -> None:
-        buckets: Tensor = encoding.buckets(ids)
-        self.num_hashes = buckets.shape[1]
-        offsets = encoding.num_rows * torch.arange(self.num_hashes, device=ids.device)
-        self.columns = buckets + offsets
+        self.columns = encoding.picks(ids)
+        self.num_hashes = self.columns.shape[1]
         counts = self.columns.flatten().bincount(minlength=encoding.rows.num_embeddings)
         # The transpose: the ids that pick each row, one row after the other.
         self.picked_by = self.columns.flatten().argsort() // self.num_hashes

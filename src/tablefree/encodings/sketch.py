@@ -57,10 +57,16 @@ class SketchEncoding(nn.Module):
         Raises:
             InputError: ids that are no integers.
         """
+        picks = self.picks(ids)
+        codes = self.rows.sums(picks.view(-1, self.buckets.num_hashes))
+        return codes.view(*picks.shape[:-1], self.width)
+
+    def picks(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
+        """The rows, of all tables one under the other, that the hashes of each id pick."""
         buckets: Tensor = self.buckets(ids)
-        offsets = self.num_rows * torch.arange(self.buckets.num_hashes, device=buckets.device)
-        codes = self.rows.sums((buckets + offsets).view(-1, self.buckets.num_hashes))
-        return codes.view(*buckets.shape[:-1], self.width)
+        return buckets + self.num_rows * torch.arange(
+            self.buckets.num_hashes, device=buckets.device
+        )
 
     def config(self) -> dict[str, object]:
         """The kind of encoding and its arguments."""

@@ -236,8 +236,9 @@ def train(
     model = run.build_model(task)
     data, events = task.interactions, task.split.train
     user_keys, item_keys = task.users.keys(model.users), task.items.keys(model.items)
-    has_histories = isinstance(model.users, HistoryUsers)
+    histories = None
     if isinstance(model.users, HistoryUsers):
+        histories = task.histories
         tell_histories(
             model.users, task, item_keys, task.users.keys(model.users.own or model.users)
         )
@@ -250,7 +251,7 @@ def train(
         negatives=Negatives(task.sampler, task.train_items) if data.label is None else None,
         batch_size=batch_size(task),
         seed=run.seed,
-        histories=task.histories if has_histories else None,
+        histories=histories,
     )
     validation = _batch(task.validation, user_keys, item_keys)
     with _seeded(run.seed):  # for dropout
