@@ -3,7 +3,7 @@
 A value flows one way: value → id → code → embedding → score.
 """
 
-from tablefree.convert import Distillation, distill, solve_sketch
+from tablefree.conversion import Distillation, distill, solve_sketch
 from tablefree.embeddings import (
     CachedEmbedding,
     DecodedEmbedding,

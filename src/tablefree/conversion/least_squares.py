@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tablefree.convert.distill import Distillation
-from tablefree.convert.targets import Targets
+from tablefree.conversion.distill import Distillation
+from tablefree.conversion.targets import Targets
 from tablefree.encodings import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.network import check_positive
