@@ -4,7 +4,7 @@ import torch
 from tablefree.embeddings import DeepHashEmbedding
 from tablefree.errors import InputError
 from tablefree.frozen_network import freeze_network
-from tablefree.network import EmbeddingNetwork
+from tablefree.network import ACTIVATIONS, EmbeddingNetwork
 
 IDS = torch.arange(500) * 7919 - 1000
 
@@ -26,7 +26,7 @@ def cosine(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
-@pytest.mark.parametrize("activation", ["mish", "relu", "gelu"])
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
 def test_float32_is_the_same_function(norm, activation):
     embedding = trained(norm=norm, activation=activation, dropout=0.1)
     frozen = embedding.freeze()
@@ -55,6 +55,13 @@ def test_frozen_has_the_same_call_and_nothing_to_train(dtype):
 def test_an_id_does_not_depend_on_its_batch_in_int8():
     frozen = trained().freeze(torch.int8)
     torch.testing.assert_close(frozen(IDS)[37], frozen(IDS[37]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["sine", "gated"])
+def test_activations_without_a_kernel_are_refused_in_int8(activation):
+    network = EmbeddingNetwork(16, 8, hidden=(32,), activation=activation)
+    with pytest.raises(InputError, match=f"got {activation}: freeze in bfloat16"):
+        freeze_network(network, torch.int8)
 
 
 def test_freezing_leaves_the_embedding_as_it_was():

@@ -21,6 +21,7 @@ from tablefree.network import ACTIVATIONS, BatchNorm, EmbeddingNetwork, FirstLay
 FROZEN_DTYPES = (torch.float32, torch.bfloat16, torch.int8)
 _PRODUCTS = ("weight", "skip")  # the names of buffers that codes are multiplied with
 _INT8_CODE = 1 / 127  # what 1 stands for in an int8 code
+_INT8_ACTIVATIONS = ("mish", "relu", "gelu")
 
 
 def freeze_network(network: EmbeddingNetwork, dtype: torch.dtype) -> "FrozenNetwork":
@@ -31,8 +32,8 @@ def freeze_network(network: EmbeddingNetwork, dtype: torch.dtype) -> "FrozenNetw
         dtype: of the weights: float32, bfloat16 or int8.
 
     Raises:
-        InputError: another dtype, or int8 for a network with layer or RMS norm, which cannot be
-            folded into its products.
+        InputError: another dtype; or int8 for a network with layer or RMS norm, which cannot be
+            folded into its products, or with an activation that has no kernel.
     """
     if dtype not in FROZEN_DTYPES:
         names = ", ".join(map(str, FROZEN_DTYPES))
@@ -111,6 +112,11 @@ class _Int8Network(FrozenNetwork):
     def __init__(self, network: EmbeddingNetwork) -> None:
         super().__init__()
         self.activation = network.activation
+        if network.activation not in _INT8_ACTIVATIONS:
+            raise InputError(
+                f"int8 takes the activations {', '.join(_INT8_ACTIVATIONS)}, got "
+                f"{network.activation}: freeze in bfloat16"
+            )
         layers = _folded(network)
         if any(norm is not None for *_, norm in layers):
             raise InputError(

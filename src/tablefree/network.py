@@ -41,12 +41,37 @@ class Mish(nn.Module):
         return F.mish(values)
 
 
+class Sine(nn.Module):
+    """sin(x).
+
+    Sitzmann et al., "Implicit Neural Representations with Periodic Activation Functions", 2020.
+    """
+
+    def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Apply to each value."""
+        return values.sin()
+
+
+class Gated(nn.Module):
+    """The first half of the values times SiLU of the second: half as many numbers as come in.
+
+    Shazeer, "GLU Variants Improve Transformer", 2020. A hidden unit has two outputs of its layer.
+    """
+
+    def forward(self, values: Float[Tensor, "*batch twice"]) -> Float[Tensor, "*batch width"]:
+        """Multiply the halves of the last dimension."""
+        value, gate = values.chunk(2, dim=-1)
+        return value * F.silu(gate)
+
+
 # Each activation with its gain: 1 / sqrt(E[f(z)^2]) for a standard normal z, so that a layer keeps
 # the scale of its input (Kaiming initialisation, He et al. 2015, for any activation).
 ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
     "mish": (Mish, 1.4868),
     "relu": (nn.ReLU, 1.4142),
     "gelu": (nn.GELU, 1.5335),
+    "sine": (Sine, 1.5209),
+    "gated": (Gated, 1.6765),
 }
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "batch": lambda width: BatchNorm(width),
@@ -111,7 +136,7 @@ class EmbeddingNetwork(nn.Module):
         in_features: width of a code.
         embedding_dim: width of an embedding.
         hidden: widths of the hidden layers; empty for one linear map.
-        activation: "mish", "relu" or "gelu".
+        activation: "mish", "relu", "gelu", "sine" or "gated", whose layers have twice the outputs.
         norm: "batch" (Ioffe and Szegedy, 2015), "layer" (Ba et al., 2016), "rms" (Zhang and
             Sennrich, 2019) or "none".
         dropout: share of hidden units dropped in training, at least 0 and below 1.
@@ -155,9 +180,10 @@ class EmbeddingNetwork(nn.Module):
         self.hidden = nn.Sequential()
         width, scale = in_features, 1 / code_std
         for next_width in hidden:
-            self.hidden.append(_linear(width, next_width, scale))
+            outputs = 2 * next_width if activation == "gated" else next_width
+            self.hidden.append(_linear(width, outputs, scale))
             if make_norm is not None:
-                self.hidden.append(make_norm(next_width))
+                self.hidden.append(make_norm(outputs))
             self.hidden.append(activate())
             if dropout:
                 self.hidden.append(nn.Dropout(dropout))

@@ -39,7 +39,7 @@ class DecodedEmbedding(Embedding):
         encodings: modules with a `width` and a `config`, from ids to codes; every `Embedding` is
             one.
         hidden: widths of the decoder's hidden layers.
-        activation: "mish", "relu" or "gelu".
+        activation: "mish", "relu", "gelu", "sine" or "gated".
         norm: "batch", "layer", "rms" or "none"; learned codes do better without batch norm.
         dropout: share of hidden units dropped in training.
         skip: whether a linear map goes from the code straight to the embedding.

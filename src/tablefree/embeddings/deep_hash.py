@@ -20,7 +20,7 @@ class DeepHashEmbedding(DecodedEmbedding):
         embedding_dim: width of an embedding.
         num_hashes: width of the code; even for the Gaussian transform.
         hidden: widths of the network's hidden layers.
-        activation: "mish", "relu" or "gelu".
+        activation: "mish", "relu", "gelu", "sine" or "gated".
         norm: "batch", "layer", "rms" or "none".
         dropout: share of hidden units dropped in training.
         skip: whether a linear map goes from the code straight to the embedding.
