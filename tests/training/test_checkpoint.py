@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tablefree import hashing
+from tablefree import saved as module
 from tablefree.data import Vocabulary
 from tablefree.embeddings import METHODS, build
 from tablefree.errors import CheckpointError, InputError
 from tablefree.models import MODELS
-from tablefree.training import checkpoint as module
 from tablefree.training.checkpoint import Checkpoint, Keys, load_checkpoint, save_checkpoint
 
 DIM, IDS = 4, 300
@@ -163,7 +163,7 @@ def test_a_configuration_that_does_not_fit_is_refused_by_name(folder, change, na
         (lambda t: t.pop("weight"), "weight"),
         (lambda t: t.pop("users.encodings.0._extra_state"), "_extra_state"),
         (lambda t: t.update(more=torch.zeros(1)), "more"),
-        (lambda t: t.update(weight=t["weight"].half()), "weight is torch.float16, not torch.fl"),
+        (lambda t: t.update(weight=t["weight"].long()), "weight is torch.int64, not torch.flo"),
         (lambda t: t.update(weight=torch.zeros(3)), "weight"),
     ],
 )

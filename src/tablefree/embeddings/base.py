@@ -4,16 +4,19 @@ All methods share one call, one count of their cost and one scale at initialisat
 comparison of them compares the methods.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
 from tablefree.network import INITIAL_STD, check_positive
+from tablefree.pretrained import Pretrained
 from tablefree.rows import Rows
 
 # Rows that multiply others start near one: enough spread to tell them apart, no change of scale.
@@ -35,7 +38,7 @@ class Description:
     multiply_adds: int
 
 
-class Embedding(nn.Module, ABC):
+class Embedding(Pretrained):
     """Base of the embeddings: a drop-in for a call of `nn.Embedding`.
 
     Attributes:
@@ -70,6 +73,17 @@ class Embedding(nn.Module, ABC):
 
         The name of the method and the arguments of the constructor, in types that JSON has.
         """
+
+    def saved_config(self) -> dict[str, object]:
+        """What `config.json` says of the embedding."""
+        return {"embedding": self.config()}
+
+    @classmethod
+    def from_saved_config(cls, config: Mapping[str, Any]) -> "Embedding":
+        """An embedding of the same shape and hash functions."""
+        from tablefree.embeddings.config import from_config  # knows every method
+
+        return from_config(config["embedding"])
 
     @property
     def width(self) -> int:

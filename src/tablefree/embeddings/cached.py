@@ -6,6 +6,7 @@ of fixed size; `kernels/slots.py` says which id has which row, and which one goe
 
 import threading
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,14 @@ class CachedEmbedding(Embedding):
     def config(self) -> dict[str, object]:
         """That of the wrapped embedding: a cache is no part of a checkpoint."""
         return self.embedding.config()
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Save the wrapped embedding."""
+        self.embedding.save_pretrained(save_directory)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload the wrapped embedding."""
+        return self.embedding.push_to_hub(repo_id, **options)
 
     @property
     def multiply_adds(self) -> int:

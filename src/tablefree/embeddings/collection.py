@@ -8,7 +8,7 @@ stacked, so that the number of operators does not grow with the number of featur
 import copy
 import json
 from collections.abc import Mapping
-from typing import Self, cast, overload
+from typing import Any, Self, cast, overload
 
 import torch
 from jaxtyping import Float, Int
@@ -21,12 +21,13 @@ from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.stacked import FrozenStack, StackedDeepHash, can_stack
 from tablefree.errors import CheckpointError, InputError
 from tablefree.ids import tensor_ids
+from tablefree.pretrained import Pretrained
 
 FROZEN_DTYPES = (torch.float32, torch.bfloat16)
 _WITHOUT_SEED = ("full_table", "narrow_table", "decoded")
 
 
-class EmbeddingCollection(nn.Module):
+class EmbeddingCollection(Pretrained):
     """An embedding for each feature; equal ids of different features differ.
 
     Deep hash embeddings with batch norm or none whose configurations are equal but for the seed are
@@ -126,6 +127,15 @@ class EmbeddingCollection(nn.Module):
     def config(self) -> dict[str, dict[str, object]]:
         """What the constructor builds a collection of the same shape and hash functions from."""
         return copy.deepcopy(self._configs)
+
+    def saved_config(self) -> dict[str, object]:
+        """What `config.json` says of the collection."""
+        return {"features": self.config()}
+
+    @classmethod
+    def from_saved_config(cls, config: Mapping[str, Any]) -> Self:
+        """A collection of the same shape and hash functions."""
+        return cls(config["features"])
 
     def describe(self) -> Description:
         """Parameters and bytes of all features, and the multiply-adds of one id of each."""

@@ -1,15 +1,20 @@
 """What every recommender is: a score for a pair of a user's and an item's embedding."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, cast
 
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from tablefree.embeddings import Embedding
+from tablefree.embeddings import DecodedEmbedding, Embedding, from_config
+from tablefree.embeddings.history import HistoryUsers
+from tablefree.encodings import Encoding
 from tablefree.errors import InputError
+from tablefree.pretrained import Pretrained
 
 
-class Recommender(nn.Module, ABC):
+class Recommender(Pretrained):
     """Base of the recommenders over two embeddings of equal width.
 
     Args:
@@ -43,3 +48,38 @@ class Recommender(nn.Module, ABC):
     ) -> Float[Tensor, "*batch"]:
         """Logits of pairs of ids (positions, where an embedding needs a vocabulary)."""
         return self.score(self.users(users), self.items(items))
+
+    def saved_config(self) -> dict[str, object]:
+        """What `config.json` says of the model."""
+        from tablefree.models import MODELS
+
+        return {
+            "model": next((name for name, kind in MODELS.items() if type(self) is kind), None),
+            "users": {"embedding": self.users.config()},
+            "items": {"embedding": self.items.config()},
+        }
+
+    @classmethod
+    def from_saved_config(cls, config: Mapping[str, Any]) -> "Recommender":
+        """A model of the same shape and hash functions."""
+        from tablefree.models import MODELS
+
+        items = from_config(config["items"]["embedding"])
+        return MODELS[config["model"]](_users(config["users"]["embedding"], items), items)
+
+
+def _users(config: Mapping[str, Any], items: Embedding) -> Embedding:
+    """The embedding of users; one of histories is over the items, or over their code."""
+    if config.get("method") != "history":
+        return from_config(config)
+    own, hidden = config["own"], config["hidden"]
+    code = (
+        items.encodings[0] if hidden is not None and isinstance(items, DecodedEmbedding) else items
+    )
+    return HistoryUsers(
+        cast(Encoding, code),
+        config["embedding_dim"],
+        hidden=hidden,
+        alpha=config["alpha"],
+        own=None if own is None else from_config(own),
+    )

@@ -1,42 +1,25 @@
-"""A trained model in a folder: `model.safetensors` and `config.json`, nothing that can run code.
+"""A trained model in a folder, with what it needs to be used, evaluated or trained again."""
 
-The configuration of each embedding is written out, so that a checkpoint does not depend on how
-sizes are chosen; the hash contract lies with the weights and is compared when they are loaded.
-"""
-
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-import tablefree
+from tablefree import saved
 from tablefree.data import Vocabulary
 from tablefree.data.interactions import IdType
-from tablefree.embeddings import (
-    DecodedEmbedding,
-    Embedding,
-    FullTable,
-    NarrowTable,
-    from_config,
-)
-from tablefree.embeddings.history import HistoryUsers
-from tablefree.encodings import Encoding
-from tablefree.errors import CheckpointError, InputError
-from tablefree.files import check_writable, replace_file
-from tablefree.models import MODELS, Recommender
+from tablefree.embeddings import Embedding, FullTable, NarrowTable
+from tablefree.errors import InputError
+from tablefree.files import check_writable
+from tablefree.models import Recommender
 
-FORMAT_VERSION = 1
-WEIGHTS, CONFIG, LOGS = "model.safetensors", "config.json", "logs"
-FEATURES = ("users", "items")
+LOGS = "logs"
 ID_TYPES = ("integer", "string")
 
 
@@ -94,7 +77,7 @@ def check_folder(folder: Path) -> None:
     """
     if folder.is_dir():
         found = sorted(path.name for path in folder.iterdir() if path.name != LOGS)
-        if CONFIG in found:
+        if saved.CONFIG in found:
             raise InputError(
                 f"{folder} holds a checkpoint: remove the folder first, or choose another output"
             )
@@ -112,30 +95,18 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         InputError: the folder is not empty or cannot be written to, or its disk is full.
     """
     check_folder(folder)
-    model = checkpoint.model
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    features = {}
+    config, tensors = checkpoint.model.saved_config(), checkpoint.model.state_dict()
     for feature, keys, embedding in _features(checkpoint):
-        features[feature] = {"id_type": keys.id_type, "embedding": embedding.config()}
+        config[feature] = {"id_type": keys.id_type, "embedding": embedding.config()}
         if keys.vocabulary is not None:
             tensors[_vocabulary(feature)] = torch.from_numpy(keys.vocabulary.ids)
-    config = {
-        "format_version": FORMAT_VERSION,
-        "tablefree_version": tablefree.__version__,
-        "model": next(name for name, kind in MODELS.items() if type(model) is kind),
-        **features,
+    config |= {
         "data": checkpoint.data,
         "split": checkpoint.split,
         "run": dict(checkpoint.run),
         "measures": dict(checkpoint.measures),
     }
-    try:
-        replace_file(folder / WEIGHTS, save(tensors))
-        # Last: a folder without it is no checkpoint.
-        replace_file(folder / CONFIG, json.dumps(config, indent=2, allow_nan=False).encode())
-    except BaseException:
-        (folder / WEIGHTS).unlink(missing_ok=True)
-        raise
+    saved.write(folder, config, tensors)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -145,12 +116,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         CheckpointError: a file is missing, damaged or of another format version; weights or a
             vocabulary that do not fit the configuration; other hash functions.
     """
-    config = _read_config(folder / CONFIG)
-    tensors = _read_tensors(folder / WEIGHTS)
-    try:
-        with torch.device("meta"):  # shapes without memory: the file's tensors take their place
-            items = from_config(config["items"]["embedding"])
-            model = MODELS[config["model"]](_users(config["users"]["embedding"], items), items)
+    config, tensors = saved.read_config(folder), saved.read_tensors(folder)
+    with saved.outlining(folder, "model"):
+        model = Recommender.from_saved_config(config)
         checkpoint = Checkpoint(
             model,
             _keys("users", config["users"]["id_type"], model.users, tensors),
@@ -160,12 +128,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             config["run"],
             config["measures"],
         )
-    except (KeyError, TypeError, AttributeError, InputError) as error:
-        raise CheckpointError(
-            f"{folder / CONFIG} does not describe a model ({_one_line(error)}): it is damaged; "
-            "restore or train the checkpoint again"
-        ) from error
-    _load_weights(model, tensors, folder / WEIGHTS)
+    saved.load_weights(model, tensors, folder)
     model.eval()
     return checkpoint
 
@@ -179,50 +142,6 @@ def _vocabulary(feature: str) -> str:
     return f"vocabulary.{feature}"
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
-        raise CheckpointError(
-            f"{path} cannot be read ({reason}): pass the folder that `tablefree train` wrote"
-        ) from error
-    version = config.get("format_version") if isinstance(config, dict) else None
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format version {version!r}, and this tablefree reads version "
-            f"{FORMAT_VERSION}: use the tablefree that wrote it, or train again"
-        )
-    return dict(config)
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as safetensors ({_one_line(error)}): it is missing, damaged "
-            "or in another format; restore or train the checkpoint again"
-        ) from error
-
-
-def _users(config: dict[str, Any], items: Embedding) -> Embedding:
-    """The embedding of users; one of histories is over the items, or over their code."""
-    if config.get("method") != "history":
-        return from_config(config)
-    own, hidden = config["own"], config["hidden"]
-    code = (
-        items.encodings[0] if hidden is not None and isinstance(items, DecodedEmbedding) else items
-    )
-    return HistoryUsers(
-        cast(Encoding, code),
-        config["embedding_dim"],
-        hidden=hidden,
-        alpha=config["alpha"],
-        own=None if own is None else from_config(own),
-    )
-
-
 def _keys(feature: str, id_type: Any, embedding: Embedding, tensors: dict[str, Tensor]) -> Keys:
     """The keys of a feature; its vocabulary is taken out of the tensors."""
     if id_type not in ID_TYPES:
@@ -234,25 +153,3 @@ def _keys(feature: str, id_type: Any, embedding: Embedding, tensors: dict[str, T
     if len(vocabulary) != tables[0].num_embeddings:
         raise InputError(f"the vocabulary of {feature} has {len(vocabulary)} ids")
     return Keys(id_type, vocabulary)
-
-
-def _load_weights(model: Recommender, tensors: dict[str, Tensor], path: Path) -> None:
-    wrong = [
-        f"{name} is {tensors[name].dtype}, not {expected.dtype}"
-        for name, expected in model.state_dict().items()
-        if name in tensors and tensors[name].dtype != expected.dtype
-    ]
-    try:
-        if wrong:
-            raise RuntimeError("; ".join(wrong))
-        model.load_state_dict(tensors, assign=True)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the weights in {path} do not fit its {CONFIG}: {_one_line(error)}"
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

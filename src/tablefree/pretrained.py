@@ -1,0 +1,146 @@
+"""Save a module into a folder or to the Hugging Face Hub, and have it back, bit for bit.
+
+The three methods of `huggingface_hub.ModelHubMixin`. Only the Hub needs that package, the extra
+`hub`, and it takes a while to import: so what is local does without it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+from torch import nn
+
+from tablefree import saved
+from tablefree.errors import CheckpointError, InputError
+
+
+class Pretrained(nn.Module, ABC):
+    """Base of the modules that can be saved: embeddings, collections and models.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from tablefree import Embedding, HashingTrick
+        >>> embedding = HashingTrick(100, 8, seed="item_id")
+        >>> with TemporaryDirectory() as folder:
+        ...     embedding.save_pretrained(folder)
+        ...     copy = Embedding.from_pretrained(folder)
+        >>> bool((copy.rows.weight == embedding.rows.weight).all())
+        True
+    """
+
+    @abstractmethod
+    def saved_config(self) -> dict[str, object]:
+        """What `config.json` says of the module, in types that JSON has."""
+
+    @classmethod
+    @abstractmethod
+    def from_saved_config(cls, config: Mapping[str, Any]) -> "Pretrained":
+        """A module of the same shape and hash functions; its weights are not in `config.json`.
+
+        Raises:
+            KeyError, TypeError, AttributeError, InputError, CheckpointError: it describes none.
+        """
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Write `config.json` and `model.safetensors` into a folder, over those in it.
+
+        Raises:
+            InputError: what could not be loaded again: a frozen embedding (save the trained one,
+                and freeze it when it is loaded), a class of your own, weights used twice; a folder
+                that cannot be written to.
+        """
+        folder, config, tensors = Path(save_directory), self.saved_config(), self.state_dict()
+        try:
+            with saved.outlining(folder, type(self).__name__):
+                outline = self.from_saved_config(config)
+            if type(outline) is not type(self):
+                raise CheckpointError(f"it would come back as a {type(outline).__name__}")
+            saved.load_weights(outline, tensors, folder)
+        except CheckpointError as error:
+            raise InputError(
+                f"this {type(self).__name__} cannot be loaded again, so it is not saved: {error}; "
+                "save the embedding before it is frozen, and histories with their model"
+            ) from error
+        saved.write(folder, config, tensors)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+    ) -> Self:
+        """Load a module, in evaluation mode, on the CPU. Nothing that can run code is read.
+
+        Args:
+            name_or_path: a folder that `save_pretrained` wrote, or a name on the Hub, "user/model".
+            revision: branch, tag or commit on the Hub.
+            cache_dir: where downloads are kept.
+            force_download: whether to download what is kept already.
+            local_files_only: whether to use what is kept, without a look at the Hub.
+            token: for private names; by default the one kept by `hf auth login`.
+
+        Raises:
+            CheckpointError: no such folder or name; a file that is missing, damaged, a pickle or of
+                another format version; another class, weights or hash functions.
+            InputError: a name on the Hub without the package `huggingface_hub`.
+        """
+        folder = Path(name_or_path)
+        if folder.is_file():
+            raise CheckpointError(
+                f"{folder} is a file: pass a folder that `save_pretrained` wrote; pickles, which "
+                "can run code, are not loaded"
+            )
+        if not folder.is_dir():
+            folder = _hub().download(
+                str(name_or_path),
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token,
+            )
+        config, tensors = saved.read_config(folder), saved.read_tensors(folder)
+        with saved.outlining(folder, cls.__name__):
+            module = cls.from_saved_config(config)
+        if not isinstance(module, cls):
+            kind = type(module).__name__
+            raise CheckpointError(
+                f"{folder} has no {cls.__name__} but a {kind}: call {kind}.from_pretrained"
+            )
+        saved.load_weights(module, tensors, folder)
+        return module.eval()
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload the files of `save_pretrained` and a model card to the Hugging Face Hub.
+
+        Args:
+            repo_id: "user/model"; created if need be.
+            options: of `huggingface_hub.ModelHubMixin.push_to_hub`: `private`, `token`, `branch`,
+                `commit_message`, `create_pr`.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            InputError: as `save_pretrained`; without the package `huggingface_hub`.
+        """
+        address: str = _hub().HubModel(self).push_to_hub(repo_id, **options)
+        return address
+
+
+def _hub() -> ModuleType:
+    try:
+        from tablefree import hub
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"no folder of that name, and the package {error.name}, which the Hub needs, is not "
+            'installed: pass a folder, or `pip install "tablefree[hub]"`'
+        ) from error
+    return hub
