@@ -42,6 +42,9 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
     run: dict[str, object] = {
         "dataset": "ml-1m",
         "split": "random",
+        "study": "",
+        "variant": "",
+        "design": "",
         "method": method,
         "model": "gmf",
         "size": size,
@@ -62,6 +65,7 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "network_weight_decay": 0.0,
         "search_space": json.dumps({"learning_rate": RATES}),
         "optimizer": "adamw",
+        "schedule": "linear",
         "precision": "float32",
         "batch_size": 4096,
         "max_epochs": 20,

@@ -57,13 +57,17 @@ def finished_table(jobs, best=1):
     return pl.DataFrame(
         [
             {
-                "method": job.cell.method, "model": job.cell.model, "size": job.cell.size,
-                "seed": job.seed, "trial": job.trial, "selected": job.trial == best,
+                "study": job.cell.study, "variant": job.cell.variant, "method": job.cell.method,
+                "model": job.cell.model, "size": job.cell.size, "seed": job.seed,
+                "trial": job.trial, "selected": job.trial == best,
             }
             for job in jobs
         ],
         schema={
-            name: SCHEMA[name] for name in ("method", "model", "size", "seed", "trial", "selected")
+            name: SCHEMA[name]
+            for name in (
+                "study", "variant", "method", "model", "size", "seed", "trial", "selected",
+            )
         },
     )  # fmt: skip
 
@@ -211,6 +215,8 @@ def test_finished_runs_are_read_and_not_run_again(comparison, task, tmp_path, re
         ("split", "time"),
         ("precision", "bfloat16"),
         ("optimizer", "muon"),
+        ("schedule", "cosine"),
+        ("study", "depth"),
         ("max_epochs", 50),
         ("patience", 7),
         ("embedding_dim", 64),
@@ -226,7 +232,7 @@ def test_runs_of_other_data_or_another_recipe_are_refused(
     first, second, *_ = comparison.next_jobs(finished_table([]))
     append_result(tmp_path, result(first))
     append_result(tmp_path, result(second, **{column: other}))
-    wanted = result(second)[column]
+    wanted = result(second)[column] or "none"
     with pytest.raises(
         InputError,
         match=re.escape(

@@ -9,6 +9,7 @@ import pytest
 from tablefree.errors import InputError
 from tablefree.experiments.results import (
     ADDED,
+    DEFAULTS,
     SCHEMA,
     TESTED,
     append_result,
@@ -82,6 +83,19 @@ def test_a_table_of_version_0_1_is_read_with_nulls(tmp_path, run, table):
     assert results.schema == SCHEMA
     assert results.drop(ADDED).equals(frame.drop(ADDED))
     assert results.select(ADDED).null_count().row(0) == (1,) * len(ADDED)
+
+
+def test_a_table_from_before_the_ablations_is_one_of_a_comparison(tmp_path, run, table):
+    frame = table([run("deep_hash", 0.25, 0)])
+    frame.drop(DEFAULTS).write_parquet(tmp_path / "results.parquet")
+    assert read_results(tmp_path).equals(frame)
+
+
+def test_each_variant_of_a_study_has_a_selected_trial(tmp_path, run):
+    for variant, trial in (("ReLU", 0), ("ReLU", 1), ("Mish", 0)):
+        changes = {"study": "activation", "variant": variant, "validation_auc": 0.8 + trial / 10}
+        append_result(tmp_path, run("deep_hash", 0.25, 0, trial=trial, **changes))
+    assert read_results(tmp_path)["selected"].to_list() == [False, True, True]
 
 
 def test_whole_numbers_are_taken_for_floats(tmp_path, run):

@@ -14,6 +14,7 @@ from tablefree.models import GMF
 from tablefree.training.batches import Batch, Negatives, TrainingBatches
 from tablefree.training.fit import PRECISIONS, Recipe, fast_precision, fit
 from tablefree.training.metrics import auc, score_pairs
+from tablefree.training.schedules import SCHEDULES
 
 NUM_USERS = NUM_ITEMS = 40
 NUM_GROUPS = 4
@@ -108,8 +109,8 @@ def test_the_weights_of_the_best_epoch_are_restored(monkeypatch):
         assert torch.equal(value, seen[1][key])
 
 
-def test_the_learning_rate_falls_to_zero():
-    """The last step is all but none: a thousandth of a step at the full rate."""
+@pytest.mark.parametrize("schedule", list(SCHEDULES))
+def test_the_learning_rate_follows_its_schedule(schedule):
     rates = []
     with pytest.MonkeyPatch.context() as patch:
         step = torch.optim.AdamW.step
@@ -121,8 +122,8 @@ def test_the_learning_rate_falls_to_zero():
                 step(self, *args, **kwargs),
             )[1],
         )
-        trained(max_epochs=2)
-    assert rates == pytest.approx([0.05 * (1 - done / 10) for done in range(10)])
+        trained(max_epochs=2, schedule=schedule)
+    assert rates == pytest.approx([0.05 * SCHEDULES[schedule](step / 10) for step in range(10)])
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -192,6 +193,8 @@ def test_progress_is_shown_when_asked_for(capfd):
         ({"learning_rate": math.nan}, "learning_rate must be above 0 and finite, got nan"),
         ({"learning_rate": math.inf}, "learning_rate must be above 0 and finite, got inf"),
         ({"weight_decay": -0.1}, "weight_decay must be at least 0 and finite, got -0.1"),
+        ({"schedule": "wavy"}, "schedule must be one of constant, linear, cosine, one_cycle; got"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
         ({"max_epochs": 0}, "max_epochs and patience must be at least 1, got 0 and 2"),
         ({"patience": 0}, "max_epochs and patience must be at least 1, got 10 and 0"),
     ],

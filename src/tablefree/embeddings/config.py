@@ -23,6 +23,7 @@ from tablefree.encodings import (
     SideFeatures,
     SketchEncoding,
 )
+from tablefree.encodings.ablation import BinaryDigits, OneHotHash, ScaledId
 from tablefree.errors import CheckpointError, InputError
 
 
@@ -107,4 +108,7 @@ _ENCODINGS: dict[str, Callable[..., Encoding]] = {
     "sketch": SketchEncoding,
     "side_features": _side_features,
     "bag_features": _bag_features,
+    "binary_digits": BinaryDigits,
+    "scaled_id": ScaledId,
+    "one_hot_hash": OneHotHash,
 }

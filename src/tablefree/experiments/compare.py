@@ -8,7 +8,7 @@ Cells are trained side by side. The table of finished runs is the only state.
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ import torch
 
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
-from tablefree.experiments.results import FILE_NAME, SCHEMA, append_result, read_results
+from tablefree.experiments.results import CELL, FILE_NAME, SCHEMA, append_result, read_results
 from tablefree.experiments.run import Run, default_recipe, identity, measure
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import (
@@ -37,9 +37,11 @@ from tablefree.experiments.tuning import (
 from tablefree.models import MODELS
 from tablefree.network import check_choice
 
-# What may differ between the runs of one folder.
-_CELL = ("method", "model", "size")
-_VARIED = (*_CELL, "seed", "optimizer", *PARAMETERS)
+VARIED = frozenset({"method", "model", "size", "seed", "optimizer", *PARAMETERS})
+"""Columns that may differ between the runs of a comparison."""
+
+# Those that may differ between the runs of a cell.
+_OF_RUN = {"seed", *PARAMETERS}
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,14 @@ class Comparison:
         seeds: number of seeds, from 0 on.
         trials: number of trials of each cell.
         left_out: why a method is not compared at a size, one line each.
+        varied: columns of the results that may differ between the runs of the folder.
     """
 
     cells: tuple[Run, ...]
     seeds: int
     trials: int
     left_out: tuple[str, ...] = ()
+    varied: frozenset[str] = VARIED
 
     def __len__(self) -> int:
         """Number of runs in all."""
@@ -177,16 +181,12 @@ def finished_runs(comparison: Comparison, task: Task, folder: Path) -> pl.DataFr
         folder.mkdir(parents=True, exist_ok=True)
         return pl.DataFrame(schema=SCHEMA)
     finished = read_results(folder)
-    fixed = {
-        column: value
-        for column, value in identity(comparison.cells[0], task).items()
-        if column not in _VARIED
-    }
-    _check_same(finished, fixed, folder)
-    for cell in comparison.cells:
-        space = space_to_json(search_space(cell, task))
-        same = {"optimizer": cell.recipe.optimizer, "search_space": space}
-        _check_same(of_cell(finished, cell), same, folder)
+    for number, cell in enumerate(comparison.cells):
+        columns = identity(cell, task)
+        if number == 0:
+            _check_same(finished, columns, comparison.varied, folder)
+        columns["search_space"] = space_to_json(search_space(cell, task))
+        _check_same(of_cell(finished, cell), columns, _OF_RUN, folder)
     return finished
 
 
@@ -250,16 +250,20 @@ def carry_out(job: Job, trials: Sequence[Mapping[str, Any]], task: Task) -> dict
 
 def of_cell(runs: pl.DataFrame, cell: Run) -> pl.DataFrame:
     """The runs of a cell."""
-    return runs.filter(method=cell.method, model=cell.model, size=cell.size)
+    names = (name for name in CELL if name not in ("dataset", "split"))  # one a folder
+    return runs.filter(**{name: getattr(cell, name) for name in names})
 
 
-def _check_same(runs: pl.DataFrame, wanted: Mapping[str, object], folder: Path) -> None:
+def _check_same(
+    runs: pl.DataFrame, wanted: Mapping[str, object], varied: Set[str], folder: Path
+) -> None:
     for column, value in wanted.items():
         others = runs.filter(pl.col(column).ne_missing(value))
-        if others.height:
+        if others.height and column not in varied:
+            found, asked = ("none" if text == "" else text for text in (others[column][0], value))
             raise InputError(
-                f"{folder} holds runs with {column} {others[column][0]}, and this command asks for "
-                f"{value}: choose another output folder, or the same options to resume"
+                f"{folder} holds runs with {column} {found}, and this command asks for {asked}: "
+                "choose another output folder, or the same options to resume"
             )
 
 

@@ -19,6 +19,9 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     # What was run.
     "dataset": pl.String,  # name of the data set
     "split": pl.String,  # how the events were split: random, leave-last-out, time, …
+    "study": pl.String,  # of an ablation, the factor that it varies; empty in a comparison
+    "variant": pl.String,  # likewise, the level of the factor
+    "design": pl.String,  # likewise, JSON: the encoding and the network; empty: those of the method
     "method": pl.String,  # of the embeddings: full_table, deep_hash, …
     "model": pl.String,  # the recommender over the embeddings: gmf or mlp
     "size": pl.Float64,  # parameters wanted, as a ratio to the full table's: 0.25
@@ -42,6 +45,7 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "network_weight_decay": pl.Float64,  # of the matrices of everything else
     "search_space": pl.String,  # JSON: parameter → what it was drawn from; of the others, fixed
     "optimizer": pl.String,
+    "schedule": pl.String,  # of the learning rates: linear, constant, cosine, one_cycle
     "precision": pl.String,  # of the matrix products in training
     "batch_size": pl.Int64,  # events a step
     "max_epochs": pl.Int64,
@@ -133,6 +137,12 @@ ADDED = (
 )
 """Columns that tables of version 0.1 do not have; read as null there."""
 
+DEFAULTS = {"study": "", "variant": "", "design": "", "schedule": "linear"}
+"""What columns were that came when all runs had one value."""
+
+CELL = ("dataset", "split", "study", "variant", "model", "method", "size")
+"""What is tuned as one."""
+
 
 def read_results(folder: Path) -> pl.DataFrame:
     """Read the finished runs of a folder.
@@ -141,7 +151,7 @@ def read_results(folder: Path) -> pl.DataFrame:
         folder: Holds `results.parquet`.
 
     Returns:
-        One row a run, with the columns of `SCHEMA`; those of `ADDED` may be null.
+        One row a run, with the columns of `SCHEMA`; in old tables those of `ADDED` may be null.
 
     Raises:
         InputError: There is no such file, or it is not a whole table of results.
@@ -159,8 +169,12 @@ def read_results(folder: Path) -> pl.DataFrame:
             f"{path} cannot be read as Parquet ({_first_line(error)}): "
             "it is damaged; restore it, or move it away to start anew"
         ) from error
-    missing = [name for name in ADDED if name not in results.columns]
-    results = results.with_columns(pl.lit(None, SCHEMA[name]).alias(name) for name in missing)
+    missing: dict[str, str | None] = {
+        name: DEFAULTS.get(name) for name in (*ADDED, *DEFAULTS) if name not in results.columns
+    }
+    results = results.with_columns(
+        pl.lit(value, SCHEMA[name]).alias(name) for name, value in missing.items()
+    )
     for column, dtype in SCHEMA.items():
         found = results.schema.get(column)
         if found != dtype:
@@ -213,21 +227,20 @@ def append_result(folder: Path, row: Mapping[str, object]) -> None:
 
 
 def _select(results: pl.DataFrame) -> pl.DataFrame:
-    """Select, for each method at a size, the trial with the best validation AUC.
+    """Select, for each cell, the trial with the best validation AUC.
 
     The trials are the runs of the smallest seed that were not pruned. A run that diverged has no
     AUC and loses; of equals the first wins.
     """
-    cell = ["dataset", "split", "model", "method", "size"]
-    trials = results.filter(~pl.col("pruned"), pl.col("seed") == pl.col("seed").min().over(cell))
+    trials = results.filter(~pl.col("pruned"), pl.col("seed") == pl.col("seed").min().over(CELL))
     best = (
         trials.with_columns(pl.col("validation_auc").fill_nan(float("-inf")))
         .sort("validation_auc", "trial", descending=[True, False])
-        .group_by(cell, maintain_order=True)
+        .group_by(CELL, maintain_order=True)
         .agg(pl.col("trial").first().alias("best_trial"))
     )
     return (
-        results.join(best, on=cell, how="left", maintain_order="left")
+        results.join(best, on=CELL, how="left", maintain_order="left")
         .with_columns(selected=pl.col("trial").eq_missing(pl.col("best_trial")))
         .select(SCHEMA.names())
     )

@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from math import log
@@ -25,6 +25,7 @@ from tablefree.embeddings.history import HistoryUsers
 from tablefree.embeddings.quantize import BITS, deployed_bytes, quantize_rows
 from tablefree.encodings import DenseHashEncoding, Encoding, SideFeatures
 from tablefree.errors import InputError
+from tablefree.experiments.designs import Design
 from tablefree.experiments.task import BUCKETS, Pairs, Side, Task
 from tablefree.models import GMF, MODELS, Recommender
 from tablefree.network import check_choice
@@ -68,6 +69,10 @@ class Run:
         side_features: where the features that the data has go, one of `SIDE_FEATURES`: nowhere
             ("none"), beside the code under the decoder ("encoding"), or into a linear layer over
             the finished embedding ("input").
+        study: of an ablation, the factor that it varies.
+        variant: likewise, the level of the factor.
+        design: likewise, the encoding and the network, in place of the method's own.
+        fixed: fields of the recipe that tuning leaves as they are.
     """
 
     method: str
@@ -80,6 +85,10 @@ class Run:
     code_width: int | None = None
     users: str = "id"
     side_features: str = "none"
+    study: str = ""
+    variant: str = ""
+    design: Design | None = None
+    fixed: tuple[str, ...] = ()
 
     def build_model(self, task: Task) -> Recommender:
         """Build the untrained model, without touching the global random state.
@@ -170,15 +179,17 @@ class Run:
         spent = 0 if self.method == "full_table" else spent
         if self.method == "narrow_table" and self.code_width and not self.decoder:
             return NarrowTable(side.num_embeddings, self.embedding_dim, self.code_width)
+        # At least one, so that a size too small is refused with the smallest that is possible.
+        left = max(1, round(self.size * side.num_embeddings * self.embedding_dim) - spent)
+        seed = f"{side.name}:{self.seed}"
+        if self.design is not None:
+            return self.design.build(side, left, self.embedding_dim, seed)
         return build(
             self.method,
-            # At least one, so that a size too small is refused with the smallest that is possible.
-            num_parameters=max(
-                1, round(self.size * side.num_embeddings * self.embedding_dim) - spent
-            ),
+            num_parameters=left,
             num_embeddings=side.num_embeddings,
             embedding_dim=self.embedding_dim,
-            seed=f"{side.name}:{self.seed}",
+            seed=seed,
             frequent_ids=side.frequent_ids,
             decoder=self.decoder,
             code_width=self.code_width,
@@ -249,7 +260,7 @@ def train(
         user_keys=user_keys,
         item_keys=item_keys,
         negatives=Negatives(task.sampler, task.train_items) if data.label is None else None,
-        batch_size=batch_size(task),
+        batch_size=run.recipe.batch_size or batch_size(task),
         seed=run.seed,
         histories=histories,
     )
@@ -434,6 +445,9 @@ def identity(run: Run, task: Task) -> dict[str, object]:
     return {
         "dataset": task.interactions.name,
         "split": task.how,
+        "study": run.study,
+        "variant": run.variant,
+        "design": "" if run.design is None else json.dumps(asdict(run.design)),
         "method": run.method,
         "model": run.model,
         "size": run.size,
@@ -447,10 +461,11 @@ def identity(run: Run, task: Task) -> dict[str, object]:
         "weight_decay": recipe.weight_decay,
         "network_weight_decay": recipe.network_weight_decay,
         "optimizer": recipe.optimizer,
+        "schedule": recipe.schedule,
         "precision": recipe.precision,
         "max_epochs": recipe.max_epochs,
         "patience": recipe.patience,
-        "batch_size": batch_size(task),
+        "batch_size": recipe.batch_size or batch_size(task),
         "embedding_dim": run.embedding_dim,
         "num_users": task.users.num_embeddings,
         "num_items": task.items.num_embeddings,

@@ -52,11 +52,11 @@ STARTUP_TRIALS = 4  # the defaults and random ones; none of them is pruned
 
 
 def search_space(cell: Run, task: Task) -> Space:
-    """What is searched for a method at a size: only what matters to it.
+    """What is searched for a cell: only what matters to it and is not fixed.
 
     Rows have a rate and a decay. What else the recommender learns has a rate, if it is only the
     weights of its score, which decide how far embeddings must grow, and a decay where there are no
-    rows. A code has a width, where a network decodes it.
+    rows. A code has a width, where a network decodes it and no design says it.
     """
     model = cell.outline(task)
     space: Space = {"network_learning_rate": FloatDistribution(*NETWORK_RATES, log=True)}
@@ -65,10 +65,10 @@ def search_space(cell: Run, task: Task) -> Space:
         space["weight_decay"] = FloatDistribution(*ROW_DECAYS, log=True)
     else:
         space["network_weight_decay"] = FloatDistribution(*NETWORK_DECAYS, log=True)
-    widths = _code_widths(cell, task, model)
+    widths = _code_widths(cell, task, model) if cell.design is None else []
     if len(widths) > 1:
         space["code_width"] = CategoricalDistribution(widths)
-    return space
+    return {name: space[name] for name in space if name not in cell.fixed}
 
 
 def space_to_json(space: Space) -> str:

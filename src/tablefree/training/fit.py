@@ -17,15 +17,16 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LinearLR
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from tablefree.errors import InputError
 from tablefree.models import Recommender
-from tablefree.network import check_choice
+from tablefree.network import check_choice, check_positive
 from tablefree.training.batches import Batch, TrainingBatches
 from tablefree.training.metrics import auc, score_pairs
 from tablefree.training.optimizers import OPTIMIZERS, build_optimizers
+from tablefree.training.schedules import SCHEDULES
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -35,12 +36,14 @@ class Recipe:
     """How a model is trained.
 
     Attributes:
-        learning_rate: of the rows that ids look up, at the start; like the network's, it falls
-            linearly to zero over `max_epochs`.
+        learning_rate: of the rows that ids look up, before the schedule.
         network_learning_rate: of everything else; as the rows' if None.
         optimizer: "adamw" or "muon" (see `build_optimizers`).
         weight_decay: of the rows, decoupled, per unit of learning rate.
         network_weight_decay: of the matrices of everything else; as the rows' if None.
+        schedule: how both rates change over `max_epochs`: "linear", to zero, "constant", "cosine"
+            or "one_cycle".
+        batch_size: events a step; by default what suits the number of events.
         max_epochs: passes over the training events at most.
         patience: epochs without a better validation AUC before it stops.
         precision: "float32", or "bfloat16" for matrix products in bfloat16 (autocast).
@@ -54,12 +57,15 @@ class Recipe:
     optimizer: str = "adamw"
     weight_decay: float = 0.1
     network_weight_decay: float | None = None
+    schedule: str = "linear"
+    batch_size: int | None = None
     max_epochs: int = 10
     patience: int = 2
     precision: str = "float32"
 
     def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("schedule", self.schedule, tuple(SCHEDULES))
         check_choice("precision", self.precision, tuple(PRECISIONS))
         for name in ("learning_rate", "network_learning_rate"):
             rate = getattr(self, name)
@@ -69,6 +75,8 @@ class Recipe:
             decay = getattr(self, name)
             if decay is not None and not 0 <= decay < float("inf"):
                 raise InputError(f"{name} must be at least 0 and finite, got {decay}")
+        if self.batch_size is not None:
+            check_positive(batch_size=self.batch_size)
         if self.max_epochs < 1 or self.patience < 1:
             raise InputError(
                 f"max_epochs and patience must be at least 1, got {self.max_epochs} and "
@@ -154,7 +162,7 @@ class _Module(L.LightningModule):
         self.num_steps = recipe.max_epochs * steps_per_epoch
         self.automatic_optimization = False  # there may be two optimizers
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[LinearLR]]:
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LambdaLR]]:
         recipe = self.recipe
         optimizers = build_optimizers(
             self.model,
@@ -164,7 +172,10 @@ class _Module(L.LightningModule):
             network_learning_rate=_either(recipe.network_learning_rate, recipe.learning_rate),
             network_weight_decay=_either(recipe.network_weight_decay, recipe.weight_decay),
         )
-        return optimizers, [LinearLR(one, 1.0, 0.0, self.num_steps) for one in optimizers]
+        factor = SCHEDULES[recipe.schedule]
+        return optimizers, [
+            LambdaLR(one, lambda step: factor(step / self.num_steps)) for one in optimizers
+        ]
 
     def training_step(self, batch: Batch, _index: int) -> None:
         items = self.model.items(batch.items)
