@@ -5,10 +5,12 @@ A value flows one way: value → id → code → embedding → score.
 
 from tablefree.conversion import Distillation, distill, solve_sketch
 from tablefree.embeddings import (
+    Bags,
     CachedEmbedding,
     DecodedEmbedding,
     DeepHashEmbedding,
     Embedding,
+    EmbeddingBag,
     EmbeddingCollection,
     FullTable,
     HashEmbedding,
@@ -30,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "GMF",
     "MLP",
+    "Bags",
     "CachedEmbedding",
     "CheckpointError",
     "DecodedEmbedding",
@@ -37,6 +40,7 @@ __all__ = [
     "DenseHashEncoding",
     "Distillation",
     "Embedding",
+    "EmbeddingBag",
     "EmbeddingCollection",
     "EmbeddingNetwork",
     "FullTable",

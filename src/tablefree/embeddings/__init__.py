@@ -1,5 +1,6 @@
 """Ways to embed ids, with and without tables: one call, one file a method."""
 
+from tablefree.embeddings.bag import Bags, EmbeddingBag
 from tablefree.embeddings.base import Description, Embedding
 from tablefree.embeddings.budget import METHODS, build
 from tablefree.embeddings.cached import CachedEmbedding
@@ -18,11 +19,13 @@ from tablefree.embeddings.sketch import SketchEmbedding
 
 __all__ = [
     "METHODS",
+    "Bags",
     "CachedEmbedding",
     "DecodedEmbedding",
     "DeepHashEmbedding",
     "Description",
     "Embedding",
+    "EmbeddingBag",
     "EmbeddingCollection",
     "FullTable",
     "HashEmbedding",
