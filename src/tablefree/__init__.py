@@ -3,7 +3,14 @@
 A value flows one way: value → id → code → embedding → score.
 """
 
-from tablefree.conversion import Distillation, distill, solve_sketch
+from tablefree.conversion import (
+    Conversion,
+    Distillation,
+    convert,
+    distill,
+    materialize,
+    solve_sketch,
+)
 from tablefree.embeddings import (
     Bags,
     CachedEmbedding,
@@ -35,6 +42,7 @@ __all__ = [
     "Bags",
     "CachedEmbedding",
     "CheckpointError",
+    "Conversion",
     "DecodedEmbedding",
     "DeepHashEmbedding",
     "DenseHashEncoding",
@@ -57,8 +65,10 @@ __all__ = [
     "SketchEncoding",
     "TablefreeError",
     "__version__",
+    "convert",
     "distill",
     "hash_strings",
+    "materialize",
     "solve_sketch",
     "to_ids",
 ]

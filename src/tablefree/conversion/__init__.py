@@ -1,6 +1,25 @@
-"""From a trained table to an embedding without one."""
+"""From tables to embeddings without them, in a model of any kind, and back."""
 
+from tablefree.conversion.adapters import (
+    ConvertedEmbedding,
+    ConvertedEmbeddingBag,
+    MissingTableError,
+)
+from tablefree.conversion.convert import convert
 from tablefree.conversion.distill import Distillation, distill
 from tablefree.conversion.least_squares import solve_sketch
+from tablefree.conversion.materialize import materialize
+from tablefree.conversion.report import Conversion, ReplacedTable
 
-__all__ = ["Distillation", "distill", "solve_sketch"]
+__all__ = [
+    "Conversion",
+    "ConvertedEmbedding",
+    "ConvertedEmbeddingBag",
+    "Distillation",
+    "MissingTableError",
+    "ReplacedTable",
+    "convert",
+    "distill",
+    "materialize",
+    "solve_sketch",
+]

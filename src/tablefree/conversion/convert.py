@@ -1,0 +1,195 @@
+"""Put embeddings without tables in the place of the tables of any model.
+
+What a table is for its users, ids in and rows out, stays; all that it may be besides is looked for
+first, and a table that is more than that is left as it is, with the reason.
+"""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tablefree.conversion.adapters import (
+    Converted,
+    ConvertedEmbedding,
+    ConvertedEmbeddingBag,
+    replace_modules,
+)
+from tablefree.conversion.distill import distill as fit_rows
+from tablefree.conversion.refusals import refusals
+from tablefree.conversion.report import Conversion, ReplacedTable
+from tablefree.embeddings import METHODS, DecodedEmbedding, Embedding, QuotientRemainder, build
+from tablefree.errors import InputError
+from tablefree.network import INITIAL_STD, EmbeddingNetwork, check_choice, check_positive
+from tablefree.rows import Rows
+
+# A full table replaces nothing, and frequent ids are known to whoever counted them.
+CONVERSION_METHODS = tuple(m for m in METHODS if m not in ("full_table", "hybrid_hash"))
+# The rates of distillation keep the most of the variance of rows of about this deviation: a sketch
+# .67 of it, and .55 at .1 and .65 at 1.
+FIT_STD = 0.3
+
+
+def convert(
+    model: nn.Module,
+    *,
+    method: str = "sketch",
+    size: float = 0.25,
+    num_parameters: int | None = None,
+    min_rows: int = 1000,
+    pattern: str = "*",
+    distill: bool | Mapping[str, Any] = False,
+) -> tuple[nn.Module, Conversion]:
+    """Replace the `nn.Embedding` and `nn.EmbeddingBag` tables of a model by embeddings without.
+
+    The model is changed in place, which makes new parameters: build optimizers afterwards. A
+    replacement has the call, `padding_idx`, device, dtype and mode of the table, and takes the name
+    of the module as the seed of its hash functions, so that equal ids of two tables differ. It
+    starts at the scale of the table's rows. A state dict fits a model that was converted in the
+    same way.
+
+    A table stays, and the report says why, if it is tied to another parameter, held elsewhere, or
+    its weight is read directly somewhere in the code of the model; with `max_norm`, `sparse`,
+    `scale_grad_by_freq`, hooks, a forward of its own or a weight that is quantized or parametrized;
+    frozen, without `distill`; or too small for the method.
+
+    Args:
+        model: any module; a table alone too.
+        method: see `tablefree.embeddings.METHODS`; not "full_table" and "hybrid_hash".
+        size: parameters of an embedding as a share of its table's, above 0 and at most 1.
+        num_parameters: of all embeddings together, instead of `size`; shared in proportion to the
+            parameters of the tables, of which those that stay have no share.
+        min_rows: tables of fewer rows stay.
+        pattern: tables stay whose name in the model does not match it: "*.user_*", as in `fnmatch`.
+        distill: whether to fit the embeddings to the rows of the tables, which are then trained
+            ones; or options for `tablefree.distill`, such as `{"steps": 500}`.
+
+    Returns:
+        The model, or the embedding where the model itself is a table; and the report, to print.
+
+    Raises:
+        InputError: an option out of its range.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.Embedding(10_000, 32), torch.nn.Linear(32, 1))
+        >>> model, report = convert(model)
+        >>> print(report)
+        replaced by sketch    rows  width  bytes before  bytes after
+        0                   10,000     32     1,280,000      320,000
+        all                                   1,280,000      320,000
+        >>> model(torch.tensor([7, 9_999])).shape
+        torch.Size([2, 1])
+    """
+    check_choice("method", method, CONVERSION_METHODS)
+    check_positive(min_rows=min_rows)
+    if not 0 < size <= 1:
+        raise InputError(f"size must be above 0 and at most 1, got {size}")
+    tables = _tables(model, min_rows, pattern)
+    refused = refusals(model, tables, are_fitted=bool(distill))
+    left = {name: table for name, table in tables.items() if name not in refused}
+    if num_parameters is not None:
+        check_positive(num_parameters=num_parameters)
+        size = num_parameters / max(1, sum(table.weight.numel() for table in left.values()))
+    options = dict(distill) if isinstance(distill, Mapping) else {}
+    replacements: dict[nn.Module, nn.Module] = {}
+    replaced = []
+    for name, table in left.items():
+        try:
+            embedding = build(
+                method,
+                num_parameters=max(1, int(size * table.weight.numel())),
+                num_embeddings=table.num_embeddings,
+                embedding_dim=table.embedding_dim,
+                seed=name,
+            ).to(table.weight.device)
+            variance_kept = _match(embedding, table, options if distill else None)
+        except InputError as error:
+            refused[name] = str(error)
+            continue
+        replacements[table] = _adapter(embedding, table)
+        replaced.append(
+            ReplacedTable(
+                name,
+                table.num_embeddings,
+                table.embedding_dim,
+                table.weight.nbytes,
+                embedding.describe().num_bytes,
+                variance_kept,
+            )
+        )
+    return replace_modules(model, replacements), Conversion(method, tuple(replaced), refused)
+
+
+def _tables(model: nn.Module, min_rows: int, pattern: str) -> dict[str, Any]:
+    """The modules that the rule chooses: all that have rows, but for those of this library."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if hasattr(module, "num_embeddings")
+        and hasattr(module, "embedding_dim")
+        and not isinstance(module, Embedding | Converted | Rows)
+        and module.num_embeddings >= min_rows
+        and fnmatchcase(name, pattern)
+    }
+
+
+@torch.no_grad()
+def _match(
+    embedding: Embedding,
+    table: nn.Embedding | nn.EmbeddingBag,
+    distill_options: dict[str, Any] | None,
+) -> float | None:
+    """Give an embedding the scale of a table's rows, or fit it to them.
+
+    It is fitted at one scale for all tables, and scaled then.
+
+    Returns:
+        The share of variance kept; None if it was not fitted.
+    """
+    if table.weight.is_meta:
+        return None
+    rows = table.weight.float()
+    std = float(rows.std(correction=0))
+    scale, variance_kept = std / INITIAL_STD, None
+    if distill_options is not None:
+        scale = std / FIT_STD or 1.0  # rows that are all equal have none
+        weights = torch.ones(len(rows))
+        if table.padding_idx is not None:
+            weights[table.padding_idx] = 0
+        options = {"weights": weights, "seed": 0, **distill_options}
+        with torch.enable_grad():
+            variance_kept = fit_rows(rows / scale, embedding, **options).weighted_variance_kept
+    for weight in _output_weights(embedding):
+        weight.mul_(scale)
+    return variance_kept
+
+
+def _output_weights(embedding: Embedding) -> list[Tensor]:
+    """Parameters whose common factor is one of the embeddings."""
+    if isinstance(embedding, DecodedEmbedding):
+        network = embedding.network
+        assert isinstance(network, EmbeddingNetwork)
+        skip = [] if network.skip is None else [network.skip.weight]
+        return [*network.output.parameters(), *skip]
+    rows = embedding.remainders if isinstance(embedding, QuotientRemainder) else embedding.rows
+    assert isinstance(rows, Rows)
+    return [rows.weight]
+
+
+def _adapter(embedding: Embedding, table: nn.Embedding | nn.EmbeddingBag) -> Converted:
+    weight = table.weight
+    embedding.to(weight.dtype).requires_grad_(weight.requires_grad)
+    size, padding_idx = table.num_embeddings, table.padding_idx
+    if isinstance(table, nn.Embedding):
+        adapter: Converted = ConvertedEmbedding(embedding, size, padding_idx)
+    else:
+        adapter = ConvertedEmbeddingBag(
+            embedding,
+            size,
+            mode=table.mode,
+            padding_idx=padding_idx,
+            include_last_offset=table.include_last_offset,
+        )
+    return adapter.train(table.training)
