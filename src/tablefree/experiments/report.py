@@ -1,18 +1,13 @@
-"""The report of a folder of runs: a web page, a summary in Markdown and a figure.
+"""The report of a folder of runs: a web page, a summary in Markdown and a figure."""
 
-The page holds all that it shows, the charts' JavaScript included, and forbids itself the network.
-"""
-
-import functools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import polars as pl
 import vl_convert
 
 from tablefree.experiments import charts
+from tablefree.experiments.page import markdown_table, plain, render
 from tablefree.experiments.results import read_results
 from tablefree.experiments.summary import (
     GLOSSARY,
@@ -82,19 +77,12 @@ Section = tuple[pl.DataFrame, pl.DataFrame]
 
 
 def _page(sections: list[Section]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.jinja").render(
+    return render(
+        "report.html.jinja",
         sections=[_section_on_page(*section) for section in sections],
         nothing=NOTHING,
         glossary=GLOSSARY,
         headings=[heading for heading in TABLE if heading != "Size"],
-        javascript=_javascript(),
     )
 
 
@@ -121,14 +109,6 @@ def _section_on_page(section: pl.DataFrame, runs: pl.DataFrame) -> dict[str, Any
     }
 
 
-@functools.cache
-def _javascript() -> str:
-    bundle: str = vl_convert.javascript_bundle(
-        "window.vegaEmbed = vegaEmbed;", vl_version=charts.VEGA_LITE_VERSION
-    )
-    return bundle.replace("</script", "<\\/script")
-
-
 def _markdown(sections: list[Section]) -> str:
     parts = ["# Embeddings with and without tables"]
     for section, runs in sections:
@@ -136,29 +116,14 @@ def _markdown(sections: list[Section]) -> str:
         verdict, *support = advice(section)
         rows = [[TABLE[heading](row) for heading in COMPACT] for row in section.to_dicts()]
         parts += [
-            f"## {_plain(how['Data set'])}, {how['Model']}, {_plain(how['Split'])} split",
+            f"## {plain(how['Data set'])}, {how['Model']}, {plain(how['Split'])} split",
             f"**{verdict}**",
             "\n".join(f"- {sentence}" for sentence in support),
-            _markdown_table(COMPACT, rows),
+            markdown_table(COMPACT, rows),
             "How it was measured:",
-            "\n".join(f"- {term}: {_plain(text)}" for term, text in how.items()),
+            "\n".join(f"- {term}: {plain(text)}" for term, text in how.items()),
         ]
     if not sections:
         parts.append(NOTHING)
     parts += ["## Words", "\n".join(f"- {term}: {text}" for term, text in GLOSSARY.items())]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_table(headings: Sequence[str], rows: list[list[str]]) -> str:
-    lines = [list(headings), *([_plain(cell) for cell in row] for row in rows)]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
-        for line in lines
-    )
-
-
-def _plain(text: str) -> str:
-    """Keep a name from acting as Markdown or HTML."""
-    return " ".join(text.replace("<", "&lt;").replace("|", "\\|").split())

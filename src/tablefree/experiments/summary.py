@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from tablefree.embeddings.quantize import BITS
+from tablefree.experiments.results import CELL
 from tablefree.experiments.task import BUCKETS
 
 Row = dict[str, Any]
@@ -36,6 +37,7 @@ PRACTICAL_DIFFERENCE = 0.002
 """In AUC: the noise assumed of a single seed, and the largest loss still called none."""
 
 _MEANS = (
+    "network_learning_rate",
     "num_parameters",
     "num_bytes",
     "vocabulary_bytes",
@@ -65,16 +67,16 @@ def summarise(results: pl.DataFrame) -> pl.DataFrame:
         results: Rows of `tablefree.experiments.results.SCHEMA`.
 
     Returns:
-        One row for each data set, split, model, method and size, largest size and best test AUC
-        first: `seeds` (how many), the mean of each measure under its own name, the standard
-        deviation of each test AUC as `…_sd` (null for one seed), and the range of the learning
-        rate as `learning_rate_low`, `learning_rate_high`.
+        One row for each data set, split, model, method and size, or variant of a study, largest
+        size and best test AUC first: `seeds` (how many), the mean of each measure under its own
+        name, the standard deviation of each test AUC as `…_sd` (null for one seed), and the range
+        of the learning rate as `learning_rate_low`, `learning_rate_high`.
     """
     measures = pl.col(*_MEANS, *_SPREADS).cast(pl.Float64).fill_nan(None)
     return (
         results.filter(pl.col("selected"))
         .with_columns(measures)
-        .group_by(*SECTION, "method", "size")
+        .group_by(CELL)
         .agg(
             pl.col("seed").n_unique().alias("seeds"),
             pl.col(*_MEANS, *_SPREADS).mean(),
@@ -96,6 +98,11 @@ def summarise(results: pl.DataFrame) -> pl.DataFrame:
 def method_name(method: str) -> str:
     """The name of a method for people: `deep_hash` is Deep hash."""
     return METHOD_NAMES.get(method, method.replace("_", " ").capitalize())
+
+
+def cell_name(row: Row) -> str:
+    """The name of a method, or of a variant of a study, for people."""
+    return f"{row['study']}, {row['variant']}" if row["study"] else method_name(row["method"])
 
 
 def auc_by_dtype(row: Row) -> dict[str, float]:
@@ -408,16 +415,14 @@ def _shared(runs: pl.DataFrame) -> dict[str, str]:
 def _tuning(runs: pl.DataFrame) -> dict[str, str]:
     """How many trials there were, and what they were drawn from."""
     spaces = {
-        (method, model, size): json.loads(text)
-        for method, model, size, text in runs.select(
-            "method", "model", "size", "search_space"
-        ).iter_rows()
+        tuple(cell): json.loads(text)
+        for *cell, text in runs.select(*CELL, "search_space").iter_rows()
         if text is not None
     }
     if not spaces:  # of version 0.1
         return {"Learning rates tried": _distinct(runs, "learning_rate")}
     trials = runs.filter(pl.col("seed") == pl.col("seed").min())
-    numbers = trials.group_by("method", "size").len()["len"].unique().sort()
+    numbers = trials.group_by(CELL).len()["len"].unique().sort()
     ranges: dict[str, list[str]] = {}
     for space in spaces.values():
         for name, distribution in space.items():
@@ -442,15 +447,15 @@ def _range(attributes: Mapping[str, Any]) -> str:
 
 
 def _at_the_end(
-    runs: pl.DataFrame, spaces: Mapping[tuple[str, str, float], Mapping[str, Any]]
+    runs: pl.DataFrame, spaces: Mapping[tuple[Any, ...], Mapping[str, Any]]
 ) -> dict[str, str]:
     """What was selected within a tenth of an end of its range, where several trials were made."""
     found = {}
     for row in runs.filter(pl.col("selected") & (pl.col("trial").max() > 0)).iter_rows(named=True):
-        for name, distribution in spaces[row["method"], row["model"], row["size"]].items():
+        for name, distribution in spaces[tuple(row[name] for name in CELL)].items():
             low, high = (distribution["attributes"].get(end) for end in ("low", "high"))
             if low and not 1.1 * low < row[name] < high / 1.1:
-                found[f"{method_name(row['method'])} {_words(name)} {row[name]:.2g}"] = True
+                found[f"{cell_name(row)} {_words(name)} {row[name]:.2g}"] = True
     if not found:
         return {}
     return {"At the end of its range (better may lie beyond)": _listed(sorted(found))}
