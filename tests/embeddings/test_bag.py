@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tablefree.embeddings import DeepHashEmbedding, FullTable, HashingTrick, MultiHash
-from tablefree.embeddings.bag import Bags, EmbeddingBag
+from tablefree.embeddings.bag import EmbeddingBag
+from tablefree.embeddings.jagged import Bags
 from tablefree.errors import InputError
 
 NUM_IDS = 6
@@ -183,7 +184,7 @@ def offsets_of(*offsets):
 @pytest.mark.parametrize(
     ("ids", "offsets", "named"),
     [
-        (IDS, None, "need offsets, .* got None: pass them"),
+        (IDS, None, r"ids without offsets must have a bag a row.*got shape \(4,\)"),
         (IDS, offsets_of(1, 2), "begin with 0, .*; got 1"),
         (IDS, offsets_of(), "begin with 0, .*; got none"),
         (IDS, offsets_of(0, 3, 2), "not decrease; got 2 after 3 at position 2"),
@@ -194,7 +195,11 @@ def offsets_of(*offsets):
         (IDS.float(), offsets_of(0, 2), "ids must be an integer tensor, got torch.float32"),
         (IDS.bool(), offsets_of(0, 2), "got torch.bool"),
         (IDS.view(2, 2).double(), None, "got torch.float64"),
-        (IDS.view(2, 2), offsets_of(0, 2), r"take no offsets.*shape \(2, 2\).*pass no offsets"),
+        (
+            IDS.view(2, 2),
+            offsets_of(0, 2),
+            "ids of 2 dimensions .*take no offsets.*pass no offsets",
+        ),
         (jagged(IDS, [1, 3]), offsets_of(0, 2), "take no offsets"),
         (jagged(IDS.float(), [1, 3]), None, "got torch.float32"),
         (jagged(IDS.view(4, 1), [1, 3]), None, "nested tensor .*got shape"),

@@ -7,7 +7,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from tablefree.embeddings import (
+    Bags,
     DeepHashEmbedding,
+    EmbeddingBag,
     FullTable,
     HashingTrick,
     SketchEmbedding,
@@ -253,6 +255,153 @@ def test_it_compiles():
         assert_close(compiled(ids), collection(ids))
 
 
+POOLED = {
+    "item": SHAPE,
+    "sum": SHAPE | {"pooling": "sum"},
+    "mean": SHAPE | {"pooling": "mean"},
+    "max": SHAPE | {"pooling": "max"},
+    "history": {"shared_with": "item", "pooling": "mean"},
+    "tags": {"method": "hashing_trick", "num_rows": 50, "embedding_dim": 6, "pooling": "sum"},
+    "tag": {"shared_with": "tags"},
+    "shelf": {"shared_with": "shelves"},
+    "shelves": {"method": "full_table", "num_embeddings": 40, "embedding_dim": 5},
+}
+
+
+def single(collection, name):
+    """The embedding of a feature, by itself and with its weights."""
+    config = collection.config()[name]
+    config.pop("pooling", None)
+    embedding = from_config(config)
+    for names, group in zip(collection._group_names, collection.groups, strict=True):
+        if name in names:
+            stacked = group.network.state_dict()
+            position = names.index(name)
+            embedding.network.load_state_dict({key: w[position] for key, w in stacked.items()})
+            return embedding
+    position = collection._single_names.index(name)
+    embedding.load_state_dict(collection.singles[position].state_dict())
+    return embedding
+
+
+def jagged(ids, *offsets):
+    return torch.nested.nested_tensor_from_jagged(ids, torch.tensor(offsets))
+
+
+def pooled_ids():
+    return {
+        "item": draw((2, 3)),
+        "sum": Bags(draw((4,)), torch.tensor([0, 0, 4]), torch.tensor([0.5, -1.0, 2.0, 0.0])),
+        "mean": jagged(draw((5,), seed=1), 0, 3, 3, 5),
+        "max": draw((2, 4), seed=2).int(),
+        "history": jagged(draw((6,), seed=3), 0, 4, 6),
+        "tags": Bags(draw((7,), seed=4), torch.tensor([0, 7], dtype=torch.int32)),
+        "tag": jagged(draw((7,), seed=4), 0, 2, 2, 7),
+        "shelf": torch.tensor([3, 4]),
+        "shelves": torch.tensor(3),
+    }
+
+
+def test_features_are_pooled_and_share_embeddings():
+    collection = EmbeddingCollection(POOLED)
+    assert [len(names) for names in collection._group_names] == [4]
+    collection.eval()
+    ids = pooled_ids()
+    embeddings = collection(ids)
+    assert list(embeddings) == list(POOLED)
+    for name, config in POOLED.items():
+        embedding = single(collection, config.get("shared_with", name)).eval()
+        one, got = ids[name], embeddings[name]
+        if name in ("item", "shelf", "shelves"):
+            expected = embedding(one)
+        elif name == "tag":
+            assert got.is_nested
+            assert torch.equal(got.offsets(), one.offsets())
+            got, expected = got.values(), embedding(one.values())
+        else:
+            bag = EmbeddingBag(embedding, mode=config["pooling"], include_last_offset=True)
+            is_bags = isinstance(one, Bags)
+            expected = bag(one.ids, one.offsets, one.weights) if is_bags else bag(one)
+        assert_close(got, expected)
+
+
+def test_pooled_features_train():
+    """Gradients are those of `EmbeddingBag`, and batch norm is over all ids of an embedding."""
+    collection = EmbeddingCollection(POOLED)
+    ids = pooled_ids()
+    embedding = single(collection, "item")
+    weights = ids["sum"].weights.requires_grad_()
+    got = collection(ids)
+    history, items = ids["history"], ids["item"].reshape(-1)
+    rows = embedding(torch.cat([items, history.values()]))
+    assert_close(got["item"].reshape(-1, 6), rows[: len(items)])
+    assert_close(got["history"][1], rows[-2:].mean(0))
+    sum(got[name].sum() for name in ("item", "history", "sum")).backward()
+    (rows[: len(items)].sum() + rows[6:10].mean(0).sum() + rows[10:].mean(0).sum()).backward()
+    gradient = collection.groups[0].network.output.weight.grad[0]
+    assert_close(gradient, embedding.network.output.weight.grad)
+    assert_close(weights.grad, single(collection, "sum")(ids["sum"].ids).sum(1))
+
+
+def test_configurations_of_pooled_and_shared_features_come_back():
+    collection = EmbeddingCollection(POOLED).eval()
+    config = json.loads(json.dumps(collection.config()))
+    assert list(config) == list(POOLED)
+    assert config["history"] == POOLED["history"]
+    assert config["sum"]["pooling"] == "sum"
+    other = EmbeddingCollection(config).eval()
+    other.load_state_dict(collection.state_dict())
+    for frozen in (other, collection.freeze()):
+        embeddings = frozen(pooled_ids())
+        for name, expected in collection(pooled_ids()).items():
+            got = embeddings[name]
+            assert_close(*(one.values() if one.is_nested else one for one in (got, expected)))
+
+
+def test_a_column_of_a_shared_feature():
+    collection = EmbeddingCollection({"a": SHAPE, "b": {"shared_with": "a"}, "c": SHAPE}).eval()
+    rows = collection(torch.tensor([[7, 7, 7], [8, 9, 7]]))
+    assert torch.equal(rows[0, 0], rows[0, 1])
+    assert not torch.equal(rows[0, 0], rows[0, 2])
+
+
+@pytest.mark.parametrize("library", ["polars", "pandas", "pyarrow"])
+def test_a_table_has_a_feature_a_column(library):
+    pytest.importorskip(library)
+    columns = {
+        "user": [-1, 5, 7],
+        "words": [["b", "a"], [], ["a"]],
+        "label": [0.1, 0.2, 0.3],
+        "word": ["a", "b", "c"],
+    }
+    collection = EmbeddingCollection(
+        {
+            "word": SHAPE,
+            "words": {"shared_with": "word", "pooling": "sum"},
+            "user": SHAPE,
+        }
+    ).eval()
+    embeddings = collection(as_table(library, columns))
+    assert list(embeddings) == ["word", "words", "user"]
+    a, b = embeddings["word"][0], embeddings["word"][1]
+    assert_close(embeddings["words"], torch.stack([a + b, torch.zeros(6), a]))
+    assert_close(embeddings["user"], single(collection, "user").eval()(torch.tensor([-1, 5, 7])))
+
+
+def as_table(library, columns):
+    if library == "pyarrow":
+        import pyarrow
+
+        return pyarrow.record_batch(columns)
+    if library == "polars":
+        import polars
+
+        return polars.DataFrame(columns)
+    import pandas
+
+    return pandas.DataFrame(columns)
+
+
 def count_operators(num_features, training):
     collection = EmbeddingCollection({f"f{i}": SHAPE for i in range(num_features)})
     collection.train(training)
@@ -277,6 +426,10 @@ def test_the_number_of_operators_does_not_grow_with_the_features(training):
         ({"a": SHAPE | {"method": "magic"}}, "feature 'a': .*magic"),
         ({"a": SHAPE | {"colour": "red"}}, "feature 'a': .*colour"),
         ({"a": SHAPE | {"side_features": 2}}, "feature 'a' has side features"),
+        ({"a": SHAPE | {"pooling": "median"}}, "feature 'a': .*sum, mean, max, got 'median'"),
+        ({"a": {"shared_with": "a"}}, "'a' is shared_with 'a', .*of its own: there is none"),
+        ({"a": SHAPE, "b": {"shared_with": "c"}}, "'b' is shared_with 'c', .*of its own: 'a'"),
+        ({"a": SHAPE, "b": SHAPE | {"shared_with": "a"}}, "pooling beside that, got 'method'"),
     ],
 )
 def test_features_that_cannot_be_used_are_refused(features, named):
@@ -294,6 +447,8 @@ def test_ids_that_cannot_be_used_are_refused():
         (torch.zeros(3, 3).long(), "over the 2 features"),
         (torch.tensor(1), "over the 2 features"),
         ([1, 2], "integer tensor"),
+        ({"a": ids, "b": [1]}, "feature 'b': ids must be an integer tensor, got list"),
+        ({"a": ids, "b": Bags(ids, torch.tensor([0, 1]))}, "feature 'b': bags are for"),
     ):
         with pytest.raises(InputError, match=named):
             collection(wrong)
@@ -301,6 +456,19 @@ def test_ids_that_cannot_be_used_are_refused():
         EmbeddingCollection({"a": SHAPE, "b": SHAPE | {"embedding_dim": 8}})(
             torch.zeros(1, 2).int()
         )
+
+
+def test_bags_that_cannot_be_used_are_refused():
+    collection = EmbeddingCollection({"a": SHAPE, "b": SHAPE | {"pooling": "mean"}})
+    ids = torch.tensor([1])
+    weighted = Bags(ids, torch.tensor([0, 1]), torch.ones(1))
+    for wrong, named in (
+        ({"a": ids, "b": ids}, r"feature 'b': ids without offsets must have a bag a row"),
+        ({"a": ids, "b": weighted}, "feature 'b': weights are for .*'sum', this is 'mean'"),
+        (torch.tensor([[1, 2]]), "'b' take bags, which no column"),
+    ):
+        with pytest.raises(InputError, match=named):
+            collection(wrong)
 
 
 def test_freezing_that_cannot_be_done_is_refused():

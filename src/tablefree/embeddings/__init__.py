@@ -1,6 +1,6 @@
 """Ways to embed ids, with and without tables: one call, one file a method."""
 
-from tablefree.embeddings.bag import Bags, EmbeddingBag
+from tablefree.embeddings.bag import EmbeddingBag
 from tablefree.embeddings.base import Description, Embedding
 from tablefree.embeddings.budget import METHODS, build
 from tablefree.embeddings.cached import CachedEmbedding
@@ -12,6 +12,7 @@ from tablefree.embeddings.full_table import FullTable
 from tablefree.embeddings.hash_embedding import HashEmbedding
 from tablefree.embeddings.hashing_trick import HashingTrick
 from tablefree.embeddings.hybrid import HybridHash
+from tablefree.embeddings.jagged import Bags
 from tablefree.embeddings.multi_hash import MultiHash
 from tablefree.embeddings.narrow_table import NarrowTable
 from tablefree.embeddings.quotient_remainder import QuotientRemainder

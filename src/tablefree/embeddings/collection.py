@@ -8,16 +8,27 @@ stacked, so that the number of operators does not grow with the number of featur
 import copy
 import json
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Self, cast, overload
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tablefree.embeddings.base import Description, Embedding
+from tablefree.embeddings.columns import column_ids, is_table
 from tablefree.embeddings.config import from_config
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
+from tablefree.embeddings.feature_ids import (
+    FeatureIds,
+    checked_ids,
+    flat_ids,
+    look_up,
+    naming,
+)
+from tablefree.embeddings.jagged import checked_pooling
 from tablefree.embeddings.stacked import FrozenStack, StackedDeepHash, can_stack
 from tablefree.errors import CheckpointError, InputError
 from tablefree.ids import tensor_ids
@@ -28,7 +39,7 @@ _WITHOUT_SEED = ("full_table", "narrow_table", "decoded")
 
 
 class EmbeddingCollection(Pretrained):
-    """An embedding for each feature; equal ids of different features differ.
+    """An embedding for each feature; equal ids of different features differ, unless told otherwise.
 
     Deep hash embeddings with batch norm or none whose configurations are equal but for the seed are
     computed at once: one operator finds the distinct ids of all features, one makes their codes,
@@ -37,12 +48,16 @@ class EmbeddingCollection(Pretrained):
     is launched for each feature's codes.
 
     Each embeds what a single embedding of its configuration and weights would, to rounding, in
-    training too: batch norm averages over the distinct ids of each feature.
+    training too: batch norm averages over the distinct ids of each feature, or of all features that
+    share an embedding.
 
     Args:
         features: for each name the configuration of its embedding, as `Embedding.config` gives it:
             the "method" and its arguments. Without a "seed", the name of the feature is the seed;
-            the encodings of the method "decoded" need their own.
+            the encodings of the method "decoded" need their own. In the place of all these,
+            "shared_with" names another feature, whose embedding this one has too: equal ids of the
+            two are one. With a "pooling", "sum", "mean" or "max", a feature is a bag of ids, which
+            become one embedding; see `EmbeddingBag`.
 
     Attributes:
         names: of the features, in their order.
@@ -58,11 +73,27 @@ class EmbeddingCollection(Pretrained):
         torch.Size([2, 8])
         >>> collection(torch.tensor([[7, 7], [7, 8], [9, 8]])).shape  # one feature a column
         torch.Size([3, 2, 8])
+        >>> history = {"shared_with": "item_id", "pooling": "mean"}
+        >>> collection = EmbeddingCollection({"item_id": shape, "history": history})
+        >>> import polars
+        >>> batch = polars.DataFrame({"item_id": ["a", "b"], "history": [["c", "a"], []]})
+        >>> collection(batch)["history"].shape
+        torch.Size([2, 8])
     """
 
     def __init__(self, features: Mapping[str, Mapping[str, object]]) -> None:
         super().__init__()
-        self._arrange({name: _embedding(name, config) for name, config in features.items()})
+        self.names = tuple(features)
+        self._poolings: dict[str, str | None] = {}
+        self._users: dict[str, list[str]] = {}  # of the embedding of a feature: itself and others
+        configs = {name: dict(config) for name, config in features.items()}
+        owned = {name: one for name, one in configs.items() if "shared_with" not in one}
+        for name, config in configs.items():
+            pooling = config.pop("pooling", None)
+            with naming(name):
+                self._poolings[name] = None if pooling is None else checked_pooling(pooling)
+            self._users.setdefault(_owner(name, config, owned), []).append(name)
+        self._arrange({name: _embedding(name, config) for name, config in owned.items()})
 
     @classmethod
     def from_embeddings(cls, embeddings: Mapping[str, Embedding]) -> Self:
@@ -76,25 +107,34 @@ class EmbeddingCollection(Pretrained):
         return collection.train(any(embedding.training for embedding in embeddings.values()))
 
     @overload
-    def forward(self, ids: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
-    @overload
     def forward(
         self, ids: Int[Tensor, "*batch features"]
     ) -> Float[Tensor, "*batch features embedding_dim"]: ...
-    def forward(self, ids: Mapping[str, Tensor] | Tensor) -> dict[str, Tensor] | Tensor:
+    @overload
+    def forward(self, ids: Mapping[str, FeatureIds] | Any) -> dict[str, Tensor]: ...
+    def forward(self, ids: Any) -> dict[str, Tensor] | Tensor:
         """Embed the ids of all features.
 
         Args:
-            ids: for each feature its ids, of any shape; or a tensor whose last dimension goes over
-                the features in their order, when all embeddings are of one width.
+            ids: for each feature its ids: of any shape, or a nested tensor of jagged layout; of a
+                feature with a pooling [bags, size], jagged or not, or `Bags`. Or a table with a
+                column of this name for each feature, of integers or strings, or of lists: an Arrow
+                record batch or table, a Polars or pandas data frame; other columns do not count.
+                Or a tensor whose last dimension goes over the features in their order, when all
+                embeddings are of one width, and none is pooled.
 
         Returns:
-            For each feature its embeddings [*batch, embedding_dim]; or all in one tensor.
+            For each feature its embeddings [*batch, embedding_dim], jagged where the ids are, or
+            pooled [bags, embedding_dim]; or all in one tensor.
 
         Raises:
             InputError: a feature that is missing or unknown, a tensor of another number of
-                features, or ids that are no integers.
+                features, what are no ids, or no bags of ids.
         """
+        if is_table(ids):
+            device = next(chain(self.parameters(), self.buffers())).device
+            columns = column_ids(ids, self.names)
+            ids = {name: column.to(device) for name, column in columns.items()}
         if isinstance(ids, Mapping):
             return self._embed_each(self._checked(ids))
         return self._embed_columns(ids)
@@ -126,7 +166,14 @@ class EmbeddingCollection(Pretrained):
 
     def config(self) -> dict[str, dict[str, object]]:
         """What the constructor builds a collection of the same shape and hash functions from."""
-        return copy.deepcopy(self._configs)
+        configs: dict[str, dict[str, object]] = {}
+        for owner, users in self._users.items():
+            for name in users:
+                own = copy.deepcopy(self._configs[name]) if name == owner else None
+                configs[name] = own or {"shared_with": owner}
+                if self._poolings[name] is not None:
+                    configs[name]["pooling"] = self._poolings[name]
+        return {name: configs[name] for name in self.names}
 
     def saved_config(self) -> dict[str, object]:
         """What `config.json` says of the collection."""
@@ -138,7 +185,7 @@ class EmbeddingCollection(Pretrained):
         return cls(config["features"])
 
     def describe(self) -> Description:
-        """Parameters and bytes of all features, and the multiply-adds of one id of each."""
+        """Parameters and bytes of all features, the multiply-adds of an id of each embedding."""
         parameters = list(self.parameters())
         return Description(
             num_parameters=sum(parameter.numel() for parameter in parameters),
@@ -159,7 +206,6 @@ class EmbeddingCollection(Pretrained):
                     f"feature {name!r} has side features, which a collection does not take: use a "
                     "single embedding for it"
                 )
-        self.names = tuple(embeddings)
         self._configs = {name: embedding.config() for name, embedding in embeddings.items()}
         self._widths = {embedding.embedding_dim for embedding in embeddings.values()}
         by_shape: dict[str, list[str]] = {}
@@ -179,7 +225,7 @@ class EmbeddingCollection(Pretrained):
     def _groups(self) -> list[StackedDeepHash]:
         return [cast(StackedDeepHash, group) for group in self.groups]
 
-    def _checked(self, ids: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _checked(self, ids: Mapping[str, FeatureIds]) -> dict[str, FeatureIds]:
         for wrong, what in (
             ([name for name in self.names if name not in ids], "ids are missing"),
             ([name for name in ids if name not in self.names], "ids have the unknown"),
@@ -188,17 +234,25 @@ class EmbeddingCollection(Pretrained):
                 names = ", ".join(map(repr, wrong))
                 known = ", ".join(map(repr, self.names))
                 raise InputError(f"{what} feature(s) {names}: the collection has {known}")
-        return {name: _ids(name, ids[name]) for name in self.names}
+        return {name: checked_ids(name, ids[name], self._poolings[name]) for name in self.names}
 
-    def _embed_each(self, ids: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _embed_each(self, ids: Mapping[str, FeatureIds]) -> dict[str, Tensor]:
+        flat = {name: flat_ids(one) for name, one in ids.items()}
         embeddings: dict[str, Tensor] = {}
-        for names, group in zip(self._group_names, self._groups(), strict=True):
-            sizes = [ids[name].numel() for name in names]
-            rows = group(torch.cat([ids[name].reshape(-1) for name in names]), sizes)
-            for name, part in zip(names, rows.split(sizes), strict=True):
-                embeddings[name] = part.view(*ids[name].shape, group.embedding_dim)
-        for name, embedding in zip(self._single_names, self.singles, strict=True):
-            embeddings[name] = embedding(ids[name])
+        for owners, group in zip(self._group_names, self._groups(), strict=True):
+            names = [name for owner in owners for name in self._users[owner]]
+            sizes = [sum(len(flat[name]) for name in self._users[owner]) for owner in owners]
+            rows, places = group(torch.cat([flat[name] for name in names]), sizes)
+            embeddings |= look_up(rows, places, {name: ids[name] for name in names}, self._poolings)
+        for owner, embedding in zip(self._single_names, self.singles, strict=True):
+            names = self._users[owner]
+            every = torch.cat([flat[name] for name in names])
+            if any(self._poolings[name] for name in names):
+                distinct, places = torch.unique(every, return_inverse=True)
+            else:  # a table has nothing to gain, and others find them themselves
+                distinct, places = every, torch.arange(len(every), device=every.device)
+            rows = embedding(distinct)
+            embeddings |= look_up(rows, places, {name: ids[name] for name in names}, self._poolings)
         return {name: embeddings[name] for name in self.names}
 
     def _embed_columns(
@@ -211,6 +265,12 @@ class EmbeddingCollection(Pretrained):
                 f"embeddings are {', '.join(map(str, sorted(self._widths)))} wide, which is no one "
                 "tensor: pass ids by the names of the features"
             )
+        pooled = [repr(name) for name in self.names if self._poolings[name] is not None]
+        if pooled:
+            raise InputError(
+                f"feature(s) {', '.join(pooled)} take bags, which no column of one tensor holds: "
+                "pass ids by the names of the features"
+            )
         if ids.ndim == 0 or ids.shape[-1] != num_features:
             raise InputError(
                 f"the last dimension of ids must go over the {num_features} features, got shape "
@@ -221,8 +281,8 @@ class EmbeddingCollection(Pretrained):
             return torch.stack(list(self._embed_each(columns).values()), dim=-2)
         (group,) = self._groups()
         rows = ids.reshape(-1, num_features)
-        embeddings: Tensor = group(rows.T.reshape(-1), [len(rows)] * num_features)
-        by_feature = embeddings.view(num_features, len(rows), group.embedding_dim)
+        found, places = group(rows.T.reshape(-1), [len(rows)] * num_features)
+        by_feature = F.embedding(places, found).view(num_features, len(rows), group.embedding_dim)
         return by_feature.transpose(0, 1).contiguous().view(*ids.shape, group.embedding_dim)
 
 
@@ -235,11 +295,23 @@ def _embedding(name: str, config: Mapping[str, object]) -> Embedding:
         raise InputError(f"feature {name!r}: {error.__cause__ or error}") from None
 
 
-def _ids(name: str, ids: Tensor) -> Int[Tensor, "*batch"]:
-    try:
-        return tensor_ids(ids)
-    except InputError as error:
-        raise InputError(f"feature {name!r}: {error}") from None
+def _owner(name: str, config: Mapping[str, object], owned: Mapping[str, object]) -> str:
+    """The feature whose embedding a feature has."""
+    if "shared_with" not in config:
+        return name
+    owner = config["shared_with"]
+    if owner not in owned:
+        raise InputError(
+            f"feature {name!r} is shared_with {owner!r}, which must be a feature with an embedding "
+            f"of its own: {', '.join(map(repr, owned)) or 'there is none'}"
+        )
+    others = [repr(key) for key in config if key != "shared_with"]
+    if others:
+        raise InputError(
+            f"feature {name!r} is shared_with {owner!r} and can have a pooling beside that, got "
+            f"{', '.join(others)}"
+        )
+    return str(owner)
 
 
 def _shape(embedding: Embedding) -> str:

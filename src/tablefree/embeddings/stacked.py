@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -41,12 +40,15 @@ class StackedDeepHash(nn.Module):
 
     def forward(
         self, ids: Int[Tensor, " total"], sizes: list[int]
-    ) -> Float[Tensor, "total embedding_dim"]:
+    ) -> tuple[Float[Tensor, "rows embedding_dim"], Int[Tensor, " total"]]:
         """Embed the ids of all features, each distinct id of a feature once.
 
         Args:
             ids: int64, feature after feature.
             sizes: number of ids of each feature.
+
+        Returns:
+            The embeddings of distinct ids, and the row of each id among them.
         """
         distinct, places, counts = many_op.distinct_ids(ids, sizes)
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
@@ -54,7 +56,7 @@ class StackedDeepHash(nn.Module):
         else:
             tiles = distinct.split(_TILE_BYTES // self.network.code_dtype.itemsize, dim=1)
             embeddings = torch.cat([self._embed(tile, counts) for tile in tiles], dim=1)
-        return F.embedding(places, embeddings.flatten(0, 1))
+        return embeddings.flatten(0, 1), places
 
     def freeze(self, dtype: torch.dtype) -> None:
         """Fold batch norm into the products, in place, and hold all numbers in buffers."""

@@ -1,0 +1,94 @@
+"""The ids of a feature in every form that a collection takes, and embeddings in the same form.
+
+A form is a tensor of any shape, a nested tensor of jagged layout, or bags; all are flat ids within,
+so that features of different forms are looked up, and pooled, at once.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tablefree.embeddings.jagged import POOLINGS, Bags, pool
+from tablefree.errors import InputError
+from tablefree.ids import tensor_ids
+
+FeatureIds = Tensor | Bags
+
+
+def checked_ids(feature: str, ids: FeatureIds, pooling: str | None) -> FeatureIds:
+    """The ids of a feature as int64, packed if jagged; as `Bags` where there is a pooling.
+
+    Raises:
+        InputError: what are no ids, or no bags for a pooling, or bags without one.
+    """
+    with naming(feature):
+        if pooling is not None:
+            bags = ids if isinstance(ids, Bags) else Bags.from_rows(ids)
+            bags.check_mode(pooling)
+            return bags
+        if isinstance(ids, Bags):
+            raise InputError("bags are for features with a pooling: pass a tensor, jagged or not")
+        is_jagged = isinstance(ids, Tensor) and ids.is_nested
+        return tensor_ids(ids.contiguous() if is_jagged else ids)
+
+
+def flat_ids(ids: FeatureIds) -> Int[Tensor, " n"]:
+    """All ids, in their order."""
+    if isinstance(ids, Bags):
+        return ids.ids
+    values: Tensor = ids.values() if ids.is_nested else ids.reshape(-1)
+    return values
+
+
+def look_up(
+    rows: Float[Tensor, "distinct embedding_dim"],
+    places: Int[Tensor, " total"],
+    features: Mapping[str, FeatureIds],
+    poolings: Mapping[str, str | None],
+) -> dict[str, Tensor]:
+    """The embeddings of features in the form of their ids, with a lookup for each pooling.
+
+    Args:
+        rows: embeddings of distinct ids.
+        places: the row of each id, feature after feature.
+        features: their ids.
+        poolings: of each of these features, and perhaps others.
+    """
+    sizes = [len(flat_ids(ids)) for ids in features.values()]
+    places_of = dict(zip(features, torch.split(places, sizes), strict=True))
+    embeddings: dict[str, Tensor] = {}
+    for pooling in (None, *POOLINGS):
+        some = {name: ids for name, ids in features.items() if poolings[name] == pooling}
+        if not some:
+            continue
+        joined = torch.cat([places_of[name] for name in some])
+        if pooling is None:
+            parts = torch.split(F.embedding(joined, rows), [len(places_of[name]) for name in some])
+            for (name, ids), part in zip(some.items(), parts, strict=True):
+                embeddings[name] = _shaped_as(cast(Tensor, ids), part)
+        else:
+            bags = cast(list[Bags], list(some.values()))
+            parts = torch.split(pool(rows, joined, bags, pooling), [len(one) for one in bags])
+            embeddings |= zip(some, parts, strict=True)
+    return embeddings
+
+
+@contextmanager
+def naming(feature: str) -> Iterator[None]:
+    """Say which feature an InputError is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"feature {feature!r}: {error}") from None
+
+
+def _shaped_as(ids: Tensor, rows: Float[Tensor, "n embedding_dim"]) -> Tensor:
+    if ids.is_nested:
+        nested: Any = ids
+        return torch.nested.nested_tensor_from_jagged(rows, nested.offsets())
+    return rows.view(*ids.shape, rows.shape[-1])
