@@ -28,6 +28,8 @@ from tablefree.errors import InputError
 
 if TYPE_CHECKING:
     from tablefree.data import Interactions
+    from tablefree.experiments.compare import Comparison
+    from tablefree.experiments.task import Task
 
 # The base of Typer's errors of usage has no public name: recent versions carry their own Click.
 UsageError: Any = typer.BadParameter.__base__
@@ -138,6 +140,8 @@ SideFeatures = Annotated[
 Epochs = Annotated[
     int | None, typer.Option(help="At most; by default 20.", min=1, rich_help_panel=_TRAINING)
 ]
+Seeds = Annotated[int, typer.Option(min=1, help="How many runs each.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")]
 Precision = Annotated[
     str | None,
     typer.Option(
@@ -165,7 +169,7 @@ def compare(
     sizes: Annotated[
         str, typer.Option(help="Parameters, as ratios to the full table's.")
     ] = "1/4,1/16",
-    seeds: Annotated[int, typer.Option(min=1, help="How many runs each.")] = 1,
+    seeds: Seeds = 1,
     trials: Annotated[
         int,
         typer.Option(min=1, help="Configurations that each method is tried with; 1: the defaults."),
@@ -177,9 +181,7 @@ def compare(
     optimizer: OptimizerName = None,
     epochs: Epochs = None,
     precision: Precision = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")
-    ] = None,
+    jobs: Jobs = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of results; results/DATA-MODEL by default.")
     ] = None,
@@ -233,29 +235,84 @@ def compare(
     )
     folder = output or Path("results") / f"{task.interactions.name}-{'-'.join(models)}"
     check_writable(folder)
-    finished = comparing.finished_runs(comparison, task, folder)
-    for left_out in comparison.left_out:
-        console.print(f"left out: {left_out}", soft_wrap=True, highlight=False)
-    jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    try:
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        ) as progress:
-            bar = progress.add_task("Training", total=len(comparison), completed=finished.height)
-            for row in comparing.compare(comparison, task, folder, jobs=jobs, threads=threads):
-                progress.update(bar, advance=1)
-                progress.console.print(_one_line(row), soft_wrap=True, highlight=False)
-    except KeyboardInterrupt:
-        print("tablefree: stopped; the same command resumes", file=sys.stderr)
-        raise typer.Exit(130) from None
+    _train_all(comparison, task, folder, jobs)
     report = write_report(folder)
     _print_table(folder)
+    console.print(f"\nReport: {report}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def ablate(
+    data: Data = "synthetic",
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    label_column: LabelColumn = None,
+    rating_column: RatingColumn = None,
+    timestamp_column: TimestampColumn = None,
+    positive_rating: PositiveRating = None,
+    split: SplitName = "random",
+    model: Annotated[str, typer.Option(help="gmf or mlp.")] = "gmf",
+    studies: Annotated[
+        str | None,
+        typer.Option(
+            help="encoding, k, m, family, depth, activation, norm, skip, dropout, decay, "
+            "optimizer, schedule, batch, epochs; and sketch-hashes, sketch-depth and so on, of the "
+            "sketch instead of the paper's network. By default all."
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")] = "1/4",
+    seeds: Seeds = 1,
+    trials: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Configurations that each variant is tried with; 1: the defaults."
+        ),
+    ] = 12,
+    embedding_dim: EmbeddingDim = 32,
+    epochs: Epochs = None,
+    precision: Precision = None,
+    jobs: Jobs = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of results; results/ablate-DATA-MODEL by default.")
+    ] = None,
+) -> None:
+    """Vary one factor at a time: encoding, depth, activation and so on.
+
+    Each variant has the same number of parameters and its rates are tuned on validation. Writes
+    results.parquet, summary.md, report.html and ablation.svg. Stopped, it resumes.
+
+    Example: tablefree ablate --data ml-100k --studies encoding,depth --size 1/4
+    """
+    from tablefree.experiments.ablate import plan
+    from tablefree.experiments.ablation_report import findings, panels_of, write_ablation
+    from tablefree.experiments.results import read_results
+    from tablefree.experiments.run import Run, default_recipe
+    from tablefree.experiments.studies import STUDIES
+    from tablefree.experiments.task import Task
+    from tablefree.files import check_writable
+
+    recipe = default_recipe("deep_hash", max_epochs=epochs, precision=precision)
+    template = Run("deep_hash", model, _ratio("size", size), 0, embedding_dim, recipe)
+    task = Task.from_interactions(
+        _load(
+            data,
+            user_column=user_column,
+            item_column=item_column,
+            label_column=label_column,
+            rating_column=rating_column,
+            timestamp_column=timestamp_column,
+            positive_rating=positive_rating,
+        ),
+        split,
+    )
+    chosen = list(STUDIES) if studies is None else _names(studies)
+    comparison = plan(task, template=template, studies=chosen, seeds=seeds, trials=trials)
+    folder = output or Path("results") / f"ablate-{task.interactions.name}-{model}"
+    check_writable(folder)
+    _train_all(comparison, task, folder, jobs)
+    report = write_ablation(folder)
+    for sentence in findings(panels_of(read_results(folder))):
+        console.print(sentence, soft_wrap=True, highlight=False)
     console.print(f"\nReport: {report}", soft_wrap=True, highlight=False)
 
 
@@ -495,6 +552,34 @@ def bench(
     console.print(f"\nPicture: {write_chart(output, results)}", soft_wrap=True, highlight=False)
 
 
+def _train_all(comparison: "Comparison", task: "Task", folder: Path, jobs: int | None) -> None:
+    """Train what a folder does not hold yet, and say how it goes."""
+    from tablefree.experiments import compare as comparing
+
+    finished = comparing.finished_runs(comparison, task, folder)
+    num_finished = sum(comparing.of_cell(finished, cell).height for cell in comparison.cells)
+    for left_out in comparison.left_out:
+        console.print(f"left out: {left_out}", soft_wrap=True, highlight=False)
+    jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    try:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        ) as progress:
+            bar = progress.add_task("Training", total=len(comparison), completed=num_finished)
+            for row in comparing.compare(comparison, task, folder, jobs=jobs, threads=threads):
+                progress.update(bar, advance=1)
+                progress.console.print(_one_line(row), soft_wrap=True, highlight=False)
+    except KeyboardInterrupt:
+        print("tablefree: stopped; the same command resumes", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
 def _load(data: str, **options: str | float | None) -> "Interactions":
     from tablefree.data.load import load_interactions
 
@@ -530,8 +615,9 @@ def _ratio(what: str, text: str) -> float:
 
 def _one_line(row: Mapping[str, Any]) -> str:
     tested = "pruned" if row["pruned"] else f"test AUC {row['test_auc']:.4f}"
+    study = f"{row['study']}, {row['variant']}: " if row["study"] else ""
     return (
-        f"{row['method']} {row['model']} size {row['size']:g} seed {row['seed']} "
+        f"{study}{row['method']} {row['model']} size {row['size']:g} seed {row['seed']} "
         f"trial {row['trial']}: validation AUC {row['validation_auc']:.4f}, {tested}, "
         f"{row['train_seconds']:.0f} s"
     )

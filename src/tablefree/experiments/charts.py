@@ -225,7 +225,7 @@ def auc_by_popularity(section: pl.DataFrame) -> dict[float, alt.LayerChart]:
 
 def page_spec(chart: alt.LayerChart) -> dict[str, Any]:
     """A chart as the page shows it: no legend, for the page has one that wraps."""
-    spec: dict[str, Any] = _styled(chart).configure_legend(disable=True).to_dict()
+    spec: dict[str, Any] = styled(chart).configure_legend(disable=True).to_dict()
     return spec
 
 
@@ -239,12 +239,13 @@ def figure_spec(summary: pl.DataFrame) -> dict[str, Any]:
     ]
     # Room on the right: the reader's font may be wider than the one measured here.
     padding = {"left": 8, "top": 8, "right": 40, "bottom": 8}
-    figure = _styled(alt.vconcat(*charts, background="white", padding=padding))
+    figure = styled(alt.vconcat(*charts, background="white", padding=padding))
     spec: dict[str, Any] = figure.configure_legend(labelFontSize=12, symbolSize=90).to_dict()
     return spec
 
 
-def _styled(chart: Any) -> Any:
+def styled(chart: Any) -> Any:
+    """A chart in the type and the lines of the reports."""
     axis: dict[str, Any] = {
         "labelColor": INK,
         "titleColor": INK,
