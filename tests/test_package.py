@@ -13,12 +13,14 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 HEAVY = (
     "altair",
+    "huggingface_hub",
     "lightning",
     "numba",
     "pandas",
     "polars",
     "pyarrow",
     "rich",
+    "sklearn",
     "torchmetrics",
     "typer",
 )

@@ -107,6 +107,12 @@ class BatchNorm(nn.BatchNorm1d):
             return F.batch_norm(
                 rows, *statistics, self.weight, self.bias, training=True, eps=self.eps
             )
+        if not self.training and torch.compiler.is_compiling():
+            # `F.batch_norm` asks whether there are rows, which is not known of distinct ids then.
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            factor = self.weight.float() * torch.rsqrt(self.running_var.float() + self.eps)
+            return ((rows - self.running_mean) * factor + self.bias).to(rows.dtype)
         return super().forward(rows)
 
 

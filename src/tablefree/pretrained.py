@@ -53,7 +53,7 @@ class Pretrained(nn.Module, ABC):
         """
         folder, config, tensors = Path(save_directory), self.saved_config(), self.state_dict()
         try:
-            with saved.outlining(folder, type(self).__name__):
+            with saved.outlining(folder, f"module of class {type(self).__name__}"):
                 outline = self.from_saved_config(config)
             if type(outline) is not type(self):
                 raise CheckpointError(f"it would come back as a {type(outline).__name__}")
@@ -107,7 +107,7 @@ class Pretrained(nn.Module, ABC):
                 token=token,
             )
         config, tensors = saved.read_config(folder), saved.read_tensors(folder)
-        with saved.outlining(folder, cls.__name__):
+        with saved.outlining(folder, f"module of class {cls.__name__}"):
             module = cls.from_saved_config(config)
         if not isinstance(module, cls):
             kind = type(module).__name__

@@ -154,7 +154,7 @@ def _about_pickles(folder: Path) -> str:
     if not pickles:
         return ""
     return (
-        f"{', '.join(pickles)} holds a pickle, which can run code and is not loaded; load it where "
+        f"{', '.join(pickles)} is a pickle, which can run code and is not loaded; load it where "
         "you trust it, and call `save_pretrained`"
     )
 
