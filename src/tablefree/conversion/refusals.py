@@ -8,6 +8,8 @@ from torch.nn.utils import parametrize
 
 from tablefree.conversion.weight_reads import weight_reads
 
+_MODULE_ATTRIBUTES = vars(nn.Module()).keys()
+
 
 def refusals(
     model: nn.Module, tables: Mapping[str, nn.Module], *, are_fitted: bool
@@ -20,20 +22,16 @@ def refusals(
         are_fitted: whether what replaces them will be fitted to their rows.
     """
     holders = _other_holders(model, tables.values())
-    reads = weight_reads(model, tables.values())
-    reasons = {}
-    for name, table in tables.items():
-        reason = _own_reason(table) or holders.get(table)
-        if reason is None and table in reads:
-            reason = f"its weight is read directly, in {reads[table]}"
-        if reason is None and not (are_fitted or any(p.requires_grad for p in table.parameters())):
-            reason = "it is frozen, and what replaces it would stay random: use distill=True"
-        if reason is not None:
-            reasons[name] = reason
-    return reasons
+    places = weight_reads(model, tables.values())
+    reads = {table: f"its weight is read directly, in {place}" for table, place in places.items()}
+    reasons = {
+        name: _own_reason(table, are_fitted) or holders.get(table) or reads.get(table)
+        for name, table in tables.items()
+    }
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def _own_reason(table: nn.Module) -> str | None:
+def _own_reason(table: nn.Module, is_fitted: bool) -> str | None:
     """What a table does that no embedding in its place would do."""
     kind = type(table).__name__
     if not isinstance(table, nn.Embedding | nn.EmbeddingBag):
@@ -53,38 +51,41 @@ def _own_reason(table: nn.Module) -> str | None:
         return "sparse=True asks for optimizers of rows alone: set it to False first"
     if table._forward_hooks or table._forward_pre_hooks or table._backward_hooks:
         return "it has hooks, which would be lost: remove them first"
+    if not (is_fitted or table.weight.requires_grad):
+        return "it is frozen, and what replaces it would stay random: use distill=True"
     return None
 
 
 def _other_holders(model: nn.Module, tables: Collection[nn.Module]) -> dict[nn.Module, str]:
     """What holds a table, or its weight, beside its place in the tree of modules."""
-    parts = {
-        _identity(part): table for table in tables for part in (table, *table._parameters.values())
-    }
-    reasons: dict[nn.Module, str] = {}
+    holders: dict[int, list[tuple[nn.Module, str]]] = {}
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
         for attribute, parameter in module._parameters.items():
-            table = parts.get(_identity(parameter), module)
-            if table is not module:
-                place = prefix + attribute
-                reasons.setdefault(table, f"its weight is also {place}: untie them first")
-        for attribute, value in vars(module).items():
-            for table in _tables_within(value, parts) if not attribute.startswith("_") else ():
-                place = prefix + attribute
-                reasons.setdefault(table, f"{place} holds it too, as a list: take it out first")
-    return reasons
+            reason = f"its weight is shared with {prefix}{attribute}: untie them first"
+            holders.setdefault(_identity(parameter), []).append((module, reason))
+        for attribute in vars(module).keys() - _MODULE_ATTRIBUTES:
+            reason = f"{prefix}{attribute} is a collection that holds it: take it out"
+            for part in _parts(vars(module)[attribute]):
+                holders.setdefault(_identity(part), []).append((module, reason))
+    return {
+        table: reason
+        for table in tables
+        for part in (table, *table._parameters.values())
+        for module, reason in holders.get(_identity(part), ())
+        if module is not table
+    }
 
 
-def _tables_within(value: Any, parts: Mapping[int, nn.Module]) -> Iterator[nn.Module]:
-    """The tables that lists, tuples, sets and dicts hold, or whose weights they do."""
+def _parts(value: Any) -> Iterator[nn.Module | Tensor]:
+    """The modules and tensors in lists, tuples, sets and dicts."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple | set):
         for item in value:
-            yield from _tables_within(item, parts)
-    elif isinstance(value, nn.Module | Tensor) and _identity(value) in parts:
-        yield parts[_identity(value)]
+            yield from _parts(item)
+    elif isinstance(value, nn.Module | Tensor):
+        yield value
 
 
 def _identity(part: Any) -> int:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Group
 
+_NOTHING = "no table was replaced"
+
 
 @dataclass(frozen=True)
 class ReplacedTable:
@@ -54,16 +56,13 @@ class Conversion:
         return sum(table.bytes_after for table in self.replaced)
 
     def __str__(self) -> str:
-        cells = self._cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(
-                [row[0].ljust(widths[0])]
-                + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-            ).rstrip()
-            for row in cells
-        ]
-        return "\n".join(lines + self._reasons())
+        lines = [_NOTHING]
+        if self.replaced:
+            cells = self._cells()
+            first, *others = [max(map(len, column)) for column in zip(*cells, strict=True)]
+            aligned = ([row[0].ljust(first), *map(str.rjust, row[1:], others)] for row in cells)
+            lines = ["  ".join(row).rstrip() for row in aligned]
+        return "\n".join([*lines, *self._reasons()])
 
     def __rich__(self) -> "Group":
         from rich.console import Group
@@ -76,7 +75,7 @@ class Conversion:
             table.add_column(title, justify="right")
         for row in rows:
             table.add_row(*row)
-        return Group(table, *map(escape, self._reasons()))
+        return Group(table if self.replaced else _NOTHING, *map(escape, self._reasons()))
 
     def _reasons(self) -> list[str]:
         return [f"not replaced: {_shown(name)}: {why}" for name, why in self.refused.items()]

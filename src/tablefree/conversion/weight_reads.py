@@ -18,8 +18,8 @@ from torch import nn
 def weight_reads(model: nn.Module, tables: Collection[nn.Module]) -> dict[nn.Module, str]:
     """For each table whose weight is read, one place that does: "models.py:12: self.item.weight".
 
-    Constructors and methods whose names have `init` or `reset` in them are left out: they give a
-    table its first values.
+    Methods whose names begin with `init` or `reset` are left out: they give a table its first
+    values.
     """
     places: dict[nn.Module, str] = {}
     for module in model.modules():
@@ -37,10 +37,12 @@ def _methods(module: nn.Module) -> Iterator[FunctionType]:
     for name in dir(module):
         member = inspect.getattr_static(module, name, None)
         member = getattr(member, "fget", None) or getattr(member, "__func__", None) or member
-        if isinstance(member, FunctionType) and not ("init" in name or "reset" in name):
+        is_setup = name.lstrip("_").startswith(("init", "reset"))
+        if isinstance(member, FunctionType) and not is_setup:
             function = inspect.unwrap(member)
-            is_torch = function.__module__.partition(".")[0] == "torch"
-            if not is_torch and _names_weight(function.__code__):
+            package = function.__globals__.get("__name__", "").partition(".")[0]
+            has_self = function.__code__.co_argcount > 0
+            if package != "torch" and has_self and _names_weight(function.__code__):
                 yield function
 
 
