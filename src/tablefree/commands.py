@@ -316,6 +316,69 @@ def ablate(
     console.print(f"\nReport: {report}", soft_wrap=True, highlight=False)
 
 
+@app.command("cold-start")
+def cold_start(
+    data: Data = "synthetic",
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    label_column: LabelColumn = None,
+    rating_column: RatingColumn = None,
+    timestamp_column: TimestampColumn = None,
+    positive_rating: PositiveRating = None,
+    hold_out: Annotated[
+        str, typer.Option(help="item, user, or time: the later half, as a stream in parts.")
+    ] = "item",
+    size: Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")] = "1/4",
+    seeds: Seeds = 1,
+    embedding_dim: EmbeddingDim = 32,
+    epochs: Epochs = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder of results; results/cold-start-DATA-HOLD_OUT by default."),
+    ] = None,
+) -> None:
+    """See what embeddings make of new items or users, by their number of events.
+
+    Holds some out of the training, reveals 0, 1, 2, 5 and 10 of their events, and measures what is
+    known of them and what is forgotten of the others. Writes results.parquet, summary.md and
+    report.html. Stopped, it resumes.
+
+    Example: tablefree cold-start --data ml-100k --hold-out item --size 1/4
+    """
+    from tablefree.experiments.growth import carry_out, plan, scenario_of
+    from tablefree.experiments.growth_report import write_growth
+    from tablefree.files import check_writable
+
+    interactions = _load(
+        data,
+        user_column=user_column,
+        item_column=item_column,
+        label_column=label_column,
+        rating_column=rating_column,
+        timestamp_column=timestamp_column,
+        positive_rating=positive_rating,
+    )
+    scenario = scenario_of(interactions, hold_out)
+    cells, left_out = plan(
+        scenario,
+        size=_ratio("size", size),
+        seeds=seeds,
+        embedding_dim=embedding_dim,
+        max_epochs=epochs,
+    )
+    folder = output or Path("results") / f"cold-start-{interactions.name}-{hold_out}"
+    check_writable(folder)
+    for reason in left_out:
+        console.print(f"left out: {reason}", soft_wrap=True, highlight=False)
+    try:
+        for rows in carry_out(scenario, cells, folder):
+            console.print(_steps_line(rows), soft_wrap=True, highlight=False)
+    except KeyboardInterrupt:
+        print("tablefree: stopped; the same command resumes", file=sys.stderr)
+        raise typer.Exit(130) from None
+    console.print(f"Report: {write_growth(folder)}", soft_wrap=True, highlight=False)
+
+
 @app.command()
 def train(
     data: Data = "synthetic",
@@ -621,6 +684,16 @@ def _one_line(row: Mapping[str, Any]) -> str:
         f"trial {row['trial']}: validation AUC {row['validation_auc']:.4f}, {tested}, "
         f"{row['train_seconds']:.0f} s"
     )
+
+
+def _steps_line(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The AUC of new ids at each step, or in a stream of old ones."""
+    first = rows[0]
+    measure = "auc_old" if first["hold_out"] == "time" else "auc_new"
+    steps = ", ".join(
+        f"{row['step']}: {row[measure]:.4f}" for row in rows if row[measure] is not None
+    )
+    return f"{first['method']} seed {first['seed']}: {measure} {steps}"
 
 
 def _print_table(folder: Path) -> None:

@@ -11,19 +11,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tablefree.data import Interactions, Split
+from tablefree.data import Interactions
 from tablefree.errors import InputError
-from tablefree.experiments.learner import Learner, distinct_positives, with_negatives
+from tablefree.experiments.learner import (
+    Learner,
+    distinct_positives,
+    split_at_random,
+    with_events,
+    with_negatives,
+)
 from tablefree.experiments.task import SPLIT_SEED, Ints, Task
-from tablefree.network import check_choice
 
 EVENTS = (0, 1, 2, 5, 10)
 FEWEST_EVENTS = 20  # of an id that is held out: what is not revealed is the test
 HELD_OUT = 0.1  # of the ids with so many events
-VALIDATION, TEST = 0.05, 0.1  # of the events of the old ids
 OLD_EVENTS = 16  # for each that is revealed
 PASSES = 5
-SIDES = ("item", "user")
 
 
 class ColdStart:
@@ -43,11 +46,10 @@ class ColdStart:
         kept: the test events of old ids; a negative has the same user, and an old item.
 
     Raises:
-        InputError: an unknown side, or fewer than two ids to hold out.
+        InputError: fewer than two ids to hold out.
     """
 
     def __init__(self, interactions: Interactions, hold_out: str) -> None:
-        check_choice("hold_out", hold_out, SIDES)
         self.hold_out = hold_out
         data = distinct_positives(interactions)
         rng = np.random.default_rng(SPLIT_SEED)
@@ -62,25 +64,12 @@ class ColdStart:
         is_revealed = rank < EVENTS[-1]
         self.revealed: Ints = events[is_revealed].reshape(len(held_out), -1)
 
-        old = rng.permutation(np.flatnonzero(~is_new))
-        validation, test, train = np.split(
-            old, [round(VALIDATION * len(old)), round((VALIDATION + TEST) * len(old))]
-        )
-        self.task = Task(
-            data, f"cold {hold_out}s", Split(np.sort(train), np.sort(validation), np.sort(test))
-        )
+        split = split_at_random(np.flatnonzero(~is_new), rng)
+        self.task = Task(data, f"cold {hold_out}s", split)
         tested = events[~is_revealed]
         self.among_new = with_negatives(data, tested, held_out, rng, differ_in=hold_out)
         self.among_all = with_negatives(data, tested, np.arange(data.num_items), rng)
-        self.kept = with_negatives(data, test, self.task.train_items, rng)
-
-    def after(self, count: int) -> Task:
-        """The task when so many events of each new id are known."""
-        split = self.task.split
-        train = np.sort(np.concatenate([split.train, self.revealed[:, :count].ravel()]))
-        return Task(
-            self.task.interactions, self.task.how, Split(train, split.validation, split.test)
-        )
+        self.kept = with_negatives(data, split.test, self.task.train_items, rng)
 
     def steps(self, learner: Learner) -> Iterator[dict[str, object]]:
         """Measure a trained learner at each count.
@@ -92,11 +81,13 @@ class ColdStart:
         """
         for count in EVENTS:
             start = time.perf_counter()
-            later = learner.meet(self.after(count))
-            if count and learner.variant.history != self.hold_out:
+            later = learner.meet(with_events(self.task, self.revealed[:, :count].ravel()))
+            if count and learner.contender.history != self.hold_out:
                 later.go_on(self._lesson(count, learner.run.seed), passes=PASSES)
             yield {
                 "step": count,
+                "num_new_ids": len(self.revealed),
+                "num_new_events": len(self.among_new.labels) // 2,
                 "step_seconds": time.perf_counter() - start,
                 "auc_new": later.auc(self.among_new),
                 "auc_new_among_all": later.auc(self.among_all),

@@ -1,7 +1,7 @@
-"""Studies of new ids: every variant meets them step by step, and the table of what came out.
+"""What embeddings make of new ids, step by step, and the table of what came out.
 
-A variant with a seed is trained once and then taken through all steps. Its rows are written
-together: what a folder holds is left as it is, so that a study that was stopped can go on.
+Each contender is trained once with each seed, and then taken through all steps of a scenario. The
+rows of these are written together, and what a folder holds is not made again: so it resumes.
 """
 
 import io
@@ -12,21 +12,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
+from tablefree.data import Interactions
 from tablefree.embeddings.quantize import deployed_bytes
 from tablefree.errors import InputError
-from tablefree.experiments.learner import VARIANTS, Learner, Variant
+from tablefree.experiments.cold_start import ColdStart
+from tablefree.experiments.learner import CONTENDERS, Contender, Learner
 from tablefree.experiments.results import FILE_NAME
 from tablefree.experiments.results import SCHEMA as RUNS
 from tablefree.experiments.run import Run, describe_machine, identity, vocabulary_bytes
+from tablefree.experiments.stream import Stream
 from tablefree.experiments.task import Task
 from tablefree.files import replace_file
+from tablefree.network import check_choice
 
-MEASURES = ("auc_new", "auc_new_among_all", "auc_old", "auc_new_users", "auc_new_items", "auc_kept")
-"""What is measured at a step, as far as a study has it."""
+HOLD_OUTS = ("item", "user", "time")
 
 _OF_RUN = (
     "dataset", "method", "model", "size", "seed", "num_parameters", "num_bytes", "vocabulary_bytes",
@@ -39,6 +42,8 @@ _OF_RUN = (
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "hold_out": pl.String,  # item, user, or time: a stream
     "step": pl.Int64,  # events known of each new id; in a stream the number of the part
+    "num_new_ids": pl.Int64,  # those held out; in a stream the users and items new in the part
+    "num_new_events": pl.Int64,  # positives that they are tested on
     "auc_new": pl.Float64,  # events of new ids against the same partner and another new id
     "auc_new_among_all": pl.Float64,  # the same events against the same user and any item
     "auc_old": pl.Float64,  # events of the part whose user and item are old
@@ -49,10 +54,10 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     **{name: RUNS[name] for name in _OF_RUN},  # as in the results of a comparison
 }
 SCHEMA = pl.Schema(_COLUMNS)
-"""Columns of the results of a study, in order."""
+"""Columns of the results of a scenario, in order."""
 
 
-class Study(Protocol):
+class Scenario(Protocol):
     """Data in which ids appear.
 
     Attributes:
@@ -68,79 +73,93 @@ class Study(Protocol):
         ...
 
 
-Cell = tuple[Variant, Run]
+Cell = tuple[Contender, Run]
+
+
+def scenario_of(interactions: Interactions, hold_out: str) -> Scenario:
+    """The scenario in which items or users are held out, or in which time passes.
+
+    Args:
+        interactions: the data.
+        hold_out: "item", "user" or "time".
+
+    Raises:
+        InputError: another name, or data that the scenario cannot have.
+    """
+    check_choice("hold_out", hold_out, HOLD_OUTS)
+    return Stream(interactions) if hold_out == "time" else ColdStart(interactions, hold_out)
 
 
 def plan(
-    study: Study, *, size: float, seeds: int, embedding_dim: int, max_epochs: int | None
+    scenario: Scenario, *, size: float, seeds: int, embedding_dim: int, max_epochs: int | None
 ) -> tuple[list[Cell], list[str]]:
-    """Every variant that the data and the size allow, with each seed; and why others are left out.
+    """The contenders that the data and the size allow, with each seed; why others are left out.
 
     Args:
-        study: the data.
+        scenario: the data.
         size: of the embeddings, as a ratio to full tables of the ids that are trained first.
         seeds: number of seeds.
         embedding_dim: width of an embedding.
         max_epochs: of the first training; by default the recipe's.
 
     Raises:
-        InputError: no variant can have the size.
+        InputError: no contender can have the size.
     """
     cells: list[Cell] = []
     left_out: list[str] = []
-    for variant in VARIANTS:
-        run = variant.run(size=size, seed=0, embedding_dim=embedding_dim, max_epochs=max_epochs)
+    for contender in CONTENDERS:
+        run = contender.run(size=size, seed=0, embedding_dim=embedding_dim, max_epochs=max_epochs)
         try:
-            run.outline(variant.places(study.task))
+            run.outline(contender.places(scenario.task))
         except InputError as error:
-            left_out.append(f"{variant.name} at size {size:g}: {error}")
+            left_out.append(f"{contender.name} at size {size:g}: {error}")
         else:
-            cells += [(variant, replace(run, seed=seed)) for seed in range(seeds)]
+            cells += [(contender, replace(run, seed=seed)) for seed in range(seeds)]
     if not cells:
         raise InputError(f"no method can have size {size:g}: {left_out[-1]}")
     return cells, left_out
 
 
 def carry_out(
-    study: Study, cells: Sequence[Cell], folder: Path
-) -> Iterator[tuple[Cell, pl.DataFrame]]:
-    """Take every variant and seed that the folder does not hold yet through all steps.
+    scenario: Scenario, cells: Sequence[Cell], folder: Path
+) -> Iterator[list[dict[str, Any]]]:
+    """Take every contender and seed that the folder does not hold yet through all steps.
 
     Args:
-        study: the data.
+        scenario: the data.
         cells: see `plan`.
         folder: holds `results.parquet`, or will.
 
     Yields:
-        Each cell with the rows of its steps, when they are written.
+        The rows of the steps of each, when they are written.
 
     Raises:
         InputError: the folder holds something else, or what other options gave.
     """
-    finished = finished_rows(study, cells, folder)
-    for variant, run in cells:
-        if finished.filter(method=variant.name, seed=run.seed).height:
+    finished = finished_rows(scenario, cells, folder)
+    for contender, run in cells:
+        if finished.filter(method=contender.name, seed=run.seed).height:
             continue
-        rows = pl.DataFrame(_rows(study, variant, run), schema=SCHEMA)
+        rows = pl.DataFrame(_rows(scenario, contender, run), schema=SCHEMA)
         finished = pl.concat([finished, rows])
         buffer = io.BytesIO()
         finished.write_parquet(buffer)
         replace_file(folder / FILE_NAME, buffer.getvalue())
-        yield (variant, run), rows
+        yield rows.to_dicts()
 
 
-def finished_rows(study: Study, cells: Sequence[Cell], folder: Path) -> pl.DataFrame:
+def finished_rows(scenario: Scenario, cells: Sequence[Cell], folder: Path) -> pl.DataFrame:
     """What the folder holds already; no rows where it is new.
 
     Raises:
-        InputError: no results of such a study, or what other data or options gave.
+        InputError: other results, or what other data or options gave.
     """
     if not (folder / FILE_NAME).exists():
         return pl.DataFrame(schema=SCHEMA)
     finished = read_growth(folder)
-    for variant, run in cells:
-        rows = finished.filter(method=variant.name, seed=run.seed)
-        for column, value in _identity(study, variant, run).items():
+    for contender, run in cells:
+        rows = finished.filter(method=contender.name, seed=run.seed)
+        for column, value in _identity(scenario, contender, run).items():
             others = rows.filter(pl.col(column).ne_missing(value))
             if others.height:
                 raise InputError(
@@ -167,12 +186,12 @@ def read_growth(folder: Path) -> pl.DataFrame:
     return rows
 
 
-def _rows(study: Study, variant: Variant, run: Run) -> list[dict[str, object]]:
-    learner = Learner(variant, run, study.task)
+def _rows(scenario: Scenario, contender: Contender, run: Run) -> list[dict[str, object]]:
+    learner = Learner(contender, run, scenario.task)
     trained = learner.learn()
     model = learner.model
     of_run = {
-        **_identity(study, variant, run),
+        **_identity(scenario, contender, run),
         "num_parameters": model.users.num_parameters + model.items.num_parameters,
         "num_bytes": sum(deployed_bytes(one, "float32", 0) for one in (model.users, model.items)),
         "vocabulary_bytes": vocabulary_bytes(model, learner.model_task),
@@ -188,11 +207,15 @@ def _rows(study: Study, variant: Variant, run: Run) -> list[dict[str, object]]:
     }
     return [
         {**of_run, **step, "finished_at": datetime.now(UTC).isoformat(timespec="seconds")}
-        for step in study.steps(learner)
+        for step in scenario.steps(learner)
     ]
 
 
-def _identity(study: Study, variant: Variant, run: Run) -> dict[str, object]:
+def _identity(scenario: Scenario, contender: Contender, run: Run) -> dict[str, object]:
     """What tells one row from another, but for the step, known before the training."""
-    columns = {**identity(run, study.task), "method": variant.name, "hold_out": study.hold_out}
+    columns = {
+        **identity(run, scenario.task),
+        "method": contender.name,
+        "hold_out": scenario.hold_out,
+    }
     return {name: value for name, value in columns.items() if name in SCHEMA}

@@ -1,7 +1,7 @@
 """A recommender that goes on learning when its training is over, as ids appear.
 
-Every variant goes on alike, so that what differs is the embedding. Users can be histories of items,
-or items histories of users: these take the place of users within the model then.
+Every contender goes on alike, so that what differs is the embedding. Users can be histories of
+items, or items histories of users: items take the place of users within the model then.
 """
 
 import copy
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch.optim.lr_scheduler import LinearLR
 
-from tablefree.data import Interactions, NegativeSampler, Vocabulary
+from tablefree.data import Interactions, NegativeSampler, Split, Vocabulary
 from tablefree.embeddings import FullTable, NarrowTable
 from tablefree.embeddings.base import table
 from tablefree.embeddings.history import HistoryUsers
@@ -32,7 +32,7 @@ RATE = 0.3  # of the first training's
 
 
 @dataclass(frozen=True)
-class Variant:
+class Contender:
     """What ids are embedded by.
 
     Attributes:
@@ -65,24 +65,24 @@ class Variant:
         return transposed(task) if self.history == "item" else task
 
 
-VARIANTS = (
-    Variant("full_table", "full_table"),
-    Variant("narrow_table", "narrow_table"),
-    Variant("hashing_trick", "hashing_trick"),
-    Variant("deep_hash", "deep_hash"),
-    Variant("sketch", "sketch"),
-    Variant("sketch_features", "sketch", has_features=True),
-    Variant("user_history", "sketch", history="user"),
-    Variant("item_history", "sketch", history="item"),
+CONTENDERS = (
+    Contender("full_table", "full_table"),
+    Contender("narrow_table", "narrow_table"),
+    Contender("hashing_trick", "hashing_trick"),
+    Contender("deep_hash", "deep_hash"),
+    Contender("sketch", "sketch"),
+    Contender("sketch_with_features", "sketch", has_features=True),
+    Contender("user_history", "sketch", history="user"),
+    Contender("item_history", "sketch", history="item"),
 )
 
 
 class Learner:
-    """A model of a variant, and the events that it knows.
+    """A model of a contender, and the events that it knows.
 
     Args:
-        variant: what ids are embedded by.
-        run: how the model is built and trained, as `Variant.run` makes it.
+        contender: what ids are embedded by.
+        run: how the model is built and trained, as `Contender.run` makes it.
         task: without labels; its training part is known, and learned first.
 
     Attributes:
@@ -93,8 +93,8 @@ class Learner:
         InputError: as `Run.build_model`.
     """
 
-    def __init__(self, variant: Variant, run: Run, task: Task) -> None:
-        self.variant, self.run = variant, run
+    def __init__(self, contender: Contender, run: Run, task: Task) -> None:
+        self.contender, self.run = contender, run
         self._set_task(task)
         self.model = run.build_model(self.model_task)
         self._tell()
@@ -102,7 +102,10 @@ class Learner:
     def learn(self) -> Fit:
         """Train on the training part, and keep the epoch that is best in validation."""
         batches = _Batches(self, self.task.split.train, batch_size(self.task))
-        result = fit(self.model, batches, self.batch(self.task.validation), self.run.recipe)
+        try:
+            result = fit(self.model, batches, self.batch(self.task.validation), self.run.recipe)
+        except SystemExit as stop:  # what Lightning makes of an interrupt
+            raise KeyboardInterrupt from stop
         self.model.cpu()
         return result
 
@@ -171,7 +174,7 @@ class Learner:
             rng: in training, draws what histories do without (see `Histories.left_out`).
         """
         users, items, labels = pairs
-        if self.variant.history == "item":
+        if self.contender.history == "item":
             users, items = items, users
         left_out = None
         if rng is not None and isinstance(self.model.users, HistoryUsers):
@@ -185,7 +188,7 @@ class Learner:
 
     def _set_task(self, task: Task) -> None:
         self.task = task
-        self.model_task = self.variant.places(task)
+        self.model_task = self.contender.places(task)
 
     def _tell(self) -> None:
         """Tell the model what the training part holds."""
@@ -243,6 +246,23 @@ def distinct_positives(interactions: Interactions) -> Interactions:
         rating=None if data.rating is None else data.rating[events],
         timestamp=None if data.timestamp is None else data.timestamp[events],
     )
+
+
+def split_at_random(events: Ints, rng: np.random.Generator) -> Split:
+    """85 % of the events for training, 5 % for validation, 10 % for test."""
+    order = rng.permutation(events)
+    validation, test = round(0.05 * len(order)), round(0.1 * len(order))
+    return Split(
+        train=np.sort(order[validation + test :]),
+        validation=np.sort(order[:validation]),
+        test=np.sort(order[validation : validation + test]),
+    )
+
+
+def with_events(task: Task, events: Ints) -> Task:
+    """A task that has more events in its training part."""
+    train = np.sort(np.concatenate([task.split.train, events]))
+    return Task(task.interactions, task.how, replace(task.split, train=train))
 
 
 def with_negatives(

@@ -10,14 +10,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tablefree.data import Interactions, Split
+from tablefree.data import Interactions
 from tablefree.errors import InputError
-from tablefree.experiments.learner import Learner, distinct_positives, with_negatives
+from tablefree.experiments.learner import (
+    Learner,
+    distinct_positives,
+    split_at_random,
+    with_events,
+    with_negatives,
+)
 from tablefree.experiments.task import SPLIT_SEED, Ints, Task
 
 PARTS = 10
 FIRST_PARTS = 5  # learned together, before the stream begins
-VALIDATION, TEST = 0.05, 0.1  # of the events of the first parts
 FEWEST = 50  # positives, for an AUC
 
 
@@ -56,12 +61,9 @@ class Stream:
             )
         self.parts = [np.flatnonzero(part == number) for number in range(FIRST_PARTS, PARTS)]
         rng = np.random.default_rng(SPLIT_SEED)
-        first = rng.permutation(np.flatnonzero(part < FIRST_PARTS))
-        validation, test, train = np.split(
-            first, [round(VALIDATION * len(first)), round((VALIDATION + TEST) * len(first))]
-        )
-        self.task = Task(data, "stream", Split(np.sort(train), np.sort(validation), np.sort(test)))
-        self.kept = with_negatives(data, test, self.task.train_items, rng)
+        split = split_at_random(np.flatnonzero(part < FIRST_PARTS), rng)
+        self.task = Task(data, "stream", split)
+        self.kept = with_negatives(data, split.test, self.task.train_items, rng)
 
     def steps(self, learner: Learner) -> Iterator[dict[str, object]]:
         """Measure a trained learner on each part before it learns from it, and on old events after.
@@ -73,7 +75,7 @@ class Stream:
         for number, part in enumerate(self.parts, FIRST_PARTS + 1):
             measures = self._measure(learner, part)
             start = time.perf_counter()
-            learner = learner.meet(self._after(learner.task, part))
+            learner = learner.meet(with_events(learner.task, part))
             learner.go_on(part, passes=1)
             yield {
                 "step": number,
@@ -82,12 +84,7 @@ class Stream:
                 "auc_kept": learner.auc(self.kept),
             }
 
-    def _after(self, task: Task, part: Ints) -> Task:
-        split = self.task.split
-        train = np.sort(np.concatenate([task.split.train, part]))
-        return Task(task.interactions, task.how, Split(train, split.validation, split.test))
-
-    def _measure(self, learner: Learner, part: Ints) -> dict[str, float | None]:
+    def _measure(self, learner: Learner, part: Ints) -> dict[str, object]:
         """AUC on a part; a negative has the same user, and an item that is new where the own is."""
         task, rng = learner.task, np.random.default_rng([SPLIT_SEED, len(learner.task.split.train)])
         data = task.interactions
@@ -99,7 +96,11 @@ class Stream:
             "auc_new_users": (is_new_user & ~is_new_item, task.train_items),
             "auc_new_items": (is_new_item, new_items),
         }
-        measures: dict[str, float | None] = {}
+        new_users = np.unique(data.user[part[is_new_user]])
+        measures: dict[str, object] = {
+            "num_new_ids": len(new_users) + len(new_items),
+            "num_new_events": int((is_new_user | is_new_item).sum()),
+        }
         for name, (is_chosen, items) in groups.items():
             pairs = with_negatives(data, part[is_chosen], items, rng)
             is_enough = len(pairs.labels) >= 2 * FEWEST
