@@ -46,3 +46,45 @@ def test_bad_input_is_named():
         SketchEncoding(0, 3, seed=0)
     with pytest.raises(InputError, match="float"):
         SketchEncoding(5, 3, seed=0)(torch.rand(3))
+
+
+def test_ids_met_in_training_have_rows_of_their_own():
+    encoding = SketchEncoding(4, 3, own_rows=160, seed="item")
+    ids = torch.tensor([[5, -7], [2**62, 5]])
+    codes = encoding(ids)
+    rows = encoding.claims(ids.flatten()) + 16
+    torch.testing.assert_close(codes, encoding.rows.weight[rows].view(2, 2, 3))
+    codes.sum().backward()
+    assert encoding.rows.weight.grad.abs().sum(1).nonzero().flatten().tolist() == sorted(
+        set(rows.tolist())
+    )
+    assert torch.equal(encoding.eval()(ids), codes)
+
+
+def test_an_id_never_trained_is_neutral():
+    encoding = SketchEncoding(4, 3, own_rows=160, seed="item")
+    encoding(torch.arange(50))
+    encoding.eval()
+    assert not encoding(torch.arange(1000, 1010)).any()
+    assert encoding(torch.tensor([7, 1000])).any(1).tolist() == [True, False]
+
+
+def test_an_id_that_came_too_late_adds_shared_rows():
+    encoding = SketchEncoding(50, 3, num_hashes=2, own_rows=16, seed="item")
+    encoding(torch.arange(16))
+    late = torch.arange(16, 40)
+    codes = encoding(late)
+    torch.testing.assert_close(codes, encoding.rows.weight[encoding.picks(late)].sum(1))
+    both = encoding(torch.tensor([20, 3]))
+    torch.testing.assert_close(both[0], codes[4])
+    torch.testing.assert_close(both[1:], encoding(torch.tensor([3])))
+
+
+def test_own_rows_start_at_the_scale_of_shared_ones():
+    torch.manual_seed(0)
+    encoding = SketchEncoding(2000, 8, own_rows=1600, seed=0)
+    own, shared = encoding(torch.arange(1000)), encoding(torch.arange(10_000, 20_000))
+    assert own.std().item() == pytest.approx(encoding.std, rel=0.05)
+    assert shared[encoding.claims(torch.arange(10_000, 20_000)) < 0].std().item() == pytest.approx(
+        encoding.std, rel=0.05
+    )

@@ -1,9 +1,10 @@
-"""A learned code of bounded size: several hashes pick narrow rows, added.
+"""A learned code of bounded size: a narrow row of its own for each id, or several shared ones.
 
-A count sketch (Charikar, Chen and Farach-Colton, "Finding Frequent Items in Data Streams", 2002)
-of codes, without signs, which made no difference. Each id touches a few rows of a few numbers, so
-that an id moves few others, and ids that share one row differ in the rest. Rows are picked by
-hashes: there is no vocabulary, and the number of rows does not grow with that of ids.
+Ids that training meets claim rows of their own, as long as there are any (see `row_claims`). The
+code of an id that came too late is a count sketch (Charikar, Chen and Farach-Colton, "Finding
+Frequent Items in Data Streams", 2002), without signs, which made no difference: the sum of the rows
+that several hashes pick, so that ids which share one row differ in the rest. There is no
+vocabulary, and the number of rows does not grow with that of ids.
 """
 
 import torch
@@ -11,23 +12,30 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tablefree.encodings.hash_buckets import HashBuckets
+from tablefree.encodings.row_claims import REFUSED, RowClaims
+from tablefree.ids import tensor_ids
 from tablefree.network import INITIAL_STD, check_positive
 from tablefree.rows import Rows
 
 
 class SketchEncoding(nn.Module):
-    """The sum of the rows that the hashes of an id pick, each from a table of its own.
+    """The row that an id owns, or the sum of the rows that its hashes pick.
+
+    With rows to own, an id that was never trained has the code zero, a neutral embedding, as long
+    as it would find a free row: had it been trained, it would own one. Rows are claimed in training
+    mode by whatever ids are encoded.
 
     Args:
-        num_rows: rows of each of the `num_hashes` tables.
+        num_rows: rows of each of the `num_hashes` shared tables.
         width: numbers of a row, and of the code.
-        num_hashes: rows an id has.
+        num_hashes: shared rows an id has.
+        own_rows: rows for one id each, a multiple of 16; 0 for a plain sketch.
         seed: an integer or a feature name; picks the hash functions.
         sparse: whether the gradient of the rows is sparse, for `RowAdam`, whose steps cost the rows
             touched.
 
     Raises:
-        InputError: a size below 1.
+        InputError: a size below 1, or `own_rows` that are no multiple of 16.
 
     Example:
         >>> SketchEncoding(1000, 4, seed="item")(torch.tensor([3, 14])).shape
@@ -40,6 +48,7 @@ class SketchEncoding(nn.Module):
         width: int,
         *,
         num_hashes: int = 4,
+        own_rows: int = 0,
         seed: int | str,
         sparse: bool = False,
     ) -> None:
@@ -47,22 +56,28 @@ class SketchEncoding(nn.Module):
         check_positive(num_rows=num_rows, width=width, num_hashes=num_hashes)
         self.num_rows, self.width, self.std = num_rows, width, INITIAL_STD
         self.buckets = HashBuckets(num_hashes, num_rows, seed=seed)
-        # The tables lie one under the other.
-        self.rows = Rows(num_hashes * num_rows, width, sparse=sparse)
+        self.claims = RowClaims(own_rows, seed=seed) if own_rows else None
+        # The tables lie one under the other, the own rows below them.
+        self.rows = Rows(num_hashes * num_rows + own_rows, width, sparse=sparse)
         nn.init.normal_(self.rows.weight, std=INITIAL_STD / num_hashes**0.5)
+        nn.init.normal_(self.rows.weight[num_hashes * num_rows :], std=INITIAL_STD)
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
-        """Add the rows of each id.
+        """Look up or add the rows of each id.
 
         Raises:
             InputError: ids that are no integers.
         """
-        picks = self.picks(ids)
-        codes = self.rows.sums(picks.view(-1, self.buckets.num_hashes))
-        return codes.view(*picks.shape[:-1], self.width)
+        ids = tensor_ids(ids)
+        if self.claims is None:
+            picks = self.picks(ids)
+            codes = self.rows.sums(picks.view(-1, self.buckets.num_hashes))
+        else:
+            codes = self._own_or_shared(ids.flatten(), self.claims)
+        return codes.view(*ids.shape, self.width)
 
     def picks(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
-        """The rows, of all tables one under the other, that the hashes of each id pick."""
+        """The rows, of all shared tables one under the other, that the hashes of each id pick."""
         buckets: Tensor = self.buckets(ids)
         return buckets + self.num_rows * torch.arange(
             self.buckets.num_hashes, device=buckets.device
@@ -75,6 +90,21 @@ class SketchEncoding(nn.Module):
             "num_rows": self.num_rows,
             "width": self.width,
             "num_hashes": self.buckets.num_hashes,
+            "own_rows": self.claims.num_rows if self.claims else 0,
             "seed": self.buckets.seed,
             "sparse": self.rows.sparse,
         }
+
+    def _own_or_shared(self, ids: Int[Tensor, " n"], claims: RowClaims) -> Float[Tensor, "n width"]:
+        rows = claims.claim(ids) if self.training else claims(ids)
+        first_own = self.num_rows * self.buckets.num_hashes
+        if not torch.compiler.is_compiling() and (rows >= 0).all():
+            codes: Tensor = self.rows(rows + first_own)
+            return codes
+        shared = self.picks(ids)
+        picks = torch.cat([(rows + first_own)[:, None], shared], dim=1)
+        is_refused = (rows == REFUSED)[:, None].expand_as(shared)
+        is_picked = torch.cat([(rows >= 0)[:, None], is_refused], dim=1)
+        ends = is_picked.sum(1).cumsum(0)
+        starts = torch.cat([ends.new_zeros(1), ends])[: len(ids)]
+        return self.rows.sums(picks[is_picked], starts)

@@ -113,7 +113,8 @@ def _times_mod_61(a, half):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 
 @compile_kernel
-def _halves(identifier):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def halves(identifier):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """The 32 low and the 32 high bits of an id after the finaliser."""
     word = mix64(np.uint64(identifier) + _GAMMA)
     return word & _LOW_32, word >> _U32
 
@@ -134,7 +135,7 @@ def _bucket(rows, j, low, high, num_buckets, shift, prime):  # type: ignore[no-u
 @compile_kernel
 def _fill_buckets(ids, rows, num_buckets, shift, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     for i in range(ids.size):
-        low, high = _halves(ids[i])
+        low, high = halves(ids[i])
         row = out[i]
         for j in range(row.size):
             row[j] = _bucket(rows, j, low, high, num_buckets, shift, prime)
@@ -156,7 +157,7 @@ def _uniform_kernel(rounded: Any) -> Any:
         largest = np.int32(num_buckets - _U1)
         scale = np.float32(1.0 / largest)
         for i in range(ids.size):
-            low, high = _halves(ids[i])
+            low, high = halves(ids[i])
             row = out[i]
             for j in range(row.size):
                 bucket = np.int32(_bucket(rows, j, low, high, num_buckets, shift, prime))
@@ -170,7 +171,7 @@ def _gaussian_kernel(rounded: Any) -> Any:
     def fill(ids, rows, num_buckets, shift, prime, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         count = np.float64(num_buckets)
         for i in range(ids.size):
-            low, high = _halves(ids[i])
+            low, high = halves(ids[i])
             row = out[i]
             for j in range(0, row.size, 2):
                 first = _bucket(rows, j, low, high, num_buckets, shift, prime) + _U1

@@ -95,6 +95,15 @@ def write_codes(
         out.copy_(codes)
 
 
+@torch.library.custom_op("tablefree::find_rows", mutates_args=())
+def find_rows(ids: Tensor, slots: Tensor, seed: int) -> Tensor:
+    """The row that each CPU id [n] owns, or -1 or -2: see `kernels.claims`."""
+    from tablefree.kernels import claims
+
+    rows = claims.find_rows(_flat(ids).numpy(), slots.numpy(), seed, torch.get_num_threads())
+    return torch.from_numpy(rows)
+
+
 @torch.library.custom_op("tablefree::mish", mutates_args=())
 def mish(values: Tensor) -> Tensor:
     """Mish of CPU values, float32 or bfloat16, of any shape."""
@@ -171,6 +180,11 @@ def _(
     activation: str,  # noqa: ARG001
 ) -> tuple[Tensor, Tensor]:
     return torch.empty_like(products, dtype=torch.int8), torch.empty_like(row_scale)
+
+
+@find_rows.register_fake
+def _(ids: Tensor, slots: Tensor, seed: int) -> Tensor:  # noqa: ARG001
+    return torch.empty_like(ids, dtype=torch.int64)
 
 
 @mish.register_fake
