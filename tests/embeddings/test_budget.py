@@ -64,11 +64,25 @@ def test_a_full_table_has_its_decoder_on_top():
     assert decoded.num_parameters - plain.num_parameters == decoder_size(DIM, (64,), DIM)
 
 
-def test_a_sketch_has_two_rows_an_id_of_at_least_two_numbers():
-    for part, width, rows_per_id in ((4, 4, 2), (8, 2, 2), (16, 2, 1)):
+def test_a_sketch_has_a_row_for_each_id_of_at_least_two_numbers():
+    for part, width, rows_per_id in ((4, 7, 1.14), (8, 3, 1.33), (16, 2, 1.0)):
         encoding = sized("sketch", 82_629 * DIM // part, 82_629).encoding
         assert encoding.width == width
-        assert 4 * encoding.num_rows / 82_629 == pytest.approx(rows_per_id, rel=0.02)
+        assert encoding.own_rows / 82_629 == pytest.approx(rows_per_id * 31 / 32, rel=0.02)
+        assert 4 * encoding.num_rows / encoding.own_rows == pytest.approx(1 / 31, rel=0.05)
+
+
+def test_a_sketch_of_too_many_ids_shares_all_rows():
+    encoding = sized("sketch", 82_629 * DIM // 32, 82_629).encoding
+    assert (encoding.width, encoding.own_rows) == (2, 0)
+
+
+def test_codes_start_wider_than_embeddings():
+    for method in ("hashing_trick", "quotient_remainder", "narrow_table", "sketch"):
+        sizes = {"num_parameters": 8000, "num_embeddings": 1000, "embedding_dim": 8}
+        decoded = build(method, **sizes, seed=0, decoder=(16,))
+        assert decoded.encodings[0](torch.arange(1000)).std().item() == pytest.approx(1, rel=0.1)
+        assert decoded(torch.arange(1000)).std().item() == pytest.approx(0.1, rel=0.2)
 
 
 def test_a_code_width_needs_a_decoder():

@@ -56,7 +56,7 @@ def solve_sketch(
         The share of variance kept, and the loss after each step.
 
     Raises:
-        InputError: a table that is empty, not finite or of another width than the code; ids or
+        InputError: a sketch with rows that ids own; a table that is empty, not finite or of another width than the code; ids or
             weights that do not fit it; an option out of its range.
 
     Example:
@@ -66,6 +66,11 @@ def solve_sketch(
         1.0
     """
     check_positive(max_steps=max_steps)
+    if encoding.own_rows:
+        raise InputError(
+            f"the rows of a plain sketch can be solved for, this one has {encoding.own_rows} rows "
+            "that ids own: use distill"
+        )
     for name, value in {"ridge": ridge, "tolerance": tolerance}.items():
         if not 0 <= value < float("inf"):
             raise InputError(f"{name} must be at least 0 and finite, got {value}")

@@ -44,15 +44,18 @@ class Embedding(Pretrained):
     Attributes:
         embedding_dim: width of an embedding.
         needs_vocabulary: whether ids must be numbered 0..n-1; otherwise any 64-bit id will do.
+        std: standard deviation of an embedding's components at the start.
     """
 
     embedding_dim: int
+    rows: Rows
     needs_vocabulary: bool = False
 
     def __init__(self, embedding_dim: int) -> None:
         super().__init__()
         check_positive(embedding_dim=embedding_dim)
         self.embedding_dim = embedding_dim
+        self.std = INITIAL_STD
 
     @abstractmethod
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
@@ -90,10 +93,16 @@ class Embedding(Pretrained):
         """Numbers of an embedding, as of any code: an embedding can be decoded further."""
         return self.embedding_dim
 
-    @property
-    def std(self) -> float:
-        """Standard deviation of an embedding's components at the start."""
-        return INITIAL_STD
+    def output_weights(self) -> list[Tensor]:
+        """Weights whose common factor is one of the embeddings: a table's rows."""
+        return [self.rows.weight]
+
+    @torch.no_grad()
+    def rescale(self, factor: float) -> None:
+        """Multiply all embeddings by a factor."""
+        for weight in self.output_weights():
+            weight.mul_(factor)
+        self.std *= factor
 
     @property
     def num_parameters(self) -> int:

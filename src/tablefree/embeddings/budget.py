@@ -21,8 +21,9 @@ from tablefree.embeddings.multi_hash import MultiHash
 from tablefree.embeddings.narrow_table import NarrowTable
 from tablefree.embeddings.quotient_remainder import QuotientRemainder
 from tablefree.embeddings.sketch import SketchEmbedding
+from tablefree.encodings.row_claims import SLOTS
 from tablefree.errors import InputError
-from tablefree.network import check_choice, check_positive
+from tablefree.network import CODE_STD, check_choice, check_positive
 
 METHODS = (
     "full_table",
@@ -40,7 +41,9 @@ PAIRS_PER_ID = 16  # quotient-remainder: 6 % of the ids then share their pair wi
 MAX_NUM_HASHES = 1024  # deep hash: the paper's code
 SKETCH_HASHES = 4  # better than 2 and 6
 SKETCH_DECODER = (64,)
-SKETCH_ROWS_PER_ID = 2  # with two rows an id a sketch behaves like a table
+SKETCH_SHARED = 1 / 32  # of the rows, where the rest have owners
+SKETCH_LOAD = 1.0  # ids a row that may have an owner, which decides how wide the rows are
+SKETCH_OVERLOAD = 1.25  # with more ids a row, all rows are shared: every id needs a code
 NARROWEST_SKETCH = 2  # numbers of a row: where fewer would do, the rows are fewer instead
 CODE_TO_WIDTH = 2  # deep hash: with a code of fixed width a small budget would starve the depth
 
@@ -66,7 +69,8 @@ def build(
     Args:
         method: one of `METHODS`.
         num_parameters: learned numbers to spend.
-        num_embeddings: number of distinct ids to embed, n.
+        num_embeddings: number of distinct ids to embed, n; for "sketch", which takes more too, as
+            many as are expected.
         embedding_dim: width of an embedding.
         seed: picks the hash functions; the name of the feature is a good seed.
         frequent_ids: distinct ids, the most frequent first, of which "hybrid_hash" takes as many as
@@ -75,7 +79,7 @@ def build(
             embeddings, which are its code; "deep_hash" has a network anyway, and "sketch" the
             decoder `SKETCH_DECODER` by default.
         code_width: numbers of a code under the decoder; by default the embedding's width, and for a
-            sketch as many as leave it two rows an id.
+            sketch as many as leave each id a row of its own, but at least two.
 
     Raises:
         InputError: an unknown method; a size too small for the method (the message names its
@@ -96,13 +100,15 @@ def build(
     if method == "sketch":
         hidden = tuple(decoder) or SKETCH_DECODER
         width = code_width or sketch_width(num_parameters, num_embeddings, hidden, embedding_dim)
-        _check_size(method, num_parameters, _smallest_sketch(width, hidden, embedding_dim))
-        left = num_parameters - decoder_size(width, hidden, embedding_dim)
+        num_rows, own_rows = sketch_rows(
+            num_parameters, num_embeddings, width, hidden, embedding_dim
+        )
         return SketchEmbedding(
             embedding_dim,
-            num_rows=left // (SKETCH_HASHES * width),
+            num_rows=num_rows,
             code_width=width,
             num_hashes=SKETCH_HASHES,
+            own_rows=own_rows,
             hidden=hidden,
             seed=seed,
         )
@@ -124,6 +130,7 @@ def build(
         left = num_parameters - decoder_size(width, decoder, embedding_dim)
         _check_size(method, left, 1)
         code = _undecoded(method, left, num_embeddings, width, seed, frequent_ids)
+    code.rescale(CODE_STD / code.std)
     return DecodedEmbedding(embedding_dim, [code], hidden=decoder)
 
 
@@ -176,17 +183,36 @@ def decoder_size(code_width: int, hidden: Sequence[int], embedding_dim: int) -> 
 def sketch_width(
     num_parameters: int, num_embeddings: int, hidden: Sequence[int], embedding_dim: int
 ) -> int:
-    """Numbers of a row of a sketch that leave it `SKETCH_ROWS_PER_ID` rows an id.
+    """Numbers of a row of a sketch that leave each id a row of its own.
 
     At least `NARROWEST_SKETCH`, with fewer rows, and at most the width of an embedding.
     """
-    width = min(embedding_dim, num_parameters // (SKETCH_ROWS_PER_ID * num_embeddings))
-    fits = num_parameters >= _smallest_sketch(width, hidden, embedding_dim)
-    return max(NARROWEST_SKETCH, width) if fits else NARROWEST_SKETCH
+    for width in range(embedding_dim, NARROWEST_SKETCH, -1):
+        rows = (num_parameters - decoder_size(width, hidden, embedding_dim)) // width
+        if rows * (1 - SKETCH_SHARED) * SKETCH_LOAD >= num_embeddings:
+            return width
+    return NARROWEST_SKETCH
 
 
-def _smallest_sketch(width: int, hidden: Sequence[int], embedding_dim: int) -> int:
-    return decoder_size(width, hidden, embedding_dim) + SKETCH_HASHES * width
+def sketch_rows(
+    num_parameters: int,
+    num_embeddings: int,
+    code_width: int,
+    hidden: Sequence[int],
+    embedding_dim: int,
+) -> tuple[int, int]:
+    """Rows of each shared table of a sketch, and rows that ids own.
+
+    Raises:
+        InputError: fewer parameters than the decoder and a row of each shared table have.
+    """
+    fixed = decoder_size(code_width, hidden, embedding_dim)
+    _check_size("sketch", num_parameters, fixed + SKETCH_HASHES * code_width)
+    rows = (num_parameters - fixed) // code_width
+    own = int(rows * (1 - SKETCH_SHARED)) // SLOTS * SLOTS
+    if own * SKETCH_OVERLOAD < num_embeddings:
+        own = 0
+    return (rows - own) // SKETCH_HASHES, own
 
 
 def _decoded_rank(

@@ -141,6 +141,14 @@ class DecodedEmbedding(Embedding):
         frozen.network = freeze_network(self.network, dtype)
         return frozen.requires_grad_(False).eval()
 
+    def output_weights(self) -> list[Tensor]:
+        """The last layer's, and those of the skip."""
+        network = self.network
+        if isinstance(network, FrozenNetwork):
+            raise InputError("a frozen embedding has no weights to scale: scale the trained one")
+        skip = [] if network.skip is None else [network.skip.weight]
+        return [*network.output.parameters(), *skip]
+
     def config(self) -> dict[str, object]:
         """The method and its arguments."""
         return {

@@ -16,7 +16,7 @@ from tablefree.encodings.base import Encoding
 from tablefree.encodings.history import HistoryEncoding
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
-from tablefree.network import INITIAL_STD, EmbeddingNetwork
+from tablefree.network import EmbeddingNetwork
 
 
 class HistoryUsers(Embedding):
@@ -87,7 +87,7 @@ class HistoryUsers(Embedding):
                 hidden=hidden,
                 norm="none",
                 skip=len(hidden) > 0,
-                code_std=INITIAL_STD,
+                code_std=items.std,
             )
         self.own = own
         for name, size in (("offsets", 1), ("history", 0), ("user_keys", 0)):

@@ -74,6 +74,11 @@ class QuotientRemainder(Embedding):
             return remainder * quotient
         return torch.cat([remainder, quotient], dim=-1)
 
+    def output_weights(self) -> list[Tensor]:
+        """The remainders' rows, and the quotients' where they are not their factors."""
+        tables = [self.remainders, self.quotients]
+        return [one.weight for one in tables[: 1 if self.combine == "multiply" else 2]]
+
     def config(self) -> dict[str, object]:
         """The method and its arguments."""
         return {

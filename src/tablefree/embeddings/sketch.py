@@ -1,8 +1,8 @@
-"""The bounded default: a sketch code and a small decoder.
+"""The bounded default: a narrow learned code without a vocabulary, and a small decoder.
 
 Learned like a table's rows, but bounded and without a vocabulary, like the dense hash. On sparse
-data it beats a full table of four times its size, for each id has a few numbers of its own, nearly,
-and the decoder shares the rest between all ids.
+data it beats a full table of four times its size, for each id has a few numbers of its own, and
+the decoder shares the rest between all ids.
 """
 
 from collections.abc import Sequence
@@ -12,16 +12,17 @@ from tablefree.encodings import SketchEncoding
 
 
 class SketchEmbedding(DecodedEmbedding):
-    """The decoder's output for the sum of the narrow rows that the hashes of an id pick.
+    """The decoder's output for the narrow row of an id, or for the sum of those it shares.
 
     The decoder has no batch norm, which harms learned codes, and a linear skip, which lets it start
     as a projection.
 
     Args:
         embedding_dim: width of an embedding.
-        num_rows: rows of each of the `num_hashes` tables.
+        num_rows: rows of each of the `num_hashes` shared tables.
         code_width: numbers of a row.
-        num_hashes: rows an id has.
+        num_hashes: shared rows an id has.
+        own_rows: rows for one id each, a multiple of 16 (see `SketchEncoding`); 0 for none.
         hidden: widths of the decoder's hidden layers.
         activation: "mish", "relu" or "gelu".
         norm: "batch", "layer", "rms" or "none".
@@ -46,6 +47,7 @@ class SketchEmbedding(DecodedEmbedding):
         num_rows: int,
         code_width: int,
         num_hashes: int = 4,
+        own_rows: int = 0,
         hidden: Sequence[int] = (64,),
         activation: str = "mish",
         norm: str = "none",
@@ -55,7 +57,12 @@ class SketchEmbedding(DecodedEmbedding):
         sparse: bool = False,
     ) -> None:
         encoding = SketchEncoding(
-            num_rows, code_width, num_hashes=num_hashes, seed=seed, sparse=sparse
+            num_rows,
+            code_width,
+            num_hashes=num_hashes,
+            own_rows=own_rows,
+            seed=seed,
+            sparse=sparse,
         )
         super().__init__(
             embedding_dim,
@@ -82,6 +89,7 @@ class SketchEmbedding(DecodedEmbedding):
             "num_rows": self.encoding.num_rows,
             "code_width": self.encoding.width,
             "num_hashes": self.encoding.buckets.num_hashes,
+            "own_rows": self.encoding.own_rows,
             "seed": self.encoding.buckets.seed,
             "sparse": self.encoding.rows.sparse,
             **self.options,

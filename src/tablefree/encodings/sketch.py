@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.encodings.row_claims import REFUSED, RowClaims
 from tablefree.ids import tensor_ids
-from tablefree.network import INITIAL_STD, check_positive
+from tablefree.network import CODE_STD, check_positive
 from tablefree.rows import Rows
 
 
@@ -54,13 +54,14 @@ class SketchEncoding(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(num_rows=num_rows, width=width, num_hashes=num_hashes)
-        self.num_rows, self.width, self.std = num_rows, width, INITIAL_STD
+        self.num_rows, self.width, self.std = num_rows, width, CODE_STD
         self.buckets = HashBuckets(num_hashes, num_rows, seed=seed)
+        self.own_rows = own_rows
         self.claims = RowClaims(own_rows, seed=seed) if own_rows else None
         # The tables lie one under the other, the own rows below them.
         self.rows = Rows(num_hashes * num_rows + own_rows, width, sparse=sparse)
-        nn.init.normal_(self.rows.weight, std=INITIAL_STD / num_hashes**0.5)
-        nn.init.normal_(self.rows.weight[num_hashes * num_rows :], std=INITIAL_STD)
+        nn.init.normal_(self.rows.weight, std=CODE_STD / num_hashes**0.5)
+        nn.init.normal_(self.rows.weight[num_hashes * num_rows :], std=CODE_STD)
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
         """Look up or add the rows of each id.
@@ -90,7 +91,7 @@ class SketchEncoding(nn.Module):
             "num_rows": self.num_rows,
             "width": self.width,
             "num_hashes": self.buckets.num_hashes,
-            "own_rows": self.claims.num_rows if self.claims else 0,
+            "own_rows": self.own_rows,
             "seed": self.buckets.seed,
             "sparse": self.rows.sparse,
         }

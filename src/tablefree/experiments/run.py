@@ -209,8 +209,8 @@ def default_recipe(method: str, **changes: Any) -> Recipe:
     has_rows = method != "deep_hash"
     defaults: dict[str, Any] = {
         "learning_rate": 0.03,
-        "weight_decay": 1.0 if method == "sketch" else 0.3,
-        "network_learning_rate": 0.003 if method == "sketch" else 0.01,
+        "weight_decay": 0.3,
+        "network_learning_rate": 0.01,
         "network_weight_decay": 0.0 if has_rows else 0.1,
         "optimizer": "adamw" if has_rows else "muon",
         "max_epochs": 20,
