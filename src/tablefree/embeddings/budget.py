@@ -100,9 +100,9 @@ def build(
     if method == "sketch":
         hidden = tuple(decoder) or SKETCH_DECODER
         width = code_width or sketch_width(num_parameters, num_embeddings, hidden, embedding_dim)
-        num_rows, own_rows = sketch_rows(
-            num_parameters, num_embeddings, width, hidden, embedding_dim
-        )
+        fixed = decoder_size(width, hidden, embedding_dim)
+        _check_size(method, num_parameters, fixed + SKETCH_HASHES * width)
+        num_rows, own_rows = sketch_rows((num_parameters - fixed) // width, num_embeddings)
         return SketchEmbedding(
             embedding_dim,
             num_rows=num_rows,
@@ -194,25 +194,12 @@ def sketch_width(
     return NARROWEST_SKETCH
 
 
-def sketch_rows(
-    num_parameters: int,
-    num_embeddings: int,
-    code_width: int,
-    hidden: Sequence[int],
-    embedding_dim: int,
-) -> tuple[int, int]:
-    """Rows of each shared table of a sketch, and rows that ids own.
-
-    Raises:
-        InputError: fewer parameters than the decoder and a row of each shared table have.
-    """
-    fixed = decoder_size(code_width, hidden, embedding_dim)
-    _check_size("sketch", num_parameters, fixed + SKETCH_HASHES * code_width)
-    rows = (num_parameters - fixed) // code_width
-    own = int(rows * (1 - SKETCH_SHARED)) // SLOTS * SLOTS
+def sketch_rows(num_rows: int, num_embeddings: int) -> tuple[int, int]:
+    """Of the rows of a sketch, those of each shared table and those that ids own."""
+    own = int(num_rows * (1 - SKETCH_SHARED)) // SLOTS * SLOTS
     if own * SKETCH_OVERLOAD < num_embeddings:
         own = 0
-    return (rows - own) // SKETCH_HASHES, own
+    return (num_rows - own) // SKETCH_HASHES, own
 
 
 def _decoded_rank(

@@ -10,7 +10,7 @@ from math import isqrt
 import torch
 
 from tablefree.embeddings import DecodedEmbedding, SketchEmbedding
-from tablefree.embeddings.budget import build, decoder_size, deep_hash_shape
+from tablefree.embeddings.budget import build, decoder_size, deep_hash_shape, sketch_rows
 from tablefree.encodings import DenseHashEncoding, Encoding, SketchEncoding
 from tablefree.encodings.ablation import BinaryDigits, OneHotHash, ScaledId
 from tablefree.errors import InputError
@@ -79,10 +79,14 @@ class Design:
             width = sketch.encoding.width
             own = decoder_size(width, sketch.options["hidden"], embedding_dim)
             hidden = self.hidden_widths(width + self.dense, own, embedding_dim)
-            num_hashes = self.num_hashes or sketch.encoding.buckets.num_hashes
             spent = self.network_size(width + self.dense, hidden, embedding_dim)
-            num_rows = (num_parameters - spent) // (num_hashes * width)
-            codes = [SketchEncoding(num_rows, width, num_hashes=num_hashes, seed=seed)]
+            rows = (num_parameters - spent) // width
+            if self.num_hashes:  # how many matters where all rows are shared
+                plain = rows // self.num_hashes
+                codes = [SketchEncoding(plain, width, num_hashes=self.num_hashes, seed=seed)]
+            else:
+                num_rows, own_rows = sketch_rows(rows, side.num_embeddings)
+                codes = [SketchEncoding(num_rows, width, own_rows=own_rows, seed=seed)]
             if self.dense:
                 codes.append(DenseHashEncoding(self.dense, seed=seed))
         return DecodedEmbedding(
