@@ -58,8 +58,7 @@ def test_only_what_matters_is_searched(task, run, searched):
     [
         (cell("narrow_table", 0.5), (6, 3)),
         (cell("narrow_table", 0.5, decoder=(8,)), (5, 2)),
-        (cell("sketch", 1.0, dim=32, decoder=(8,)), (16, 8, 32)),
-        (cell("sketch", 0.25, decoder=(8,)), (2, 4)),
+        (cell("sketch", 1.0, dim=32, decoder=(8,)), (20, 10)),
         (cell("multi_hash", decoder=(8,)), (16, 8, 4, 2)),
     ],
 )

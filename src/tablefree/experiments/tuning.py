@@ -156,10 +156,8 @@ def _code_widths(cell: Run, task: Task, model: Recommender) -> list[int]:
     default = min((w for w in map(_code_width, (model.users, model.items)) if w), default=0)
     if not default or cell.method == "full_table":
         return []
-    if cell.method == "narrow_table":
+    if cell.method in ("narrow_table", "sketch"):
         widths = [default, default // 2]
-    elif cell.method == "sketch":
-        widths = [default, default // 2, default * 2]
     else:
         widths = [default // part for part in HASHED_PARTS]
     narrowest = 1 if cell.method == "narrow_table" else NARROWEST_SKETCH
