@@ -18,9 +18,11 @@ from tablefree.embeddings import (
 from tablefree.embeddings.collection import EmbeddingCollection
 from tablefree.embeddings.stacked import FrozenStack, StackedDeepHash, batch_norm
 from tablefree.errors import CheckpointError, InputError
+from tablefree.ids import hash_strings
 from tablefree.kernels import many_op
 
 SHAPE = {"method": "deep_hash", "embedding_dim": 6, "num_hashes": 16, "hidden": [12, 8]}
+TABLE = {"method": "full_table", "num_embeddings": 40, "embedding_dim": 5}
 NAMES = ("user_id", "item.id", "tags")
 OPTIONS = [
     {},
@@ -264,7 +266,7 @@ POOLED = {
     "tags": {"method": "hashing_trick", "num_rows": 50, "embedding_dim": 6, "pooling": "sum"},
     "tag": {"shared_with": "tags"},
     "shelf": {"shared_with": "shelves"},
-    "shelves": {"method": "full_table", "num_embeddings": 40, "embedding_dim": 5},
+    "shelves": TABLE,
 }
 
 
@@ -365,6 +367,29 @@ def test_a_column_of_a_shared_feature():
     assert not torch.equal(rows[0, 0], rows[0, 2])
 
 
+def test_a_shared_network_with_a_seed_tells_equal_ids_apart():
+    shared = {"shared_with": "a", "seed": "b"}
+    collection = EmbeddingCollection({"b": shared, "a": SHAPE}).eval()
+    assert collection.config()["b"] == shared
+    assert not collection.groups
+    ids = draw((9,))
+    embeddings = collection({"a": ids, "b": ids})
+    assert (embeddings["a"] != embeddings["b"]).any(1).all()
+    assert_close(embeddings["b"], single(collection, "a").eval()(ids ^ hash_strings("b")))
+    columns = collection(torch.stack([ids, ids], dim=1))
+    assert_close(columns, torch.stack([embeddings["b"], embeddings["a"]], dim=1))
+
+
+def test_jagged_ids_without_a_pooling_have_jagged_embeddings():
+    collection = EmbeddingCollection(dict.fromkeys(("a", "b"), SHAPE)).eval()
+    ids, offsets = draw((5,)), torch.tensor([0, 3, 3, 5])
+    embeddings = collection({"a": jagged(ids, 0, 3, 3, 5), "b": Bags(ids, offsets)})
+    flat = collection({"a": ids, "b": ids})
+    for name, rows in embeddings.items():
+        assert rows.offsets().tolist() == offsets.tolist()
+        assert_close(rows.values(), flat[name])
+
+
 @pytest.mark.parametrize("library", ["polars", "pandas", "pyarrow"])
 def test_a_table_has_a_feature_a_column(library):
     pytest.importorskip(library)
@@ -427,9 +452,11 @@ def test_the_number_of_operators_does_not_grow_with_the_features(training):
         ({"a": SHAPE | {"colour": "red"}}, "feature 'a': .*colour"),
         ({"a": SHAPE | {"side_features": 2}}, "feature 'a' has side features"),
         ({"a": SHAPE | {"pooling": "median"}}, "feature 'a': .*sum, mean, max, got 'median'"),
-        ({"a": {"shared_with": "a"}}, "'a' is shared_with 'a', .*of its own: there is none"),
-        ({"a": SHAPE, "b": {"shared_with": "c"}}, "'b' is shared_with 'c', .*of its own: 'a'"),
-        ({"a": SHAPE, "b": SHAPE | {"shared_with": "a"}}, "pooling beside that, got 'method'"),
+        ({"a": {"shared_with": "a"}}, "'a': it is shared_with 'a', .*of its own: there is none"),
+        ({"a": SHAPE, "b": {"shared_with": "c"}}, "'b': it is shared_with 'c', .*of its own: 'a'"),
+        ({"a": SHAPE, "b": SHAPE | {"shared_with": "a"}}, "'b': .*and a seed alone; got 'method'"),
+        ({"a": SHAPE, "b": {"shared_with": "a", "seed": 0.5}}, "'b': .*float"),
+        ({"a": TABLE, "b": {"shared_with": "a", "seed": "b"}}, "'b' has a seed, .*'a', .*numbered"),
     ],
 )
 def test_features_that_cannot_be_used_are_refused(features, named):
@@ -448,7 +475,10 @@ def test_ids_that_cannot_be_used_are_refused():
         (torch.tensor(1), "over the 2 features"),
         ([1, 2], "integer tensor"),
         ({"a": ids, "b": [1]}, "feature 'b': ids must be an integer tensor, got list"),
-        ({"a": ids, "b": Bags(ids, torch.tensor([0, 1]))}, "feature 'b': bags are for"),
+        (
+            {"a": ids, "b": Bags(ids, torch.tensor([0, 1]), torch.ones(1))},
+            "feature 'b': weights are for .*'sum', this is None",
+        ),
     ):
         with pytest.raises(InputError, match=named):
             collection(wrong)

@@ -21,14 +21,8 @@ from tablefree.embeddings.columns import column_ids, is_table
 from tablefree.embeddings.config import from_config
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
-from tablefree.embeddings.feature_ids import (
-    FeatureIds,
-    checked_ids,
-    flat_ids,
-    look_up,
-    naming,
-)
-from tablefree.embeddings.jagged import checked_pooling
+from tablefree.embeddings.feature import Feature
+from tablefree.embeddings.feature_ids import FeatureIds, checked_ids, flat_ids, look_up
 from tablefree.embeddings.stacked import FrozenStack, StackedDeepHash, can_stack
 from tablefree.errors import CheckpointError, InputError
 from tablefree.ids import tensor_ids
@@ -56,8 +50,9 @@ class EmbeddingCollection(Pretrained):
             the "method" and its arguments. Without a "seed", the name of the feature is the seed;
             the encodings of the method "decoded" need their own. In the place of all these,
             "shared_with" names another feature, whose embedding this one has too: equal ids of the
-            two are one. With a "pooling", "sum", "mean" or "max", a feature is a bag of ids, which
-            become one embedding; see `EmbeddingBag`.
+            two are one. With a "seed" beside it they differ: the feature's ids are those of the
+            seed and the id together, by exclusive or. With a "pooling", "sum", "mean" or "max", a
+            feature is a bag of ids, which become one embedding; see `EmbeddingBag`.
 
     Attributes:
         names: of the features, in their order.
@@ -84,16 +79,22 @@ class EmbeddingCollection(Pretrained):
     def __init__(self, features: Mapping[str, Mapping[str, object]]) -> None:
         super().__init__()
         self.names = tuple(features)
-        self._poolings: dict[str, str | None] = {}
-        self._users: dict[str, list[str]] = {}  # of the embedding of a feature: itself and others
-        configs = {name: dict(config) for name, config in features.items()}
-        owned = {name: one for name, one in configs.items() if "shared_with" not in one}
-        for name, config in configs.items():
-            pooling = config.pop("pooling", None)
-            with naming(name):
-                self._poolings[name] = None if pooling is None else checked_pooling(pooling)
-            self._users.setdefault(_owner(name, config, owned), []).append(name)
-        self._arrange({name: _embedding(name, config) for name, config in owned.items()})
+        owned = {name: one for name, one in features.items() if "shared_with" not in one}
+        self._features = {
+            name: Feature.of(name, config, owned) for name, config in features.items()
+        }
+        self._poolings = {name: feature.pooling for name, feature in self._features.items()}
+        self._users: dict[str, list[str]] = {owner: [] for owner in owned}
+        for name, feature in self._features.items():
+            self._users[feature.owner].append(name)
+        embeddings = {name: _embedding(name, config) for name, config in owned.items()}
+        for name, feature in self._features.items():
+            if feature.seed is not None and embeddings[feature.owner].needs_vocabulary:
+                raise InputError(
+                    f"feature {name!r} has a seed, but the ids of {feature.owner!r}, with which it "
+                    "is shared, are numbered: give it an embedding of its own, or no seed"
+                )
+        self._arrange(embeddings)
 
     @classmethod
     def from_embeddings(cls, embeddings: Mapping[str, Embedding]) -> Self:
@@ -116,12 +117,12 @@ class EmbeddingCollection(Pretrained):
         """Embed the ids of all features.
 
         Args:
-            ids: for each feature its ids: of any shape, or a nested tensor of jagged layout; of a
-                feature with a pooling [bags, size], jagged or not, or `Bags`. Or a table with a
-                column of this name for each feature, of integers or strings, or of lists: an Arrow
-                record batch or table, a Polars or pandas data frame; other columns do not count.
-                Or a tensor whose last dimension goes over the features in their order, when all
-                embeddings are of one width, and none is pooled.
+            ids: for each feature its ids: of any shape, nested tensors of jagged layout, or `Bags`;
+                of a feature with a pooling [bags, size], jagged or not, or `Bags`. Or a table with
+                a column of this name for each feature, of integers, strings, or lists of them: an
+                Arrow record batch or table, a Polars or pandas data frame; other columns do not
+                count. Or a tensor whose last dimension goes over the features in their order, when
+                all embeddings are of one width, and none is pooled.
 
         Returns:
             For each feature its embeddings [*batch, embedding_dim], jagged where the ids are, or
@@ -166,14 +167,10 @@ class EmbeddingCollection(Pretrained):
 
     def config(self) -> dict[str, dict[str, object]]:
         """What the constructor builds a collection of the same shape and hash functions from."""
-        configs: dict[str, dict[str, object]] = {}
-        for owner, users in self._users.items():
-            for name in users:
-                own = copy.deepcopy(self._configs[name]) if name == owner else None
-                configs[name] = own or {"shared_with": owner}
-                if self._poolings[name] is not None:
-                    configs[name]["pooling"] = self._poolings[name]
-        return {name: configs[name] for name in self.names}
+        return {
+            name: feature.config(name, copy.deepcopy(self._configs[feature.owner]))
+            for name, feature in self._features.items()
+        }
 
     def saved_config(self) -> dict[str, object]:
         """What `config.json` says of the collection."""
@@ -237,7 +234,7 @@ class EmbeddingCollection(Pretrained):
         return {name: checked_ids(name, ids[name], self._poolings[name]) for name in self.names}
 
     def _embed_each(self, ids: Mapping[str, FeatureIds]) -> dict[str, Tensor]:
-        flat = {name: flat_ids(one) for name, one in ids.items()}
+        flat = {name: self._features[name].owner_ids(flat_ids(one)) for name, one in ids.items()}
         embeddings: dict[str, Tensor] = {}
         for owners, group in zip(self._group_names, self._groups(), strict=True):
             names = [name for owner in owners for name in self._users[owner]]
@@ -287,31 +284,13 @@ class EmbeddingCollection(Pretrained):
 
 
 def _embedding(name: str, config: Mapping[str, object]) -> Embedding:
+    config = {key: value for key, value in config.items() if key != "pooling"}
     if config.get("method") not in _WITHOUT_SEED:
         config = {"seed": name, **config}
     try:
         return from_config(config)
     except CheckpointError as error:
         raise InputError(f"feature {name!r}: {error.__cause__ or error}") from None
-
-
-def _owner(name: str, config: Mapping[str, object], owned: Mapping[str, object]) -> str:
-    """The feature whose embedding a feature has."""
-    if "shared_with" not in config:
-        return name
-    owner = config["shared_with"]
-    if owner not in owned:
-        raise InputError(
-            f"feature {name!r} is shared_with {owner!r}, which must be a feature with an embedding "
-            f"of its own: {', '.join(map(repr, owned)) or 'there is none'}"
-        )
-    others = [repr(key) for key in config if key != "shared_with"]
-    if others:
-        raise InputError(
-            f"feature {name!r} is shared_with {owner!r} and can have a pooling beside that, got "
-            f"{', '.join(others)}"
-        )
-    return str(owner)
 
 
 def _shape(embedding: Embedding) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from tablefree.embeddings.feature_ids import naming
+from tablefree.embeddings.feature_ids import FeatureIds, naming
+from tablefree.embeddings.jagged import Bags
 from tablefree.errors import InputError
 from tablefree.ids import to_ids
 
@@ -21,7 +21,7 @@ def is_table(value: object) -> bool:
     return hasattr(value, "__arrow_c_stream__")
 
 
-def column_ids(table: Any, names: Iterable[str]) -> dict[str, Tensor]:
+def column_ids(table: Any, names: Iterable[str]) -> dict[str, FeatureIds]:
     """Ids of those of the columns that a table has.
 
     Args:
@@ -29,8 +29,7 @@ def column_ids(table: Any, names: Iterable[str]) -> dict[str, Tensor]:
         names: of the columns; others are not looked at.
 
     Returns:
-        For each column its ids [rows], as `to_ids` gives them; for a column of lists a nested
-        tensor of jagged layout [rows, jagged].
+        For each column its ids [rows], as `to_ids` gives them; for a column of lists the `Bags`.
 
     Raises:
         InputError: a column with nulls, or of what are no ids.
@@ -46,7 +45,7 @@ def column_ids(table: Any, names: Iterable[str]) -> dict[str, Tensor]:
     return ids
 
 
-def _ids(column: Any) -> Tensor:
+def _ids(column: Any) -> FeatureIds:
     from pyarrow import compute
 
     if not hasattr(column.type, "value_field"):  # what lists of every kind have
@@ -55,5 +54,4 @@ def _ids(column: Any) -> Tensor:
         position = compute.index(compute.is_null(column), True).as_py()
         raise InputError(f"got null at position {position}: an empty bag is an empty list")
     sizes = torch.tensor(compute.list_value_length(column).to_numpy())
-    ids = to_ids(column.combine_chunks().flatten())
-    return torch.nested.nested_tensor_from_jagged(ids, F.pad(sizes.cumsum(0), (1, 0)))
+    return Bags(to_ids(column.combine_chunks().flatten()), F.pad(sizes.cumsum(0), (1, 0)))

@@ -1,12 +1,12 @@
 """The ids of a feature in every form that a collection takes, and embeddings in the same form.
 
-A form is a tensor of any shape, a nested tensor of jagged layout, or bags; all are flat ids within,
-so that features of different forms are looked up, and pooled, at once.
+A form is a tensor of any shape, a nested tensor of jagged layout, or `Bags`; all are flat ids
+within, so that features of different forms are looked up, and pooled, at once.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -21,28 +21,24 @@ FeatureIds = Tensor | Bags
 
 
 def checked_ids(feature: str, ids: FeatureIds, pooling: str | None) -> FeatureIds:
-    """The ids of a feature as int64, packed if jagged; as `Bags` where there is a pooling.
+    """The ids of a feature as int64; as `Bags` where they are jagged or there is a pooling.
 
     Raises:
-        InputError: what are no ids, or no bags for a pooling, or bags without one.
+        InputError: what are no ids, no bags for a pooling, or weights without a sum.
     """
     with naming(feature):
-        if pooling is not None:
-            bags = ids if isinstance(ids, Bags) else Bags.from_rows(ids)
-            bags.check_mode(pooling)
-            return bags
-        if isinstance(ids, Bags):
-            raise InputError("bags are for features with a pooling: pass a tensor, jagged or not")
         is_jagged = isinstance(ids, Tensor) and ids.is_nested
-        return tensor_ids(ids.contiguous() if is_jagged else ids)
+        if not isinstance(ids, Bags) and (is_jagged or pooling is not None):
+            ids = Bags.from_rows(ids)
+        if isinstance(ids, Bags):
+            ids.check_mode(pooling)
+            return ids
+        return tensor_ids(ids)
 
 
 def flat_ids(ids: FeatureIds) -> Int[Tensor, " n"]:
     """All ids, in their order."""
-    if isinstance(ids, Bags):
-        return ids.ids
-    values: Tensor = ids.values() if ids.is_nested else ids.reshape(-1)
-    return values
+    return ids.ids if isinstance(ids, Bags) else ids.reshape(-1)
 
 
 def look_up(
@@ -70,7 +66,7 @@ def look_up(
         if pooling is None:
             parts = torch.split(F.embedding(joined, rows), [len(places_of[name]) for name in some])
             for (name, ids), part in zip(some.items(), parts, strict=True):
-                embeddings[name] = _shaped_as(cast(Tensor, ids), part)
+                embeddings[name] = _shaped_as(ids, part)
         else:
             bags = cast(list[Bags], list(some.values()))
             parts = torch.split(pool(rows, joined, bags, pooling), [len(one) for one in bags])
@@ -87,8 +83,7 @@ def naming(feature: str) -> Iterator[None]:
         raise InputError(f"feature {feature!r}: {error}") from None
 
 
-def _shaped_as(ids: Tensor, rows: Float[Tensor, "n embedding_dim"]) -> Tensor:
-    if ids.is_nested:
-        nested: Any = ids
-        return torch.nested.nested_tensor_from_jagged(rows, nested.offsets())
+def _shaped_as(ids: FeatureIds, rows: Float[Tensor, "n embedding_dim"]) -> Tensor:
+    if isinstance(ids, Bags):
+        return torch.nested.nested_tensor_from_jagged(rows, ids.offsets)
     return rows.view(*ids.shape, rows.shape[-1])

@@ -97,13 +97,18 @@ class Bags:
         """The number of bags."""
         return len(self.offsets) - 1
 
-    def check_mode(self, mode: str) -> None:
+    def check_mode(self, mode: str | None) -> None:
         """Raise an InputError when they have weights that a pooling does not take."""
         if self.weights is not None and mode != "sum":
             raise InputError(
                 f"weights are for the mode 'sum', this is {mode!r}: pass none, or pool by a "
                 "weighted sum"
             )
+
+    def to(self, device: torch.device) -> Self:
+        """The same bags on another device."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return type(self)(self.ids.to(device), self.offsets.to(device), weights)
 
     def without(self, absent: int) -> Self:
         """The same bags without one id."""
