@@ -443,6 +443,21 @@ def test_the_number_of_operators_does_not_grow_with_the_features(training):
     assert all(one == other for one, other in pairwise(counts))
 
 
+def test_the_work_of_pooling_does_not_grow_with_the_features():
+    """Each feature adds views, which cost nothing to the processor that computes."""
+    counts = []
+    for num_features in (2, 5, 26):
+        names = [f"f{i}" for i in range(num_features)]
+        collection = EmbeddingCollection(dict.fromkeys(names, SHAPE | {"pooling": "mean"})).eval()
+        bags = {name: Bags(draw((6,)), torch.tensor([0, 2, 2, 6])) for name in names}
+        collection(bags)
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            collection(bags)
+        operators = [event.name for event in profiler.events() if "::" in event.name]
+        counts.append(sum(name not in ("aten::slice", "aten::as_strided") for name in operators))
+    assert all(one == other for one, other in pairwise(counts))
+
+
 @pytest.mark.parametrize(
     ("features", "named"),
     [

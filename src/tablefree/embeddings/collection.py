@@ -37,9 +37,9 @@ class EmbeddingCollection(Pretrained):
 
     Deep hash embeddings with batch norm or none whose configurations are equal but for the seed are
     computed at once: one operator finds the distinct ids of all features, one makes their codes,
-    and each layer is a batched product. The cost is that of the feature with the most distinct ids,
-    times the number of features. Other embeddings are called one after the other. On CUDA a kernel
-    is launched for each feature's codes.
+    each layer is a batched product, and one operator pools all bags of a pooling. The cost is that
+    of the feature with the most distinct ids, times the number of features. Other embeddings are
+    called one after the other. On CUDA a kernel is launched for each feature's codes.
 
     Each embeds what a single embedding of its configuration and weights would, to rounding, in
     training too: batch norm averages over the distinct ids of each feature, or of all features that
