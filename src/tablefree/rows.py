@@ -47,12 +47,9 @@ class Rows(nn.Embedding):
         """Look rows up."""
         return self._scaled(super().forward(indices))
 
-    def sums(
-        self, indices: Int[Tensor, "..."], offsets: Int[Tensor, " n"] | None = None
-    ) -> Float[Tensor, "n width"]:
-        """The sum of the rows of each bag, `[n, bag]` or starting at offsets of `[rows]`."""
-        sums = F.embedding_bag(indices, self.weight, offsets, mode="sum", sparse=self.sparse)
-        return self._scaled(sums)
+    def sums(self, indices: Int[Tensor, "n bag"]) -> Float[Tensor, "n width"]:
+        """The sum of the rows of each bag."""
+        return self._scaled(F.embedding_bag(indices, self.weight, mode="sum", sparse=self.sparse))
 
     def decay(self, factor: float) -> None:
         """Multiply all rows by a factor."""

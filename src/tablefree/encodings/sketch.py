@@ -98,14 +98,11 @@ class SketchEncoding(nn.Module):
 
     def _own_or_shared(self, ids: Int[Tensor, " n"], claims: RowClaims) -> Float[Tensor, "n width"]:
         rows = claims.claim(ids) if self.training else claims(ids)
-        first_own = self.num_rows * self.buckets.num_hashes
-        if not torch.compiler.is_compiling() and (rows >= 0).all():
-            codes: Tensor = self.rows(rows + first_own)
+        (owners,) = torch.nonzero(rows >= 0, as_tuple=True)
+        codes: Tensor = self.rows(rows[owners] + self.num_rows * self.buckets.num_hashes)
+        if len(owners) == len(ids):
             return codes
-        shared = self.picks(ids)
-        picks = torch.cat([(rows + first_own)[:, None], shared], dim=1)
-        is_refused = (rows == REFUSED)[:, None].expand_as(shared)
-        is_picked = torch.cat([(rows >= 0)[:, None], is_refused], dim=1)
-        ends = is_picked.sum(1).cumsum(0)
-        starts = torch.cat([ends.new_zeros(1), ends])[: len(ids)]
-        return self.rows.sums(picks[is_picked], starts)
+        (refused,) = torch.nonzero(rows == REFUSED, as_tuple=True)
+        neutral = codes.new_zeros(len(ids), self.width)
+        shared = self.rows.sums(self.picks(ids[refused]))
+        return neutral.index_copy(0, owners, codes).index_copy(0, refused, shared)

@@ -209,7 +209,7 @@ def default_recipe(method: str, **changes: Any) -> Recipe:
     has_rows = method != "deep_hash"
     defaults: dict[str, Any] = {
         "learning_rate": 0.03,
-        "weight_decay": 0.3,
+        "weight_decay": 1.0,
         "network_learning_rate": 0.01,
         "network_weight_decay": 0.0 if has_rows else 0.1,
         "optimizer": "adamw" if has_rows else "muon",

@@ -1,0 +1,53 @@
+"""Embeddings by name: the paper's, and the one to begin with."""
+
+from tablefree.embeddings import DeepHashEmbedding, SketchEmbedding, build
+
+
+def kdd2021(embedding_dim: int, *, seed: int | str) -> DeepHashEmbedding:
+    """The embedding of Kang et al., KDD 2021, as in its figure 1.
+
+    1,024 hashes, uniform codes, five hidden layers of 1,800 units with batch norm and Mish: 14.9
+    million parameters at width 32, however many ids there are. For comparing with the paper, and
+    for what it alone does: no number is kept for any id. It costs 14.9 million multiply-adds an id
+    and underfits sparse data; a smaller one comes from `tablefree.embeddings.build("deep_hash",
+    …)`.
+
+    Example:
+        >>> kdd2021(32, seed="item_id").num_parameters
+        14887832
+    """
+    return DeepHashEmbedding(embedding_dim, hidden=(1800,) * 5, seed=seed)
+
+
+def sketch(
+    embedding_dim: int, *, num_ids: int, size: float = 1 / 4, seed: int | str
+) -> SketchEmbedding:
+    """The bounded default: a row of a few numbers for each id that training meets, and a decoder.
+
+    On sparse data a few numbers an id under a decoder of one hidden layer beat rows of the full
+    width (see docs/claims.md), and need no vocabulary: rows are found by hashes. An id that
+    training never met is neutral; when more ids come than were expected, the last share rows.
+
+    Args:
+        embedding_dim: width of an embedding.
+        num_ids: about how many distinct ids are expected.
+        size: parameters, as a ratio to those of a table of `num_ids` rows.
+        seed: picks the hash functions; the name of the feature is a good seed.
+
+    Raises:
+        InputError: a size too small for the decoder.
+
+    Example:
+        >>> embedding = sketch(32, num_ids=1_000_000, seed="item_id")
+        >>> embedding.encoding.width, embedding.num_parameters
+        (7, 7999980)
+    """
+    embedding = build(
+        "sketch",
+        num_parameters=max(1, int(size * num_ids * embedding_dim)),
+        num_embeddings=num_ids,
+        embedding_dim=embedding_dim,
+        seed=seed,
+    )
+    assert isinstance(embedding, SketchEmbedding)
+    return embedding
