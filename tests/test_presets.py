@@ -13,13 +13,13 @@ def test_the_papers_embedding_has_the_size_of_its_arithmetic():
     assert embedding.options["norm"] == "batch"
 
 
-@pytest.mark.parametrize("size", [1 / 4, 1 / 8, 1 / 16])
-def test_a_sketch_has_a_row_for_each_expected_id(size):
+@pytest.mark.parametrize(("size", "share"), [(1 / 4, 0.99), (1 / 8, 0.99), (1 / 16, 0.9)])
+def test_expected_ids_have_rows_of_their_own(size, share):
     embedding = presets.sketch(32, num_ids=20_000, size=size, seed="item_id")
     assert embedding.num_parameters == pytest.approx(size * 20_000 * 32, rel=0.01)
     embedding(torch.arange(20_000))
     rows = embedding.encoding.claims(torch.arange(20_000))
-    assert (rows >= 0).float().mean() > 0.93
+    assert (rows >= 0).float().mean() > share
 
 
 def test_a_sketch_that_is_too_small_is_refused():

@@ -44,7 +44,7 @@ def distill(
     weights: Tensor | None = None,
     steps: int = 2000,
     batch_size: int = 4096,
-    learning_rate: float = 0.03,
+    learning_rate: float = 0.1,
     network_learning_rate: float = 0.01,
     optimizer: str = "adamw",
     seed: int,

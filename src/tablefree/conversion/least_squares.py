@@ -56,8 +56,8 @@ def solve_sketch(
         The share of variance kept, and the loss after each step.
 
     Raises:
-        InputError: a sketch with rows that ids own; a table that is empty, not finite or of another width than the code; ids or
-            weights that do not fit it; an option out of its range.
+        InputError: a sketch with rows that ids own; a table that is empty, not finite or of another
+            width than the code; ids or weights that do not fit it; an option out of its range.
 
     Example:
         >>> table = torch.nn.Embedding(1000, 4)

@@ -17,8 +17,8 @@ from tablefree.hashing import seed_from
 from tablefree.kernels import op
 from tablefree.network import check_positive
 
-SLOTS = 16  # rows of a bucket
 FREE, REFUSED = -1, -2  # instead of a row: one is free for the id, or none is
+SLOTS = 16  # rows of a bucket
 _HASHES, _RANGE = 3, 2**32  # two buckets and a fingerprint, of 32 bits each
 _FINGERPRINTS = 2**16 - 1  # zero says that a row is free
 
@@ -65,7 +65,7 @@ class RowClaims(nn.Module):
         """The row that each id owns; or `FREE`, where it would get one, or `REFUSED`."""
         if ids.device.type != "cpu":
             return self._find(ids)
-        rows: Tensor = op.find_rows(ids, self._slots, self.hashes.signed_seed)
+        rows: Tensor = op.find_rows(ids, self.slots, self.hashes.signed_seed)
         return rows
 
     @torch.no_grad()
@@ -85,7 +85,7 @@ class RowClaims(nn.Module):
     def _find(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """What the kernel finds, by torch's operators."""
         buckets, fingerprints = self._places(ids)
-        slots = self._slots[buckets].flatten(1)
+        slots = self.slots[buckets].flatten(1)
         matches = slots == fingerprints[:, None]
         first = matches.to(torch.uint8).argmax(1, keepdim=True)
         own = buckets.gather(1, first // SLOTS) * SLOTS + first % SLOTS
@@ -95,7 +95,7 @@ class RowClaims(nn.Module):
     def _give_rows(self, ids: Int[Tensor, " n"]) -> None:
         """Give each id a row, as far as there are any."""
         buckets, fingerprints = self._places(ids)
-        slots = self._slots
+        slots = self.slots
         while len(ids):
             num_free, emptier = (slots[buckets] == 0).sum(-1).max(1)
             bucket = buckets.gather(1, emptier[:, None]).squeeze(1)
@@ -111,7 +111,8 @@ class RowClaims(nn.Module):
             ids, buckets, fingerprints = ids[waits], buckets[waits], fingerprints[waits]
 
     @property
-    def _slots(self) -> Int[Tensor, "num_buckets slots"]:
+    def slots(self) -> Int[Tensor, "num_buckets slots"]:
+        """The fingerprint of each row's owner as one integer; 0 is a free row."""
         return self.fingerprints.view(torch.int16)
 
     def _places(self, ids: Int[Tensor, " n"]) -> tuple[Int[Tensor, "n 2"], Int[Tensor, " n"]]:

@@ -12,8 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tablefree.encodings.hash_buckets import HashBuckets
-from tablefree.encodings.row_claims import REFUSED, RowClaims
+from tablefree.encodings.row_claims import REFUSED, SLOTS, RowClaims
 from tablefree.ids import tensor_ids
+from tablefree.kernels import op
 from tablefree.network import CODE_STD, check_positive
 from tablefree.rows import Rows
 
@@ -70,11 +71,14 @@ class SketchEncoding(nn.Module):
             InputError: ids that are no integers.
         """
         ids = tensor_ids(ids)
-        if self.claims is None:
-            picks = self.picks(ids)
-            codes = self.rows.sums(picks.view(-1, self.buckets.num_hashes))
+        flat, weight = ids.flatten(), self.rows.weight
+        learns = self.training or (torch.is_grad_enabled() and weight.requires_grad)
+        if not learns and weight.device.type == "cpu" and weight.dtype == torch.float32:
+            codes = self._inferred(flat)
+        elif self.claims is None:
+            codes = self.rows.sums(self.picks(flat))
         else:
-            codes = self._own_or_shared(ids.flatten(), self.claims)
+            codes = self._own_or_shared(flat, self.claims)
         return codes.view(*ids.shape, self.width)
 
     def picks(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
@@ -95,6 +99,21 @@ class SketchEncoding(nn.Module):
             "seed": self.buckets.seed,
             "sparse": self.rows.sparse,
         }
+
+    def _inferred(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
+        """All at once, without a gradient."""
+        self.rows.flush()
+        claims = self.claims
+        codes: Tensor = op.sketch_codes(
+            ids,
+            torch.empty(0, SLOTS, dtype=torch.int16) if claims is None else claims.slots,
+            0 if claims is None else claims.hashes.signed_seed,
+            self.buckets.signed_seed,
+            self.buckets.num_hashes,
+            self.num_rows,
+            self.rows.weight,
+        )
+        return codes
 
     def _own_or_shared(self, ids: Int[Tensor, " n"], claims: RowClaims) -> Float[Tensor, "n width"]:
         rows = claims.claim(ids) if self.training else claims(ids)

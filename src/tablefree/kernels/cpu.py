@@ -120,7 +120,7 @@ def halves(identifier):  # type: ignore[no-untyped-def]  # pragma: no cover - co
 
 
 @compile_kernel
-def _bucket(rows, j, low, high, num_buckets, shift, prime):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def bucket_of(rows, j, low, high, num_buckets, shift, prime):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Bucket of an id under hash j; the compiler lifts the branches out of the loops over j."""
     if prime:
         value = _times_mod_61(rows[0, j], high) + _times_mod_61(rows[1, j], low) + rows[2, j]
@@ -138,7 +138,7 @@ def _fill_buckets(ids, rows, num_buckets, shift, prime, out):  # type: ignore[no
         low, high = halves(ids[i])
         row = out[i]
         for j in range(row.size):
-            row[j] = _bucket(rows, j, low, high, num_buckets, shift, prime)
+            row[j] = bucket_of(rows, j, low, high, num_buckets, shift, prime)
 
 
 @compile_kernel
@@ -160,7 +160,7 @@ def _uniform_kernel(rounded: Any) -> Any:
             low, high = halves(ids[i])
             row = out[i]
             for j in range(row.size):
-                bucket = np.int32(_bucket(rows, j, low, high, num_buckets, shift, prime))
+                bucket = np.int32(bucket_of(rows, j, low, high, num_buckets, shift, prime))
                 row[j] = rounded(np.float32(np.int32(2 * bucket - largest)) * scale)
 
     return fill
@@ -174,8 +174,8 @@ def _gaussian_kernel(rounded: Any) -> Any:
             low, high = halves(ids[i])
             row = out[i]
             for j in range(0, row.size, 2):
-                first = _bucket(rows, j, low, high, num_buckets, shift, prime) + _U1
-                second = _bucket(rows, j + 1, low, high, num_buckets, shift, prime) + _U1
+                first = bucket_of(rows, j, low, high, num_buckets, shift, prime) + _U1
+                second = bucket_of(rows, j + 1, low, high, num_buckets, shift, prime) + _U1
                 radius = np.sqrt(-2.0 * np.log(np.float64(first) / count))
                 angle = _TWO_PI * (np.float64(second) / count)
                 row[j] = rounded(np.float32(radius * np.cos(angle)))

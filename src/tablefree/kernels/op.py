@@ -97,11 +97,37 @@ def write_codes(
 
 @torch.library.custom_op("tablefree::find_rows", mutates_args=())
 def find_rows(ids: Tensor, slots: Tensor, seed: int) -> Tensor:
-    """The row that each CPU id [n] owns, or -1 or -2: see `kernels.claims`."""
-    from tablefree.kernels import claims
+    """The row that each CPU id [n] owns, or -1 or -2: see `kernels.sketch`."""
+    from tablefree.kernels import sketch
 
-    rows = claims.find_rows(_flat(ids).numpy(), slots.numpy(), seed, torch.get_num_threads())
+    rows = sketch.find_rows(_flat(ids).numpy(), slots.numpy(), seed, torch.get_num_threads())
     return torch.from_numpy(rows)
+
+
+@torch.library.custom_op("tablefree::sketch_codes", mutates_args=())
+def sketch_codes(
+    ids: Tensor,
+    slots: Tensor,
+    seed: int,
+    shared_seed: int,
+    num_hashes: int,
+    num_rows: int,
+    rows: Tensor,
+) -> Tensor:
+    """The codes of CPU ids [n] from float32 rows, without a gradient: see `kernels.sketch`."""
+    from tablefree.kernels import sketch
+
+    codes = sketch.sketch_codes(
+        _flat(ids).numpy(),
+        slots.numpy(),
+        seed,
+        shared_seed,
+        num_hashes,
+        num_rows,
+        rows.detach().numpy(),
+        torch.get_num_threads(),
+    )
+    return torch.from_numpy(codes)
 
 
 @torch.library.custom_op("tablefree::mish", mutates_args=())
@@ -185,6 +211,19 @@ def _(
 @find_rows.register_fake
 def _(ids: Tensor, slots: Tensor, seed: int) -> Tensor:  # noqa: ARG001
     return torch.empty_like(ids, dtype=torch.int64)
+
+
+@sketch_codes.register_fake
+def _(
+    ids: Tensor,
+    slots: Tensor,  # noqa: ARG001
+    seed: int,  # noqa: ARG001
+    shared_seed: int,  # noqa: ARG001
+    num_hashes: int,  # noqa: ARG001
+    num_rows: int,  # noqa: ARG001
+    rows: Tensor,
+) -> Tensor:
+    return rows.new_empty(len(ids), rows.shape[1])
 
 
 @mish.register_fake

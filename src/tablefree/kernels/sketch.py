@@ -1,0 +1,124 @@
+"""The codes of a sketch at inference, compiled by Numba: two cache lines and a row an id."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tablefree.hashing import coefficients
+from tablefree.kernels.compiling import compile_kernel
+from tablefree.kernels.cpu import bucket_of, halves, shift_below
+from tablefree.kernels.threads import in_threads
+
+_SLOTS = 16  # of a bucket, as in `encodings.row_claims`
+_FIND_HASHES = 3
+_WORK = 64  # an id costs about as much as so many hashes
+_FREE_SLOT, _NONE = np.int16(0), np.int16(99)
+_FREE, _REFUSED = np.int64(-1), np.int64(-2)
+_U1, _U32 = np.uint64(1), np.uint64(32)
+_FINGERPRINTS, _NO_SHIFT = np.uint64(2**16 - 1), np.uint64(32)
+
+
+def find_rows(
+    ids: NDArray[np.int64], slots: NDArray[np.int16], seed: int, num_threads: int
+) -> NDArray[np.int64]:
+    """The row of each id [n], or -1 where it would find a free one, or -2 where it would not.
+
+    Args:
+        ids: any ids, contiguous.
+        slots: fingerprints of the rows' owners, [num_buckets, 16]; 0 is a free row.
+        seed: of the three hash functions.
+        num_threads: as many as may run.
+    """
+    rows = np.empty(ids.size, np.int64)
+    hashes = coefficients(seed, _FIND_HASHES, "multiply_shift").T
+    in_threads(
+        lambda part: _find_rows(ids[part], slots, hashes, rows[part]), ids.size, _WORK, num_threads
+    )
+    return rows
+
+
+def sketch_codes(
+    ids: NDArray[np.int64],
+    slots: NDArray[np.int16],
+    seed: int,
+    shared_seed: int,
+    num_hashes: int,
+    num_rows: int,
+    rows: NDArray[np.float32],
+    num_threads: int,
+) -> NDArray[np.float32]:
+    """The code of each id [n]: its own row, or zeros, or the sum of the rows that it shares.
+
+    Args:
+        ids: any ids, contiguous.
+        slots: see `find_rows`; without buckets all ids share rows.
+        seed: of the hash functions that find own rows.
+        shared_seed: of those that pick shared rows.
+        num_hashes: shared rows an id has.
+        num_rows: rows of each shared table.
+        rows: the shared tables one under the other, and below them the own rows, [rows, width].
+        num_threads: as many as may run.
+    """
+    codes = np.empty((ids.size, rows.shape[1]), np.float32)
+    hashes = coefficients(seed, _FIND_HASHES, "multiply_shift").T
+    shared = coefficients(shared_seed, num_hashes, "multiply_shift").T
+    sizes = np.uint64(num_rows), shift_below(num_rows)
+
+    def fill(part: slice) -> None:
+        _fill_codes(ids[part], slots, hashes, shared, *sizes, rows, codes[part])
+
+    in_threads(fill, ids.size, _WORK, num_threads)
+    return codes
+
+
+@compile_kernel
+def _find(low, high, slots, hashes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    num_buckets = np.uint64(slots.shape[0])
+    hashed = bucket_of(hashes, 2, low, high, _U1, _NO_SHIFT, False)
+    fingerprint = np.int16(((hashed * _FINGERPRINTS) >> _U32) + _U1)
+    found = _REFUSED
+    for j in range(2):
+        hashed = bucket_of(hashes, j, low, high, _U1, _NO_SHIFT, False)
+        bucket = np.int64((hashed * num_buckets) >> _U32)
+        # Without branches, so that all slots are compared at once.
+        first, num_free = _NONE, np.int16(0)
+        for slot in range(_SLOTS):
+            owner = slots[bucket, slot]
+            first = min(first, np.int16(slot) if owner == fingerprint else _NONE)
+            num_free += np.int16(owner == _FREE_SLOT)
+        if first != _NONE:
+            return bucket * _SLOTS + first
+        if num_free:
+            found = _FREE
+    return found
+
+
+@compile_kernel
+def _find_rows(ids, slots, hashes, rows):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    for i in range(ids.size):
+        low, high = halves(ids[i])
+        rows[i] = _find(low, high, slots, hashes)
+
+
+@compile_kernel
+def _fill_codes(ids, slots, hashes, shared, num_rows, shift, rows, codes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    num_hashes, width = shared.shape[1], rows.shape[1]
+    first_own = np.int64(num_rows) * num_hashes
+    # First all places, then all rows: then the processor waits for many rows at once.
+    found = np.full(ids.size, _REFUSED)
+    if slots.shape[0]:
+        _find_rows(ids, slots, hashes, found)
+    for i in range(ids.size):
+        if found[i] >= 0:
+            for column in range(width):
+                codes[i, column] = rows[first_own + found[i], column]
+        else:
+            for column in range(width):
+                codes[i, column] = np.float32(0)
+    for i in range(ids.size):
+        if found[i] == _REFUSED:
+            low, high = halves(ids[i])
+            for j in range(num_hashes):
+                picked = np.int64(bucket_of(shared, j, low, high, num_rows, shift, False))
+                picked += j * np.int64(num_rows)
+                for column in range(width):
+                    codes[i, column] += rows[picked, column]
