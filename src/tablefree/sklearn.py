@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import _check_feature_names_in, validate_data
 from torch import Tensor
 
 from tablefree.embeddings import Embedding
@@ -113,8 +114,12 @@ class HashEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # it 
 
         Args:
             input_features: names of the columns, for data without.
+
+        Raises:
+            NotFittedError: before `fit`.
         """
-        check_is_fitted(self)
+        if not hasattr(self, "encoders_"):
+            raise NotFittedError("names of the output come from those of the columns: call fit")
         names = _check_feature_names_in(self, input_features)
         return np.array(
             [
