@@ -206,7 +206,7 @@ def compare(
         1.0,
         0,
         embedding_dim,
-        default_recipe("sketch", optimizer=optimizer, max_epochs=epochs, precision=precision),
+        default_recipe("sketch", max_epochs=epochs),
         _widths(decoder),
         users=users,
         side_features=side_features,
@@ -232,6 +232,7 @@ def compare(
         seeds=seeds,
         trials=trials,
         optimizer=optimizer,
+        precision=precision,
     )
     folder = output or Path("results") / f"{task.interactions.name}-{'-'.join(models)}"
     check_writable(folder)

@@ -21,7 +21,7 @@ from tablefree.network import ACTIVATIONS, BatchNorm, EmbeddingNetwork, FirstLay
 FROZEN_DTYPES = (torch.float32, torch.bfloat16, torch.int8)
 _PRODUCTS = ("weight", "skip")  # the names of buffers that codes are multiplied with
 _INT8_CODE = 1 / 127  # what 1 stands for in an int8 code
-_INT8_ACTIVATIONS = ("mish", "relu", "gelu")
+INT8_ACTIVATIONS = ("mish", "relu", "gelu")
 
 
 def freeze_network(network: EmbeddingNetwork, dtype: torch.dtype) -> "FrozenNetwork":
@@ -112,9 +112,9 @@ class _Int8Network(FrozenNetwork):
     def __init__(self, network: EmbeddingNetwork) -> None:
         super().__init__()
         self.activation = network.activation
-        if network.activation not in _INT8_ACTIVATIONS:
+        if network.activation not in INT8_ACTIVATIONS:
             raise InputError(
-                f"int8 takes the activations {', '.join(_INT8_ACTIVATIONS)}, got "
+                f"int8 takes the activations {', '.join(INT8_ACTIVATIONS)}, got "
                 f"{network.activation}: freeze in bfloat16"
             )
         layers = _folded(network)

@@ -37,7 +37,7 @@ from tablefree.experiments.tuning import (
 from tablefree.models import MODELS
 from tablefree.network import check_choice
 
-VARIED = frozenset({"method", "model", "size", "seed", "optimizer", *PARAMETERS})
+VARIED = frozenset({"method", "model", "size", "seed", "optimizer", "precision", *PARAMETERS})
 """Columns that may differ between the runs of a comparison."""
 
 # Those that may differ between the runs of a cell.
@@ -107,6 +107,7 @@ def plan(
     seeds: int,
     trials: int,
     optimizer: str | None = None,
+    precision: str | None = None,
 ) -> Comparison:
     """Plan a comparison, and refuse what cannot be trained before anything is.
 
@@ -114,8 +115,8 @@ def plan(
 
     Args:
         task: the data.
-        template: a run with all that does not depend on the method; of its recipe the epochs, the
-            patience and the precision.
+        template: a run with all that does not depend on the method; of its recipe the epochs and
+            the patience.
         models: "gmf", "mlp" or both.
         methods: of `tablefree.embeddings.budget.METHODS`; None for all, each at the sizes that it
             can have.
@@ -123,6 +124,7 @@ def plan(
         seeds: number of seeds.
         trials: number of trials of each method at each size.
         optimizer: of all methods; by default that of each one's recipe.
+        precision: likewise.
 
     Raises:
         InputError: nothing to compare, something twice, an unknown model or method, or a size that
@@ -144,9 +146,12 @@ def plan(
     for method in chosen:
         check_choice("method", method, METHODS)
     same = {
-        name: getattr(template.recipe, name) for name in ("max_epochs", "patience", "precision")
+        "max_epochs": template.recipe.max_epochs,
+        "patience": template.recipe.patience,
+        "optimizer": optimizer,
+        "precision": precision,
     }
-    recipes = {method: default_recipe(method, optimizer=optimizer, **same) for method in chosen}
+    recipes = {method: default_recipe(method, **same) for method in chosen}
     cells: list[Run] = []
     left_out: dict[str, float] = {}  # why → the size
     for method, model in product(chosen, models):

@@ -223,7 +223,7 @@ def _(
     num_rows: int,  # noqa: ARG001
     rows: Tensor,
 ) -> Tensor:
-    return rows.new_empty(len(ids), rows.shape[1])
+    return rows.new_empty(ids.shape[0], rows.shape[1])
 
 
 @mish.register_fake
