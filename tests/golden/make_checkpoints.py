@@ -66,6 +66,9 @@ def modules() -> dict[str, Pretrained]:
         "hybrid_hash": HybridHash(torch.tensor([7, 42]), 9, DIM, seed="item_id"),
         "deep_hash": DeepHashEmbedding(DIM, num_hashes=6, hidden=(5, 5), seed="item_id"),
         "sketch": SketchEmbedding(DIM, num_rows=9, code_width=2, hidden=(5,), seed="item_id"),
+        "own_rows": SketchEmbedding(
+            DIM, num_rows=9, code_width=2, own_rows=16, hidden=(5,), seed="item_id"
+        ),
         "decoded": DecodedEmbedding(DIM, codes, hidden=(5,), norm="layer"),
         "tags": DecodedEmbedding(DIM, [DenseHashEncoding(6, seed="dense"), tags], hidden=(5,)),
         "collection": EmbeddingCollection(
