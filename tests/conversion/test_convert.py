@@ -48,9 +48,9 @@ def test_sizes_are_shares_of_the_tables(method, ranker):
     _, report = convert(ranker, method=method, size=0.5)
     for table in report.replaced:
         assert table.bytes_before == 4 * table.num_embeddings * table.embedding_dim
-        # A narrow table grows by its rank; batch norm has buffers too.
+        # A narrow table grows by its rank; batch norm and rows that ids own have buffers too.
         least = 0.3 if method == "narrow_table" else 0.49
-        assert least <= table.bytes_after / table.bytes_before <= 0.52
+        assert least <= table.bytes_after / table.bytes_before <= 0.58
 
 
 def test_a_total_is_shared_by_the_tables_that_are_replaced(ranker):

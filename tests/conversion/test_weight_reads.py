@@ -59,7 +59,7 @@ class Loop(Tables):
 
 class Constant(Tables):
     def forward(self):
-        return self.fields["b"].weight, self.listed[0].weight
+        return self.fields["b"].weight, self.listed[0].weight, self.listed[7].weight
 
 
 class Index(Tables):
@@ -99,16 +99,17 @@ class Outer(nn.Module):
     def __init__(self):
         super().__init__()
         self.inner = Tables()
-        self.extra = [self.inner]
+        self.plain = [{"inner": self.inner}]
 
     def forward(self):
-        return self.extra[0].item.weight, self.inner.fields["a"].weight
+        return self.plain[0]["inner"].item.weight, self.inner.fields["a"].weight
 
 
 class Clean(Tables):
     def forward(self, queries, other):
-        module = other.item  # not known here
-        return self.out(queries) + self.out.weight.sum() + module.weight + self.missing[3].weight
+        module, self.plain = other.item, [other]  # not known here
+        unknown = module.weight + self.missing[3].weight + self.plain.weight
+        return self.out(queries) + self.out.weight.sum() + unknown
 
 
 class Overridden(Attribute):

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tablefree.conversion.adapters import (
     Converted,
@@ -17,19 +16,16 @@ from tablefree.conversion.adapters import (
     ConvertedEmbeddingBag,
     replace_modules,
 )
-from tablefree.conversion.distill import distill as fit_rows
 from tablefree.conversion.refusals import refusals
 from tablefree.conversion.report import Conversion, ReplacedTable
-from tablefree.embeddings import METHODS, DecodedEmbedding, Embedding, QuotientRemainder, build
+from tablefree.conversion.start import start_from_table
+from tablefree.embeddings import METHODS, Embedding, build
 from tablefree.errors import InputError
-from tablefree.network import INITIAL_STD, EmbeddingNetwork, check_choice, check_positive
+from tablefree.network import check_choice, check_positive
 from tablefree.rows import Rows
 
 # A full table replaces nothing, and frequent ids are known to whoever counted them.
 CONVERSION_METHODS = tuple(m for m in METHODS if m not in ("full_table", "hybrid_hash"))
-# The rates of distillation keep the most of the variance of rows of about this deviation: a sketch
-# .67 of it, and .55 at .1 and .65 at 1.
-FIT_STD = 0.3
 
 
 def convert(
@@ -87,35 +83,28 @@ def convert(
     if not 0 < size <= 1:
         raise InputError(f"size must be above 0 and at most 1, got {size}")
     tables = _tables(model, min_rows, pattern)
-    refused = refusals(model, tables, are_fitted=bool(distill))
+    refused = refusals(model, tables, are_fitted=distill is not False)
     left = {name: table for name, table in tables.items() if name not in refused}
     if num_parameters is not None:
         check_positive(num_parameters=num_parameters)
         size = num_parameters / max(1, sum(table.weight.numel() for table in left.values()))
-    options = dict(distill) if isinstance(distill, Mapping) else {}
     replacements: dict[nn.Module, nn.Module] = {}
     replaced = []
     for name, table in left.items():
+        budget = max(1, int(size * table.weight.numel()))
         try:
-            embedding = build(
-                method,
-                num_parameters=max(1, int(size * table.weight.numel())),
-                num_embeddings=table.num_embeddings,
-                embedding_dim=table.embedding_dim,
-                seed=name,
-            ).to(table.weight.device)
-            variance_kept = _match(embedding, table, options if distill else None)
+            adapter, variance_kept = _replacement(name, table, method, budget, distill)
         except InputError as error:
             refused[name] = str(error)
             continue
-        replacements[table] = _adapter(embedding, table)
+        replacements[table] = adapter
         replaced.append(
             ReplacedTable(
                 name,
                 table.num_embeddings,
                 table.embedding_dim,
                 table.weight.nbytes,
-                embedding.describe().num_bytes,
+                adapter.embedding.describe().num_bytes,
                 variance_kept,
             )
         )
@@ -135,53 +124,29 @@ def _tables(model: nn.Module, min_rows: int, pattern: str) -> dict[str, Any]:
     }
 
 
-@torch.no_grad()
-def _match(
-    embedding: Embedding,
+def _replacement(
+    name: str,
     table: nn.Embedding | nn.EmbeddingBag,
-    distill_options: dict[str, Any] | None,
-) -> float | None:
-    """Give an embedding the scale of a table's rows, or fit it to them.
+    method: str,
+    num_parameters: int,
+    distill: bool | Mapping[str, Any],
+) -> tuple[Converted, float | None]:
+    """What stands in the place of a table, and the share of variance kept if it was distilled.
 
-    It is fitted at one scale for all tables, and scaled then.
-
-    Returns:
-        The share of variance kept; None if it was not fitted.
+    Raises:
+        InputError: a table that is too small for the method, or cannot be distilled.
     """
-    if table.weight.is_meta:
-        return None
-    rows = table.weight.float()
-    std = float(rows.std(correction=0))
-    scale, variance_kept = std / INITIAL_STD, None
-    if distill_options is not None:
-        scale = std / FIT_STD or 1.0  # rows that are all equal have none
-        weights = torch.ones(len(rows))
-        if table.padding_idx is not None:
-            weights[table.padding_idx] = 0
-        options = {"weights": weights, "seed": 0, **distill_options}
-        with torch.enable_grad():
-            variance_kept = fit_rows(rows / scale, embedding, **options).weighted_variance_kept
-    for weight in _output_weights(embedding):
-        weight.mul_(scale)
-    return variance_kept
-
-
-def _output_weights(embedding: Embedding) -> list[Tensor]:
-    """Parameters whose common factor is one of the embeddings."""
-    if isinstance(embedding, DecodedEmbedding):
-        network = embedding.network
-        assert isinstance(network, EmbeddingNetwork)
-        skip = [] if network.skip is None else [network.skip.weight]
-        return [*network.output.parameters(), *skip]
-    rows = embedding.remainders if isinstance(embedding, QuotientRemainder) else embedding.rows
-    assert isinstance(rows, Rows)
-    return [rows.weight]
-
-
-def _adapter(embedding: Embedding, table: nn.Embedding | nn.EmbeddingBag) -> Converted:
-    weight = table.weight
+    size, weight, padding_idx = table.num_embeddings, table.weight, table.padding_idx
+    embedding = build(
+        method,
+        num_parameters=num_parameters,
+        num_embeddings=size,
+        embedding_dim=table.embedding_dim,
+        seed=name,
+    ).to(weight.device)
+    options = distill if isinstance(distill, Mapping) else {} if distill else None
+    variance_kept = start_from_table(embedding, table, options)
     embedding.to(weight.dtype).requires_grad_(weight.requires_grad)
-    size, padding_idx = table.num_embeddings, table.padding_idx
     if isinstance(table, nn.Embedding):
         adapter: Converted = ConvertedEmbedding(embedding, size, padding_idx)
     else:
@@ -192,4 +157,4 @@ def _adapter(embedding: Embedding, table: nn.Embedding | nn.EmbeddingBag) -> Con
             padding_idx=padding_idx,
             include_last_offset=table.include_last_offset,
         )
-    return adapter.train(table.training)
+    return adapter.train(table.training), variance_kept

@@ -27,7 +27,7 @@ def weight_reads(model: nn.Module, tables: Collection[nn.Module]) -> dict[nn.Mod
             continue
         for function in _methods(module):
             for found, place in _reads(function, module):
-                if found in tables:
+                if isinstance(found, nn.Module) and found in tables:
                     places.setdefault(found, place)
     return places
 
@@ -95,9 +95,8 @@ def _resolve(node: ast.AST, names: dict[str, list[Any]]) -> list[Any]:
             return [part for owner in owners for part in _attributes(owner, name)]
         case ast.Subscript(value=value, slice=key):
             owners = _resolve(value, names)
-            if isinstance(key, ast.Constant):
-                return [part for owner in owners for part in _item(owner, key.value)]
-            return [part for owner in owners for part in _items(owner)]
+            index = key.value if isinstance(key, ast.Constant) else None
+            return [part for owner in owners for part in _items(owner, index)]
     return []
 
 
@@ -107,17 +106,12 @@ def _attributes(owner: Any, name: str) -> list[Any]:
     return [held[name]] if name in held else []
 
 
-def _item(owner: Any, key: Any) -> list[Any]:
-    try:
-        return [owner[key]]
-    except (TypeError, LookupError):
+def _items(owner: Any, index: Any = None) -> list[Any]:
+    """What a container has at an index, or all of its elements."""
+    if isinstance(owner, nn.ModuleList | nn.Sequential | list | tuple):
+        held: dict[Any, Any] = dict(enumerate(owner))
+    elif isinstance(owner, nn.ModuleDict | dict):
+        held = dict(owner.items())
+    else:
         return []
-
-
-def _items(owner: Any) -> list[Any]:
-    """The elements of a container of modules."""
-    if isinstance(owner, nn.ModuleList | nn.ModuleDict | nn.Sequential):
-        return list(owner.children())
-    if isinstance(owner, dict):
-        return list(owner.values())
-    return list(owner) if isinstance(owner, list | tuple) else []
+    return list(held.values()) if index is None else [held[index]] if index in held else []
