@@ -214,8 +214,8 @@ def _rows(scenario: Scenario, contender: Contender, run: Run) -> list[dict[str, 
 def _identity(scenario: Scenario, contender: Contender, run: Run) -> dict[str, object]:
     """What tells one row from another, but for the step, known before the training."""
     columns = {
+        "hold_out": scenario.hold_out,
         **identity(run, scenario.task),
         "method": contender.name,
-        "hold_out": scenario.hold_out,
     }
     return {name: value for name, value in columns.items() if name in SCHEMA}

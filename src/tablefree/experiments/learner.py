@@ -131,9 +131,9 @@ class Learner:
     def go_on(self, events: Ints, *, passes: int) -> None:
         """Learn from events that are known, in batches of `SMALL_BATCH`, with fresh optimizers.
 
-        Rates start at `RATE` times the first training's and fall linearly to zero. Nothing decays:
-        decay holds the balance of many passes over all ids, and would shrink what does not occur
-        in a few.
+        All is float32. Rates start at `RATE` times the first training's and fall linearly to zero.
+        Nothing decays: decay holds the balance of many passes over all ids, and would shrink what
+        does not occur in a few.
 
         Args:
             events: their positions.
@@ -288,7 +288,7 @@ def with_negatives(
     counts = np.bincount(partners[np.isin(ids, candidates)], minlength=int(partners.max()) + 1)
     events = events[counts[partners[events]] < len(candidates)]
     sampler = NegativeSampler(partners, ids, int(partners.max()) + 1, int(ids.max()) + 1)
-    others = sampler.sample(partners[events], rng, candidates)
+    others = sampler.sample(partners[events], rng, candidates) if len(events) else events
     ids, partners = np.concatenate([ids[events], others]), np.tile(partners[events], 2)
     users, items = (partners, ids) if differ_in == "item" else (ids, partners)
     return Pairs(users, items, np.repeat(np.array([1, 0], np.float32), len(events)))
