@@ -18,7 +18,7 @@ from tablefree import cli, files
 from tablefree.ids import to_ids
 from tablefree.training.checkpoint import load_checkpoint
 
-COMMANDS = ("compare", "train", "evaluate", "embed")
+COMMANDS = ("compare", "ablate", "train", "evaluate", "embed")
 QUICK = ("--epochs", "1", "--embedding-dim", "4", "--precision", "float32")
 SMALL = ("--decoder", "2", *QUICK)  # a sketch for so few ids has no room for more
 
@@ -456,6 +456,25 @@ class TestCompare:
         assert said.count("validation AUC") == 4 - before.height
         assert "Report: " in said
         assert not any(name.endswith(".tmp") for name in tree(folder))
+
+
+class TestAblate:
+    def test_studies_are_added_to_a_folder(self, data, tmp_path, capsys):
+        options = ("--trials", "1", "--jobs", "1", *QUICK, "--output", tmp_path / "results")
+        assert tablefree("ablate", "--data", data, "--studies", "skip", *options) == 0
+        assert "skip, linear: deep_hash gmf size 0.25 seed 0" in capsys.readouterr().out
+        assert tablefree("ablate", "--data", data, "--studies", "skip, optimizer", *options) == 0
+        said = capsys.readouterr().out
+        assert said.count("validation AUC") == 1
+        assert "Skip: " in said
+        assert "Optimizer: " in said
+        assert tree(tmp_path / "results") == [
+            "ablation.svg", "report.html", "results.parquet", "summary.md",
+        ]  # fmt: skip
+
+    def test_an_unknown_study_is_refused(self, data, tmp_path, refused):
+        code = tablefree("ablate", "--data", data, "--studies", "colour", "--output", tmp_path)
+        refused(code, "study must be one of encoding, k, m", "'colour'")
 
 
 def start(*arguments, path=None):

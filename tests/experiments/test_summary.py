@@ -219,6 +219,12 @@ def test_how_measured_names_trials_and_versions(runs, run, table):
     assert "Users" not in how
 
 
+def test_one_trial_is_no_tuning(run, table):
+    how = how_measured(table([run("deep_hash", 0.25, seed, trial=0) for seed in range(2)]))
+    assert how["Tuning"] == "none: all with the defaults of their method"
+    assert not any(term.startswith("Searched") for term in how)
+
+
 def test_ranges_that_differ_are_given_one_by_one(run, table):
     spaces = [{"code_width": {"attributes": {"choices": [4, width]}}} for width in (2, 8)]
     rows = [

@@ -233,7 +233,7 @@ def _chart(panel: Panel) -> alt.LayerChart:
                 x=aucs, color=colour, tooltip=tooltip
             ),
         ]
-    ).properties(width="container", height=alt.Step(24))
+    ).properties(width="container", height=24 * len(rows))
 
 
 def _figure(panels: list[Panel]) -> dict[str, Any]:

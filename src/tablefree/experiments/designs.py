@@ -27,8 +27,9 @@ class Design:
 
     Attributes:
         code: one of `CODES`.
-        num_hashes: hash functions of a dense code or a sketch, buckets of a one-hot hash; by
-            default those of the method "deep_hash" or "sketch" at that size.
+        num_hashes: hash functions of a dense code, or buckets of a one-hot hash; or hash functions
+            of a sketch of which all rows are shared. By default the code is that of the method
+            "deep_hash" or "sketch" at that size.
         num_buckets: number of levels of each number of a dense code.
         family: of the hash functions of a dense code.
         dense: numbers of a dense code beside a sketch.

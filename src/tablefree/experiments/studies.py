@@ -135,9 +135,9 @@ STUDIES: dict[str, Study] = {
     "batch": Study("Events a batch", "deep_hash", _BATCHES),
     "epochs": Study("Epochs", "deep_hash", _EPOCHS),
     "sketch-hashes": Study(
-        "Hashes of a sketch",
+        "Hashes of a sketch, all rows shared",
         "sketch",
-        _levels("num_hashes", "default", {str(number): number for number in (1, 2, 3, 6)}),
+        _levels("num_hashes", "default", {str(number): number for number in (1, 2, 3, 4, 6)}),
     ),
     "sketch-depth": Study(
         "Hidden layers of a sketch",

@@ -422,6 +422,8 @@ def _tuning(runs: pl.DataFrame) -> dict[str, str]:
     if not spaces:  # of version 0.1
         return {"Learning rates tried": _distinct(runs, "learning_rate")}
     trials = runs.filter(pl.col("seed") == pl.col("seed").min())
+    if trials["trial"].max() == 0:
+        return {"Tuning": "none: all with the defaults of their method"}
     numbers = trials.group_by(CELL).len()["len"].unique().sort()
     ranges: dict[str, list[str]] = {}
     for space in spaces.values():

@@ -1,0 +1,124 @@
+from dataclasses import replace
+
+import pytest
+
+from tablefree.data import synthetic_interactions
+from tablefree.errors import InputError
+from tablefree.experiments.ablate import plan, variant_run
+from tablefree.experiments.compare import compare, finished_runs
+from tablefree.experiments.results import read_results
+from tablefree.experiments.run import Run, default_recipe
+from tablefree.experiments.studies import BASES, STUDIES, Variant
+from tablefree.experiments.task import Task
+from tablefree.experiments.tuning import search_space
+
+RECIPE = default_recipe("deep_hash", max_epochs=1, precision="float32")
+TEMPLATE = Run("deep_hash", "gmf", 2.0, 0, 16, RECIPE)
+
+
+def planned(task, *studies, **changes):
+    options = {"template": TEMPLATE, "seeds": 1, "trials": 1}
+    return plan(task, studies=studies, **options | changes)
+
+
+def places(comparison):
+    return [(cell.study, cell.variant) for cell in comparison.cells]
+
+
+def test_a_base_is_trained_once_and_first(task):
+    assert places(planned(task, "norm", "skip", "sketch-skip")) == [
+        ("base", "deep_hash"), ("norm", "layer"), ("norm", "RMS"), ("norm", "none"),
+        ("skip", "linear"), ("base", "sketch"), ("sketch-skip", "none"),
+    ]  # fmt: skip
+    assert ("base", "sketch") in places(planned(task, "encoding"))
+
+
+def test_variants_are_tuned_from_their_base_s_defaults(task):
+    for cell in planned(task, "schedule", "sketch-epochs").cells:
+        assert cell.recipe.optimizer == default_recipe(cell.method).optimizer
+        assert cell.recipe.patience == RECIPE.patience
+        assert (cell.recipe.max_epochs == 1) == (cell.study != "sketch-epochs")
+    run = variant_run(TEMPLATE, "batch", Variant("64", {"batch_size": 64, "activation": "relu"}))
+    assert run.recipe == replace(RECIPE, batch_size=64)
+    assert run.design == replace(BASES["deep_hash"], activation="relu")
+    assert run.design.activation == "relu"
+
+
+def test_what_a_study_varies_is_not_searched(task):
+    decays = [cell for cell in planned(task, "decay", "sketch-decay").cells if cell.fixed]
+    assert len(decays) == len(STUDIES["decay"].variants) + len(STUDIES["sketch-decay"].variants) - 2
+    for cell in decays:
+        base = search_space(replace(cell, fixed=()), task)
+        assert base.keys() - search_space(cell, task).keys() == set(cell.fixed) != set()
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_variants_have_the_parameters_of_their_base(task, name):
+    comparison = planned(task, name)
+    sizes = {
+        place: sum(side.num_parameters for side in (model.users, model.items))
+        for place, model in zip(
+            places(comparison), (cell.outline(task) for cell in comparison.cells), strict=True
+        )
+    }
+    wanted = (
+        TEMPLATE.size
+        * TEMPLATE.embedding_dim
+        * (task.users.num_embeddings + task.items.num_embeddings)
+    )
+    assert all(0.96 * wanted < size <= wanted for size in sizes.values()), sizes
+
+
+def test_a_variant_that_cannot_have_the_size_is_left_out(task):
+    comparison = planned(task, "k", template=replace(TEMPLATE, size=0.5))
+    (reason,) = comparison.left_out
+    assert reason.startswith("k, 1024: 2 layers over 1024 numbers need at least")
+    assert ("k", "1024") not in places(comparison)
+    assert ("k", "16") in places(comparison)
+
+
+@pytest.mark.parametrize(
+    ("studies", "named"),
+    [
+        ((), "studies must be one or more and none of them twice, got none"),
+        (("norm", "norm"), "studies must be .* got norm, norm"),
+        (("magic",), "study must be one of encoding, k, .*; got 'magic'"),
+    ],
+)
+def test_studies_that_cannot_be_carried_out_are_refused(task, studies, named):
+    with pytest.raises(InputError, match=named):
+        planned(task, *studies)
+
+
+def test_a_size_that_a_base_cannot_have_is_refused(task):
+    with pytest.raises(InputError, match="norm, base: deep_hash needs at least"):
+        planned(task, "norm", template=replace(TEMPLATE, size=0.001))
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Task.from_interactions(synthetic_interactions(1_000, num_users=40, num_items=50))
+
+
+def test_an_ablation_grows_and_resumes(tmp_path, small):
+    first = planned(small, "skip")
+    finished_runs(first, small, tmp_path)
+    assert len(list(compare(first, small, tmp_path, jobs=1, threads=1))) == 2
+    more = planned(small, "skip", "optimizer", "batch")
+    trained = list(compare(more, small, tmp_path, jobs=1, threads=1))
+    assert {(row["study"], row["variant"]) for row in trained} == {
+        ("optimizer", "AdamW"), ("batch", "256"), ("batch", "1,024"), ("batch", "4,096"),
+    }  # fmt: skip
+    results = read_results(tmp_path)
+    assert results["selected"].all()
+    rows = {(row["study"], row["variant"]): row for row in results.to_dicts()}
+    assert rows["optimizer", "AdamW"]["optimizer"] == "adamw"
+    assert rows["batch", "1,024"]["batch_size"] == 1024
+    assert '"skip": true' in rows["skip", "linear"]["design"]
+    assert list(compare(first, small, tmp_path, jobs=1, threads=1)) == []
+    other = planned(small, "skip", template=replace(TEMPLATE, size=1.0))
+    with pytest.raises(InputError, match=r"runs with size 2\.0, and this command asks for 1\.0"):
+        finished_runs(other, small, tmp_path)
+    changed = replace(first, cells=(replace(first.cells[1], design=BASES["sketch"]),))
+    with pytest.raises(InputError, match="holds runs with design"):
+        finished_runs(changed, small, tmp_path)
