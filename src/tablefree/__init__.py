@@ -31,12 +31,13 @@ from tablefree.embeddings import (
 from tablefree.encodings import DenseHashEncoding, HashBuckets, SideFeatures, SketchEncoding
 from tablefree.errors import CheckpointError, InputError, TablefreeError
 from tablefree.ids import hash_strings, to_ids
-from tablefree.models import GMF, MLP
+from tablefree.models import DLRM, GMF, MLP
 from tablefree.network import EmbeddingNetwork
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DLRM",
     "GMF",
     "MLP",
     "Bags",

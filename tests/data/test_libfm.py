@@ -1,10 +1,12 @@
 import gzip
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tablefree.data.libfm import read_files
 from tablefree.data.read import read_interactions
 from tablefree.errors import InputError
 
@@ -63,10 +65,10 @@ def test_spellings_of_the_same(tmp_path, text):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1 7:1", r"has no two features \(user and item\) after a label"),
-        ("1", "has no two features"),
-        ("7:1 20:1 31:1", "has no two features|has the label"),
-        ("1 7 20 31", "has no two features"),
+        ("1 7:1", r"has no 2 features \(user, item\) after a label"),
+        ("1", "has no 2 features"),
+        ("7:1 20:1 31:1", "has no 2 features|has the label"),
+        ("1 7 20 31", "has no 2 features"),
         ("1 7:1 20:1", "has 2 features, and line 1 has 3: every line has one for each field"),
         ("1 7:1 20:1 31:1 40:1", "has 4 features, and line 1 has 3"),
         ("2 7:1 20:1 31:1", "has the label '2', which must be 1, -1 or 0"),
@@ -75,8 +77,8 @@ def test_spellings_of_the_same(tmp_path, text):
         ("1 u7:1 20:1 31:1", "has the user 'u7', which is no integer of 64 bits"),
         ("1 7:1 2.5:1 31:1", r"has the item '2\.5', which is no integer"),
         ("1 99999999999999999999:1 20:1 31:1", "has the user '99999999999999999999'"),
-        ("1 7:0.5 20:1 31:1", r"has the values 0\.5 \(user\) and 1 \(item\), and both must be 1"),
-        ("1 7:1 20:x 31:1", r"has the values 1 \(user\) and x \(item\)"),
+        ("1 7:0.5 20:1 31:1", r"has the user's value 0\.5, which must be 1"),
+        ("1 7:1 20:x 31:1", "has the item's value x, which must be 1"),
     ],
 )
 def test_a_line_in_another_form_is_named(tmp_path, line, message):
@@ -154,3 +156,31 @@ def test_frappe():
     test = read_interactions(folder / "frappe.test.libfm.gz")
     assert test.name == data.name == "frappe"
     assert test.num_events == 28_860
+
+
+def test_all_fields_by_name(tmp_path):
+    paths = [write(tmp_path / "b.libfm", LINES), write(tmp_path / "a.libfm.gz", "1 5:1 22:1 33:1")]
+    frame = read_files(paths, ["user", "item", "number"])
+    assert frame.columns == ["user", "item", "number", "label"]
+    assert frame.rows() == [(7, 20, 31, 1), (9, 21, 30, 0), (7, 21, 31, 0), (5, 22, 33, 1)]
+    assert read_files(paths).equals(frame.select("user", "item", "label"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1 7:1 20:1", "has no 3 features (user, item, city) after a label"),
+        ("1 7:1 20:1 x:1", "has the city 'x', which is no integer of 64 bits"),
+        ("1 7:1 20:1 31:.5", "has the city's value .5, which must be 1"),
+    ],
+)
+def test_a_further_field_in_another_form(tmp_path, line, message):
+    path = write(tmp_path / "x.libfm", LINES + line)
+    with pytest.raises(InputError, match=re.escape(f"line 4 of {path} {message}: correct it")):
+        read_files([path], ["user", "item", "city"])
+
+
+@pytest.mark.parametrize("fields", [["a", "a"], ["user", "label"]])
+def test_names_that_clash(tmp_path, fields):
+    with pytest.raises(InputError, match="distinct names other than 'label', got '"):
+        read_files([write(tmp_path / "x.libfm", LINES)], fields)

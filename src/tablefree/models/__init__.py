@@ -1,5 +1,6 @@
-"""Recommenders over any two embeddings."""
+"""Recommenders over any two embeddings, and DLRM over those of any number of features."""
 
+from tablefree.models.dlrm import DLRM
 from tablefree.models.gmf import GMF
 from tablefree.models.mlp import MLP
 from tablefree.models.recommender import Recommender
@@ -7,4 +8,4 @@ from tablefree.models.recommender import Recommender
 MODELS: dict[str, type[Recommender]] = {"gmf": GMF, "mlp": MLP}
 """Each model by its name on the command line and in checkpoints."""
 
-__all__ = ["GMF", "MLP", "MODELS", "Recommender"]
+__all__ = ["DLRM", "GMF", "MLP", "MODELS", "Recommender"]
