@@ -3,6 +3,7 @@
 A value flows one way: value → id → code → embedding → score.
 """
 
+from tablefree import presets
 from tablefree.conversion import (
     Conversion,
     Distillation,
@@ -70,6 +71,7 @@ __all__ = [
     "distill",
     "hash_strings",
     "materialize",
+    "presets",
     "solve_sketch",
     "to_ids",
 ]
