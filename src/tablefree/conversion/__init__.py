@@ -5,11 +5,11 @@ from tablefree.conversion.adapters import (
     ConvertedEmbeddingBag,
     MissingTableError,
 )
-from tablefree.conversion.convert import convert
-from tablefree.conversion.distill import Distillation, distill
+from tablefree.conversion.distillation import Distillation, distill
 from tablefree.conversion.least_squares import solve_sketch
-from tablefree.conversion.materialize import materialize
 from tablefree.conversion.report import Conversion, ReplacedTable
+from tablefree.conversion.to_embeddings import convert
+from tablefree.conversion.to_tables import materialize
 
 __all__ = [
     "Conversion",

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tablefree.conversion.distill import Distillation
+from tablefree.conversion.distillation import Distillation
 from tablefree.conversion.targets import Targets
 from tablefree.encodings import SketchEncoding
 from tablefree.errors import InputError

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from tablefree.conversion.distill import distill
+from tablefree.conversion.distillation import distill
 from tablefree.embeddings import Embedding
 
-# The rates of distillation keep the most of the variance of rows of about this deviation: a sketch
-# .67 of it, and .55 at .1 and .65 at 1.
+# Distillation at its rates keeps the most of the variance of rows of about this deviation: a narrow
+# table .80 of it, and .73 at .1 and .78 at 1; a sketch .76, .73 and .76.
 FIT_STD = 0.3
 
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from tablefree import FullTable, InputError, MultiHash, SketchEmbedding, convert
 from tablefree.conversion import ConvertedEmbedding, ConvertedEmbeddingBag
-from tablefree.conversion.convert import CONVERSION_METHODS
+from tablefree.conversion.to_embeddings import CONVERSION_METHODS
 from tablefree.hashing import seed_from
 
 

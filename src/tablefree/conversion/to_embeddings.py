@@ -69,14 +69,12 @@ def convert(
         InputError: an option out of its range.
 
     Example:
-        >>> model = torch.nn.Sequential(torch.nn.Embedding(10_000, 32), torch.nn.Linear(32, 1))
-        >>> model, report = convert(model)
+        >>> model = nn.Sequential(nn.Embedding(10_000, 32), nn.Linear(32, 1))
+        >>> model, report = convert(model, method="multi_hash")
         >>> print(report)
-        replaced by sketch    rows  width  bytes before  bytes after
-        0                   10,000     32     1,280,000      320,000
-        all                                   1,280,000      320,000
-        >>> model(torch.tensor([7, 9_999])).shape
-        torch.Size([2, 1])
+        replaced by multi_hash    rows  width  bytes before  bytes after
+        0                       10,000     32     1,280,000      320,000
+        all                                       1,280,000      320,000
     """
     check_choice("method", method, CONVERSION_METHODS)
     check_positive(min_rows=min_rows)
