@@ -64,7 +64,8 @@ def test_histories_do_not_go_on_learning_and_forget_nothing(cold):
     assert [step["step"] for step in steps] == list(EVENTS)
     assert len({step["auc_kept"] for step in steps}) == 1
     assert len({step["auc_new"] for step in steps}) == len(EVENTS)
-    assert steps[0]["auc_new"] == pytest.approx(0.5)
+    # Equal scores, but for the rounding of products in batches of other sizes.
+    assert steps[0]["auc_new"] == pytest.approx(0.5, abs=1e-3)
 
 
 def test_a_table_knows_nothing_of_ids_without_events():

@@ -113,7 +113,7 @@ def test_the_defaults_are_tried_first(task):
     space = search_space(run, task)
     trial = next_trial(run, space, [])
     assert trial.params == {
-        "learning_rate": 0.03, "weight_decay": 0.3, "network_learning_rate": 0.01, "code_width": 6,
+        "learning_rate": 0.03, "weight_decay": 1.0, "network_learning_rate": 0.01, "code_width": 6,
     }  # fmt: skip
 
 
