@@ -329,6 +329,13 @@ def cold_start(
     hold_out: Annotated[
         str, typer.Option(help="item, user, or time: the later half, as a stream in parts.")
     ] = "item",
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Some of full_table, narrow_table, hashing_trick, deep_hash, sketch, "
+            "sketch_with_features, user_history, item_history; by default all."
+        ),
+    ] = None,
     size: Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")] = "1/4",
     seeds: Seeds = 1,
     embedding_dim: EmbeddingDim = 32,
@@ -362,6 +369,7 @@ def cold_start(
     scenario = scenario_of(interactions, hold_out)
     cells, left_out = plan(
         scenario,
+        methods=None if methods is None else _names(methods),
         size=_ratio("size", size),
         seeds=seeds,
         embedding_dim=embedding_dim,

@@ -9,7 +9,7 @@ from tablefree.experiments.growth import SCHEMA, carry_out, plan, read_growth, s
 from tablefree.experiments.stream import Stream
 
 DATA = synthetic_interactions(3_000, num_users=120, num_items=100)
-OPTIONS = {"size": 1, "seeds": 2, "embedding_dim": 4, "max_epochs": 1}
+OPTIONS = {"methods": None, "size": 1, "seeds": 2, "embedding_dim": 4, "max_epochs": 1}
 TRAINED = {"full_table", "narrow_table", "hashing_trick"}
 
 
@@ -38,6 +38,13 @@ def test_what_does_not_fit_is_left_out(cold):
     assert any(reason.startswith("sketch at size 1: ") for reason in left_out)
     with pytest.raises(InputError, match="no method can have size"):
         plan(cold, **OPTIONS | {"embedding_dim": 0})
+
+
+def test_some_can_be_chosen(cold):
+    cells, _ = plan(cold, **OPTIONS | {"methods": ["hashing_trick", "full_table"]})
+    assert [contender.name for contender, _ in cells] == ["full_table"] * 2 + ["hashing_trick"] * 2
+    with pytest.raises(InputError, match=r"method must be one of full_table, .*; got 'history'"):
+        plan(cold, **OPTIONS | {"methods": ["history"]})
 
 
 def test_rows_are_written_as_they_come_and_not_made_again(cold, cells, tmp_path, monkeypatch):

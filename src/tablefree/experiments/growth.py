@@ -91,23 +91,36 @@ def scenario_of(interactions: Interactions, hold_out: str) -> Scenario:
 
 
 def plan(
-    scenario: Scenario, *, size: float, seeds: int, embedding_dim: int, max_epochs: int | None
+    scenario: Scenario,
+    *,
+    methods: Sequence[str] | None,
+    size: float,
+    seeds: int,
+    embedding_dim: int,
+    max_epochs: int | None,
 ) -> tuple[list[Cell], list[str]]:
     """The contenders that the data and the size allow, with each seed; why others are left out.
 
     Args:
         scenario: the data.
+        methods: names of contenders; None for all.
         size: of the embeddings, as a ratio to full tables of the ids that are trained first.
         seeds: number of seeds.
         embedding_dim: width of an embedding.
         max_epochs: of the first training; by default the recipe's.
 
     Raises:
-        InputError: no contender can have the size.
+        InputError: an unknown name, or no contender can have the size.
     """
+    names = tuple(contender.name for contender in CONTENDERS)
+    chosen = names if methods is None else methods
+    for name in chosen:
+        check_choice("method", name, names)
     cells: list[Cell] = []
     left_out: list[str] = []
     for contender in CONTENDERS:
+        if contender.name not in chosen:
+            continue
         run = contender.run(size=size, seed=0, embedding_dim=embedding_dim, max_epochs=max_epochs)
         try:
             run.outline(contender.places(scenario.task))
