@@ -64,11 +64,27 @@ def scorer(request):
     return convert(nn.Sequential(table, nn.Linear(8, 1)), method=request.param)[0]
 
 
-def test_compiles_into_one_graph(scorer):
+inductor_is_imported = pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
+
+
+def assert_compiles_into_one_graph_that_learns(module, *batches):
     torch._dynamo.reset()
-    compiled = torch.compile(scorer, fullgraph=True, backend="aot_eager")
-    ids = torch.arange(12).view(4, 3)
-    torch.testing.assert_close(compiled(ids), scorer(ids))
+    # The decompositions are those of the default backend, which asks most about sizes.
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager_decomp_partition")
+    for inputs in batches:
+        gradients = []
+        for call in (module, compiled):
+            module.zero_grad()
+            call(*inputs).square().sum().backward()
+            gradients.append([parameter.grad for parameter in module.parameters()])
+        torch.testing.assert_close(compiled(*inputs), module(*inputs))
+        torch.testing.assert_close(*gradients)
+
+
+@inductor_is_imported
+def test_compiles_into_one_graph_that_learns(scorer):
+    batches = ((torch.arange(12).view(4, 3),), (torch.arange(30).view(10, 3) % 7,))
+    assert_compiles_into_one_graph_that_learns(scorer, *batches)
 
 
 def test_exports_with_any_number_of_ids(scorer):
@@ -78,6 +94,50 @@ def test_exports_with_any_number_of_ids(scorer):
     )
     longer = torch.arange(30).view(10, 3)
     torch.testing.assert_close(program.module()(longer), scorer(longer))
+
+
+BAG_OPTIONS = ({}, {"mode": "mean", "padding_idx": 3}, {"include_last_offset": True})
+
+
+def bag_inputs(options, *sizes):
+    """Ids one bag after the other, and their offsets."""
+    offsets = torch.tensor([0, *sizes]).cumsum(0)
+    ids = torch.arange(sum(sizes)) % 7
+    return ids, offsets if options.get("include_last_offset") else offsets[:-1]
+
+
+@pytest.fixture(params=METHODS)
+def bags(request):
+    """Converted bags, a module for each of the options."""
+    return [
+        convert(nn.EmbeddingBag(1000, 8, **options), method=request.param)[0].eval()
+        for options in BAG_OPTIONS
+    ]
+
+
+@inductor_is_imported
+def test_bags_compile_into_one_graph_that_learns(bags):
+    for options, bag in zip(BAG_OPTIONS, bags, strict=True):
+        batches = (bag_inputs(options, 3, 0, 4), bag_inputs(options, 2, 9, 5, 1))
+        assert_compiles_into_one_graph_that_learns(bag, *batches)
+
+
+def test_bags_export_with_any_number_of_ids(bags):
+    for options, bag in zip(BAG_OPTIONS, bags, strict=True):
+        ids, offsets = ({0: torch.export.Dim(name, min=3)} for name in ("ids", "offsets"))
+        program = torch.export.export(
+            bag,
+            bag_inputs(options, 3, 0, 4),
+            dynamic_shapes={"input": ids, "offsets": offsets},
+        )
+        other = bag_inputs(options, 2, 9, 5, 1)
+        torch.testing.assert_close(program.module()(*other), bag(*other))
+        rows = torch.arange(12).view(4, 3)
+        program = torch.export.export(
+            bag, (rows,), dynamic_shapes={"input": {0: torch.export.Dim("rows")}}
+        )
+        other = torch.arange(30).view(10, 3)
+        torch.testing.assert_close(program.module()(other), bag(other))
 
 
 def test_two_processes_learn_as_one(tmp_path):

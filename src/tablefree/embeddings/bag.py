@@ -82,7 +82,10 @@ class EmbeddingBag(nn.Module):
         bags.check_mode(self.mode)
         if self.padding_idx is not None:
             bags = bags.without(self.padding_idx)
-        distinct, places = torch.unique(bags.ids, return_inverse=True)
+        if torch.compiler.is_compiling():  # no graph has two sizes that depend on values
+            distinct, places = bags.ids, torch.arange(bags.ids.shape[0], device=bags.ids.device)
+        else:
+            distinct, places = torch.unique(bags.ids, return_inverse=True)
         return pool(self.embedding(distinct), places, [bags], self.mode)
 
     def _bags(self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None) -> Bags:

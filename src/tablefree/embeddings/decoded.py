@@ -129,6 +129,8 @@ class DecodedEmbedding(Embedding):
             embeddings = network.recomputed(lambda part: self._codes(part, features), distinct)
         else:
             embeddings = self._embed(distinct, features)
+        if torch.compiler.is_compiling():  # which has no gradient of F.embedding of unknown size
+            return embeddings[inverse]
         return F.embedding(inverse, embeddings)
 
     def freeze(self, dtype: torch.dtype = torch.float32) -> Self:

@@ -43,7 +43,7 @@ class Bags:
 
     def __post_init__(self) -> None:
         self.ids = tensor_ids(self.ids)
-        _check_offsets(self.offsets, len(self.ids))
+        _check_offsets(self.offsets, self.ids.shape[0])
         if self.weights is not None:
             _check_weights(self.weights, self.ids)
 
@@ -55,8 +55,9 @@ class Bags:
             InputError: as the constructor does.
         """
         _check_offsets_type(starts)
-        if len(starts) or not len(ids):  # ids without a bag are refused below
-            starts = F.pad(starts, (0, 1), value=len(ids))
+        num_ids = ids.shape[0]
+        if starts.numel() or not num_ids:  # ids without a bag are refused below
+            starts = torch.cat([starts, starts.new_full((1,), num_ids)])
         return cls(ids, starts, weights)
 
     @classmethod
@@ -132,11 +133,12 @@ def pool(
         features: offsets and weights of their bags; weights for "sum" alone.
         mode: one of `POOLINGS`.
     """
-    device = places.device
-    sizes = torch.tensor([len(bags.ids) for bags in features], device=device)
-    num_bags = torch.tensor([len(bags) for bags in features], device=device)
     starts = torch.cat([bags.offsets[:-1] for bags in features])
-    starts = starts + (sizes.cumsum(0) - sizes).repeat_interleave(num_bags)
+    if len(features) > 1:
+        device = places.device
+        sizes = torch.tensor([len(bags.ids) for bags in features], device=device)
+        num_bags = torch.tensor([len(bags) for bags in features], device=device)
+        starts = starts + (sizes.cumsum(0) - sizes).repeat_interleave(num_bags)
     weights = None
     if any(bags.weights is not None for bags in features):
         weights = torch.cat([_weights(bags, rows.dtype) for bags in features])
