@@ -147,7 +147,7 @@ def kinds(data: Data, dim: int) -> list[Kind]:
         collection = EmbeddingCollection(configs)
         for embedding in collection.singles:
             if isinstance(embedding, SketchEmbedding):
-                start_small(embedding)
+                embedding.rescale_code(ROW_STD)  # as small as a table's rows
         return collection
 
     def one_sketch() -> EmbeddingCollection:
@@ -192,16 +192,6 @@ def linear_sketches(
         )
         for name in sizes
     }  # fmt: skip
-
-
-@torch.no_grad()
-def start_small(sketch: SketchEmbedding) -> None:
-    """Start with rows as small as a table's, and the same embeddings.
-
-    Rows of 1 in place of .1 take ten times as many steps of one learning rate to learn.
-    """
-    sketch.encoding.rows.weight.mul_(ROW_STD)
-    sketch.rescale(1 / ROW_STD)
 
 
 def report(kind: Kind, seeds: int) -> None:

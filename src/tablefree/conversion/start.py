@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tablefree.conversion.distillation import distill
-from tablefree.embeddings import Embedding
+from tablefree.embeddings import Embedding, SketchEmbedding
 
 # Distillation at its rates keeps the most of the variance of rows of about this deviation: a narrow
 # table .80 of it, and .73 at .1 and .78 at 1; a sketch .76, .73 and .76.
@@ -21,7 +21,8 @@ def start_from_table(
 ) -> float | None:
     """Give an embedding the scale of a table's rows, or fit it to them.
 
-    It is fitted at one scale for all tables, and scaled then.
+    The rows of a sketch take the scale too, so that a recipe for the table moves them as far. It is
+    fitted at one scale for all tables, and scaled then.
 
     Returns:
         The share of variance kept; None if it was not fitted.
@@ -35,6 +36,8 @@ def start_from_table(
     std = float(rows[weights > 0].std(correction=0))
     if distill_options is None:
         embedding.rescale(std / embedding.std)
+        if isinstance(embedding, SketchEmbedding) and std:
+            embedding.rescale_code(std / embedding.encoding.std)
         return None
     scale = std / FIT_STD or 1.0  # rows that are all equal have none
     report = distill(rows / scale, embedding, **{"weights": weights, "seed": 0, **distill_options})

@@ -7,6 +7,8 @@ the decoder shares the rest between all ids.
 
 from collections.abc import Sequence
 
+import torch
+
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.encodings import SketchEncoding
 
@@ -80,6 +82,22 @@ class SketchEmbedding(DecodedEmbedding):
         encoding = self.encodings[0]
         assert isinstance(encoding, SketchEncoding)
         return encoding
+
+    @torch.no_grad()
+    def rescale_code(self, factor: float) -> None:
+        """Multiply the rows by a factor, and the weights that end the decoder by its inverse.
+
+        For a fresh embedding, whose scale stays: a decoder that starts without biases maps small
+        codes nearly linearly. A step of Adam, as long for any weight, moves smaller rows further
+        for their size.
+
+        Args:
+            factor: above 0.
+        """
+        self.encoding.rows.weight.mul_(factor)
+        self.encoding.std *= factor
+        for weight in self.output_weights():
+            weight.mul_(1 / factor)
 
     def config(self) -> dict[str, object]:
         """The method and its arguments."""
