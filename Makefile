@@ -1,10 +1,12 @@
 # Two commands: `make demo` sets up and runs the main job, `make test` sets up and passes the tests.
+# A third, `make drop-in`, trains models of other libraries on the ML-100K of TABLEFREE_DATA.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RECBOLE := .venv-recbole
+INSTALL := pip install --quiet --disable-pip-version-check --constraint
 
-.PHONY: demo test clean
+.PHONY: demo test drop-in clean
 
 demo: $(VENV)/experiments
 	$(BIN)/tablefree compare --data synthetic --model gmf --sizes 1/4,1/16 --seeds 1 \
@@ -16,11 +18,24 @@ test: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/pytest --cov --cov-fail-under=90
 
+drop-in: $(VENV)/dev $(RECBOLE)/recbole
+	$(BIN)/python benchmarks/drop_in_rechub.py
+	$(BIN)/python benchmarks/drop_in_deepctr.py
+	$(RECBOLE)/bin/python benchmarks/drop_in_recbole.py
+	$(RECBOLE)/bin/pytest tests/conversion/test_peers.py
+
 clean:
-	rm -rf $(VENV) results
+	rm -rf $(VENV) $(RECBOLE) results
 
 # Each stamp says that the packages of one extra are installed.
 $(VENV)/experiments $(VENV)/dev: pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) --editable ".[$(notdir $@)]"
+	$(BIN)/$(INSTALL) constraints.txt --editable ".[$(notdir $@)]"
+	touch $@
+
+# RecBole wants an older pandas and colorlog than the other packages have.
+$(RECBOLE)/recbole: pyproject.toml constraints.txt
+	test -x $(RECBOLE)/bin/pip || $(PYTHON) -m venv $(RECBOLE)
+	grep -v '^pandas==\|^colorlog==' constraints.txt > $(RECBOLE)/constraints.txt
+	$(RECBOLE)/bin/$(INSTALL) $(RECBOLE)/constraints.txt --editable ".[recbole]"
 	touch $@

@@ -115,7 +115,10 @@ def test_what_a_collection_holds(hold):
     model = nn.ModuleDict({"a": Tied(), "b": Tied()})
     model["b"]._penalties = hold(model["a"].item)
     _, report = convert(model)
-    assert report.refused == {"a.item": "b._penalties is a collection that holds it: take it out"}
+    assert report.refused == {
+        "a.item": "b._penalties is a collection that holds it: take it out, and put what replaces "
+        "it there after the conversion"
+    }
     assert [table.name for table in report.replaced] == ["b.item"]
 
 
@@ -128,4 +131,4 @@ def test_code_that_reads_the_weight():
     reason = convert(Scored())[1].refused["item"]
     assert reason.startswith("its weight is read directly, in ")
     assert f"{__file__}:" in reason
-    assert reason.endswith(": self.item.weight")
+    assert reason.endswith(": self.item.weight: call the table with all its ids there")

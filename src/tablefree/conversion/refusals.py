@@ -23,7 +23,10 @@ def refusals(
     """
     holders = _other_holders(model, tables.values())
     places = weight_reads(model, tables.values())
-    reads = {table: f"its weight is read directly, in {place}" for table, place in places.items()}
+    reads = {
+        table: f"its weight is read directly, in {place}: call the table with all its ids there"
+        for table, place in places.items()
+    }
     reasons = {
         name: _own_reason(table, are_fitted) or holders.get(table) or reads.get(table)
         for name, table in tables.items()
@@ -65,7 +68,10 @@ def _other_holders(model: nn.Module, tables: Collection[nn.Module]) -> dict[nn.M
             reason = f"its weight is shared with {prefix}{attribute}: untie them first"
             holders.setdefault(_identity(parameter), []).append((module, reason))
         for attribute in vars(module).keys() - _MODULE_ATTRIBUTES:
-            reason = f"{prefix}{attribute} is a collection that holds it: take it out"
+            reason = (
+                f"{prefix}{attribute} is a collection that holds it: take it out, and put what "
+                "replaces it there after the conversion"
+            )
             for part in _parts(vars(module)[attribute]):
                 holders.setdefault(_identity(part), []).append((module, reason))
     return {
