@@ -200,17 +200,6 @@ def compare(
     from tablefree.files import check_writable
 
     models = _names(model)
-    template = Run(
-        "sketch",
-        models[0] if models else "",
-        1.0,
-        0,
-        embedding_dim,
-        default_recipe("sketch", max_epochs=epochs),
-        _widths(decoder),
-        users=users,
-        side_features=side_features,
-    )
     task = Task.from_interactions(
         _load(
             data,
@@ -222,6 +211,17 @@ def compare(
             positive_rating=positive_rating,
         ),
         split,
+    )
+    template = Run(
+        "sketch",
+        models[0] if models else "",
+        1.0,
+        0,
+        embedding_dim,
+        default_recipe("sketch", task.events_per_id, max_epochs=epochs),
+        _widths(decoder),
+        users=users,
+        side_features=side_features,
     )
     comparison = comparing.plan(
         task,
@@ -292,8 +292,6 @@ def ablate(
     from tablefree.experiments.task import Task
     from tablefree.files import check_writable
 
-    recipe = default_recipe("deep_hash", max_epochs=epochs, precision=precision)
-    template = Run("deep_hash", model, _ratio("size", size), 0, embedding_dim, recipe)
     task = Task.from_interactions(
         _load(
             data,
@@ -306,6 +304,8 @@ def ablate(
         ),
         split,
     )
+    recipe = default_recipe("deep_hash", task.events_per_id, max_epochs=epochs, precision=precision)
+    template = Run("deep_hash", model, _ratio("size", size), 0, embedding_dim, recipe)
     chosen = list(STUDIES) if studies is None else _names(studies)
     comparison = plan(task, template=template, studies=chosen, seeds=seeds, trials=trials)
     folder = output or Path("results") / f"ablate-{task.interactions.name}-{model}"
@@ -408,15 +408,12 @@ def train(
     ] = None,
     network_learning_rate: Annotated[
         float | None,
-        typer.Option(
-            help="Of all else; by default 0.003 for a sketch, 0.01 for the others.",
-            rich_help_panel=_TRAINING,
-        ),
+        typer.Option(help="Of all else; by default 0.01.", rich_help_panel=_TRAINING),
     ] = None,
     weight_decay: Annotated[
         float | None,
         typer.Option(
-            help="Of rows; by default 1 for a sketch, 0.3 for the others.",
+            help="Of rows; by default the more the fewer events an id has.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
@@ -442,8 +439,21 @@ def train(
     from tablefree.experiments.single import train_checkpoint
     from tablefree.experiments.task import Task
 
+    task = Task.from_interactions(
+        _load(
+            data,
+            user_column=user_column,
+            item_column=item_column,
+            label_column=label_column,
+            rating_column=rating_column,
+            timestamp_column=timestamp_column,
+            positive_rating=positive_rating,
+        ),
+        split,
+    )
     recipe = default_recipe(
         method,
+        task.events_per_id,
         learning_rate=learning_rate,
         network_learning_rate=network_learning_rate,
         weight_decay=weight_decay,
@@ -461,18 +471,6 @@ def train(
         _widths(decoder),
         users=users,
         side_features=side_features,
-    )
-    task = Task.from_interactions(
-        _load(
-            data,
-            user_column=user_column,
-            item_column=item_column,
-            label_column=label_column,
-            rating_column=rating_column,
-            timestamp_column=timestamp_column,
-            positive_rating=positive_rating,
-        ),
-        split,
     )
     folder = output or Path("checkpoints") / f"{task.interactions.name}-{model}-{method}"
     checkpoint = train_checkpoint(run, task, folder, show_progress=True)

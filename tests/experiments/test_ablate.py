@@ -12,7 +12,7 @@ from tablefree.experiments.studies import BASES, STUDIES, Variant
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import search_space
 
-RECIPE = default_recipe("deep_hash", max_epochs=1, precision="float32")
+RECIPE = default_recipe("deep_hash", 10, max_epochs=1, precision="float32")
 TEMPLATE = Run("deep_hash", "gmf", 2.0, 0, 16, RECIPE)
 
 
@@ -35,10 +35,11 @@ def test_a_base_is_trained_once_and_first(task):
 
 def test_variants_are_tuned_from_their_base_s_defaults(task):
     for cell in planned(task, "schedule", "sketch-epochs").cells:
-        assert cell.recipe.optimizer == default_recipe(cell.method).optimizer
+        assert cell.recipe.optimizer == default_recipe(cell.method, 10).optimizer
         assert cell.recipe.patience == RECIPE.patience
         assert (cell.recipe.max_epochs == 1) == (cell.study != "sketch-epochs")
-    run = variant_run(TEMPLATE, "batch", Variant("64", {"batch_size": 64, "activation": "relu"}))
+    variant = Variant("64", {"batch_size": 64, "activation": "relu"})
+    run = variant_run(TEMPLATE, "batch", variant, 10)
     assert run.recipe == replace(RECIPE, batch_size=64)
     assert run.design == replace(BASES["deep_hash"], activation="relu")
     assert run.design.activation == "relu"

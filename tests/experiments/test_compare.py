@@ -25,7 +25,7 @@ from tablefree.experiments.run import Run, default_recipe, identity
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import search_space, space_to_json
 
-RECIPE = default_recipe("sketch", max_epochs=1)
+RECIPE = default_recipe("sketch", 10, max_epochs=1)
 TEMPLATE = Run("sketch", "gmf", 1.0, 0, 8, RECIPE)
 TRIALS = 3
 SEEDS = 3

@@ -42,7 +42,7 @@ def learned(first):
 
     def learner(name):
         if name not in learners:
-            run = BY_NAME[name].run(size=3, seed=0, embedding_dim=16, max_epochs=1)
+            run = BY_NAME[name].run(10, size=3, seed=0, embedding_dim=16, max_epochs=1)
             learners[name] = Learner(BY_NAME[name], run, first)
             learners[name].learn()
         return learners[name]

@@ -259,12 +259,20 @@ def test_what_cannot_be_built_is_refused(task, change, named):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_defaults_are_a_recipe_for_each_method(method):
-    recipe = default_recipe(method, max_epochs=3, optimizer=None)
+    recipe = default_recipe(method, 10, max_epochs=3, optimizer=None)
     assert recipe.max_epochs == 3
     assert recipe.learning_rate > recipe.network_learning_rate
     assert (recipe.optimizer, recipe.network_weight_decay) == (
         ("muon", 0.1) if method == "deep_hash" else ("adamw", 0.0)
     )
+
+
+@pytest.mark.parametrize(
+    ("events_per_id", "decay"), [(0.1, 2.7), (1, 2.7), (9, 0.9), (100, 0.27), (1e6, 0.0027)]
+)
+def test_rows_decay_the_more_the_fewer_events_they_have(events_per_id, decay):
+    assert default_recipe("sketch", events_per_id).weight_decay == decay
+    assert default_recipe("sketch", events_per_id, weight_decay=0.5).weight_decay == 0.5
 
 
 def test_rates_of_a_network_that_are_not_given_are_those_of_the_rows(task):

@@ -9,7 +9,7 @@ from tablefree.experiments.run import Run, default_recipe
 from tablefree.experiments.single import evaluate_checkpoint, train_checkpoint
 from tablefree.training.checkpoint import load_checkpoint
 
-RECIPE = default_recipe("full_table", max_epochs=1, precision="float32")
+RECIPE = default_recipe("full_table", 10, max_epochs=1, precision="float32")
 
 
 @pytest.mark.parametrize("users", ["id", "history", "both"])

@@ -32,7 +32,7 @@ def test_parts_follow_one_another_in_time(stream):
 def test_each_part_is_measured_then_learned(stream, number, monkeypatch):
     monkeypatch.setattr(streams, "FEWEST", 1)
     contender = CONTENDERS[number]
-    run = contender.run(size=2, seed=0, embedding_dim=16, max_epochs=2)
+    run = contender.run(10, size=2, seed=0, embedding_dim=16, max_epochs=2)
     learner = Learner(contender, run, stream.task)
     learner.learn()
     start, *steps = stream.steps(learner)
@@ -52,7 +52,7 @@ def test_each_part_is_measured_then_learned(stream, number, monkeypatch):
 def test_too_few_events_have_no_auc(stream, monkeypatch):
     monkeypatch.setattr(streams, "FEWEST", 10_000)
     contender = CONTENDERS[0]
-    run = contender.run(size=1, seed=0, embedding_dim=4, max_epochs=1)
+    run = contender.run(10, size=1, seed=0, embedding_dim=4, max_epochs=1)
     *_, last = stream.steps(Learner(contender, run, stream.task))
     assert last["auc_old"] is None
 

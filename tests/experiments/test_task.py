@@ -159,3 +159,8 @@ def test_histories_are_of_training_positives(task):
     assert len(histories.items) == len(pairs)
     users = np.repeat(np.arange(data.num_users), np.diff(histories.offsets))
     assert set(zip(users.tolist(), histories.items.tolist(), strict=True)) == pairs
+
+
+def test_events_are_counted_for_each_id(cold):
+    ids = cold.users.num_embeddings + cold.items.num_embeddings
+    assert cold.events_per_id == 2 * len(cold.split.train) / ids > 1

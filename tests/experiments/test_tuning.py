@@ -18,7 +18,7 @@ from tablefree.experiments.tuning import (
 
 
 def cell(method, size=1.0, *, model="gmf", dim=16, **options):
-    recipe = default_recipe(method, max_epochs=6, precision="float32")
+    recipe = default_recipe(method, 10, max_epochs=6, precision="float32")
     return Run(method, model, size, 0, dim, recipe, **options)
 
 
@@ -113,7 +113,7 @@ def test_the_defaults_are_tried_first(task):
     space = search_space(run, task)
     trial = next_trial(run, space, [])
     assert trial.params == {
-        "learning_rate": 0.03, "weight_decay": 1.0, "network_learning_rate": 0.01, "code_width": 6,
+        "learning_rate": 0.03, "weight_decay": 0.85, "network_learning_rate": 0.01, "code_width": 6,
     }  # fmt: skip
 
 

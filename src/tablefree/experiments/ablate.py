@@ -54,7 +54,7 @@ def plan(
     for name in studies:
         base = Variant("base", base=STUDIES[name].base)
         for variant in (base, *STUDIES[name].variants):
-            cell = variant_run(template, name, variant)
+            cell = variant_run(template, name, variant, task.events_per_id)
             if cell in cells:
                 continue
             try:
@@ -69,13 +69,14 @@ def plan(
     return Comparison(tuple(cells), seeds, trials, tuple(left_out), ABLATED)
 
 
-def variant_run(template: Run, study: str, variant: Variant) -> Run:
+def variant_run(template: Run, study: str, variant: Variant, events_per_id: float) -> Run:
     """The run of a variant with the defaults of its base, from which its tuning starts.
 
     Args:
         template: as in `plan`.
         study: name of the study.
         variant: one of its variants.
+        events_per_id: see `Task.events_per_id`.
     """
     method = variant.base or STUDIES[study].base
     of_design = {name: new for name, new in variant.changes.items() if name in _OF_DESIGN}
@@ -87,7 +88,7 @@ def variant_run(template: Run, study: str, variant: Variant) -> Run:
     return replace(
         template,
         method=method,
-        recipe=default_recipe(method, **same | of_recipe),
+        recipe=default_recipe(method, events_per_id, **same | of_recipe),
         study=study_column,
         variant=variant_column,
         design=replace(BASES[method], **of_design),

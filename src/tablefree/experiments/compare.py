@@ -151,7 +151,7 @@ def plan(
         "optimizer": optimizer,
         "precision": precision,
     }
-    recipes = {method: default_recipe(method, **same) for method in chosen}
+    recipes = {method: default_recipe(method, task.events_per_id, **same) for method in chosen}
     cells: list[Run] = []
     left_out: dict[str, float] = {}  # why → the size
     for method, model in product(chosen, models):

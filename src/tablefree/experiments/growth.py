@@ -121,7 +121,13 @@ def plan(
     for contender in CONTENDERS:
         if contender.name not in chosen:
             continue
-        run = contender.run(size=size, seed=0, embedding_dim=embedding_dim, max_epochs=max_epochs)
+        run = contender.run(
+            scenario.task.events_per_id,
+            size=size,
+            seed=0,
+            embedding_dim=embedding_dim,
+            max_epochs=max_epochs,
+        )
         try:
             run.outline(contender.places(scenario.task))
         except InputError as error:

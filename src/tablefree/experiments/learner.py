@@ -47,7 +47,15 @@ class Contender:
     history: str | None = None
     has_features: bool = False
 
-    def run(self, *, size: float, seed: int, embedding_dim: int, max_epochs: int | None) -> Run:
+    def run(
+        self,
+        events_per_id: float,
+        *,
+        size: float,
+        seed: int,
+        embedding_dim: int,
+        max_epochs: int | None,
+    ) -> Run:
         """What is trained first, with the default recipe; a full table has size 1."""
         return Run(
             self.method,
@@ -55,7 +63,7 @@ class Contender:
             1.0 if self.method == "full_table" else size,
             seed,
             embedding_dim,
-            default_recipe(self.method, max_epochs=max_epochs),
+            default_recipe(self.method, events_per_id, max_epochs=max_epochs),
             users="id" if self.history is None else "history",
             side_features="encoding" if self.has_features else "none",
         )

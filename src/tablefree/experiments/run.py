@@ -45,6 +45,9 @@ SMALLEST_BATCH, LARGEST_BATCH = 256, 4096
 TIMED_IDS, TIMINGS = 4096, 7
 USERS = ("id", "history", "both")
 SIDE_FEATURES = ("none", "encoding", "input")
+# Decay of rows is this over the root of the events an id. Adam divides a row's gradient by the root
+# of its mean square, which grows with its events: so the decay is that of one prior for all rows.
+ROW_DECAY = 2.7
 HISTORY_ALPHA = 0.75  # better than .5 on sparse data
 DTYPES = tuple(BITS)
 FEWEST_IN_BUCKET = 50  # of either label, for an AUC by popularity
@@ -196,20 +199,21 @@ class Run:
         )
 
 
-def default_recipe(method: str, **changes: Any) -> Recipe:
+def default_recipe(method: str, events_per_id: float, **changes: Any) -> Recipe:
     """The recipe for a method where nothing is tuned, and the first trial where something is.
 
-    Rows learn faster than networks, and decay. A network without rows under it, that of
-    "deep_hash", has Muon and decay instead.
+    Rows learn faster than networks, and decay: the more the fewer events they have, see
+    `ROW_DECAY`. A network without rows under it, that of "deep_hash", has Muon and decay instead.
 
     Args:
         method: of the embeddings.
+        events_per_id: see `Task.events_per_id`.
         changes: fields of `Recipe` that are to be other than the default, unless None.
     """
     has_rows = method != "deep_hash"
     defaults: dict[str, Any] = {
         "learning_rate": 0.03,
-        "weight_decay": 1.0,
+        "weight_decay": float(f"{ROW_DECAY / max(1.0, events_per_id) ** 0.5:.2g}"),
         "network_learning_rate": 0.01,
         "network_weight_decay": 0.0 if has_rows else 0.1,
         "optimizer": "adamw" if has_rows else "muon",

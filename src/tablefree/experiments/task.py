@@ -112,6 +112,11 @@ class Task:
         task._check_negatives()
         return task
 
+    @property
+    def events_per_id(self) -> float:
+        """Training events, over the mean number of users and items that have one."""
+        return 2 * len(self.split.train) / (self.users.num_embeddings + self.items.num_embeddings)
+
     @cached_property
     def users(self) -> Side:
         """The users."""
