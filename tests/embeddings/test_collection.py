@@ -273,7 +273,8 @@ POOLED = {
 def single(collection, name):
     """The embedding of a feature, by itself and with its weights."""
     config = collection.config()[name]
-    config.pop("pooling", None)
+    for option in ("pooling", "padding_idx"):
+        config.pop(option, None)
     embedding = from_config(config)
     for names, group in zip(collection._group_names, collection.groups, strict=True):
         if name in names:
@@ -380,6 +381,103 @@ def test_a_shared_network_with_a_seed_tells_equal_ids_apart():
     assert_close(columns, torch.stack([embeddings["b"], embeddings["a"]], dim=1))
 
 
+def test_a_seed_of_a_shared_feature_is_part_of_the_hash_contract():
+    """As docs/hash-contract.md has it: the id of a feature, and what is embedded in its place."""
+    collection = EmbeddingCollection({"a": SHAPE, "b": {"shared_with": "a", "seed": "item"}}).eval()
+    ids = torch.tensor([1, -1])
+    embedded = torch.tensor([0x5FE193BB4B6B9CD1, -6908965735996562641])
+    rows = collection({"a": embedded, "b": ids})
+    assert torch.equal(rows["b"], rows["a"])
+
+
+PADDING = 3
+PADDED = {"padding_idx": PADDING}
+
+
+@pytest.mark.parametrize("pooling", ["sum", "mean", "max"])
+def test_padding_is_in_no_bag(pooling):
+    """As `nn.EmbeddingBag` with the same table has it."""
+    table = torch.nn.EmbeddingBag(41, 5, mode=pooling, padding_idx=PADDING)
+    feature = TABLE | PADDED | {"pooling": pooling}
+    collection = EmbeddingCollection({"a": feature, "b": {"shared_with": "a"} | PADDED})
+    collection.singles[0].load_state_dict({"rows.weight": table.weight.detach()})
+    ids = torch.tensor([[3, 5, 3, 5], [3, 3, 3, 3], [1, 2, 3, 4]])
+    expected, got = table(ids), collection({"a": ids, "b": ids})["a"]
+    torch.testing.assert_close(got, expected)
+    assert (got[1] == 0).all()
+    for rows in (got, expected):
+        (rows.square().sum() + rows.sum()).backward()
+    torch.testing.assert_close(collection.singles[0].rows.weight.grad, table.weight.grad)
+
+
+def test_padding_of_a_weighted_sum():
+    collection = EmbeddingCollection({"a": SHAPE | PADDED | {"pooling": "sum"}}).eval()
+    weights = torch.tensor([2.0, 5.0, 7.0])
+    bags = Bags(torch.tensor([1, 3, 4]), torch.tensor([0, 2, 3]), weights)
+    one, other = single(collection, "a").eval()(torch.tensor([1, 4]))
+    assert_close(collection({"a": bags})["a"], torch.stack([2 * one, 7 * other]))
+
+
+def test_padding_embeds_to_zeros_that_nothing_trains():
+    """As `nn.Embedding` with the same table has it."""
+    table = torch.nn.Embedding(41, 5, padding_idx=PADDING)
+    collection = EmbeddingCollection({"a": TABLE | PADDED, "b": TABLE})
+    collection.singles[0].load_state_dict({"rows.weight": table.weight.detach()})
+    ids = torch.tensor([[3, 5], [1, 3]])
+    expected = table(ids)
+    rows = collection({"a": ids, "b": ids})
+    assert torch.equal(rows["a"], expected)
+    assert (rows["b"] != 0).all()
+    (rows["a"] + 1).square().sum().backward()
+    (expected + 1).square().sum().backward()
+    torch.testing.assert_close(collection.singles[0].rows.weight.grad, table.weight.grad)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_padding_in_every_form_of_ids(training):
+    """A group trains, and counts for batch norm, as if the padding were not there."""
+    names = ("a", "b")
+    collection = EmbeddingCollection(dict.fromkeys(names, SHAPE | PADDED)).train(training)
+    law = EmbeddingCollection(dict.fromkeys(names, SHAPE)).train(training)
+    law.load_state_dict(collection.state_dict())
+    flat = torch.tensor([3, 8, 3, 9, 7, 8])
+    expected = law(dict.fromkeys(names, flat[flat != 3]))["a"]
+    padded = torch.zeros(6, 6)
+    padded[flat != 3] = expected.detach()
+    rows = collection({"a": flat.view(2, 3), "b": jagged(flat, 0, 1, 6)})
+    assert_close(rows["a"], padded.view(2, 3, 6))
+    assert rows["b"].offsets().tolist() == [0, 1, 6]
+    assert ((rows["b"].values() == 0).all(1) == (flat == 3)).all()
+    columns = collection(torch.stack([flat, flat], dim=1))
+    assert columns.shape == (6, 2, 6)
+    assert ((columns == 0).all(-1) == (flat == 3)[:, None]).all()
+    assert (collection({"a": torch.tensor(3), "b": torch.tensor([3, 3])})["a"] == 0).all()
+
+
+def test_padding_of_a_feature_claims_no_row():
+    sketch = {"method": "sketch", "embedding_dim": 6, "num_rows": 9, "code_width": 3}
+    features = {"a": sketch | {"own_rows": 16} | PADDED, "b": {"shared_with": "a", "seed": "b"}}
+    collection = EmbeddingCollection(features)
+    claims = collection.singles[0].encoding.claims
+    before = copy.deepcopy(claims.state_dict())
+    collection({"a": torch.full((4,), 3), "b": torch.empty(0, dtype=torch.int64)})
+    assert all(map(torch.equal, claims.state_dict().values(), before.values()))
+
+
+def test_a_padding_is_a_string_or_an_id_of_its_own_feature():
+    """Not of the embedding that a seed turns it into."""
+    shared = {"shared_with": "a", "seed": "b", "padding_idx": "none"}
+    collection = EmbeddingCollection({"a": SHAPE, "b": shared}).eval()
+    (padding,) = hash_strings(["none"]).tolist()
+    config = json.loads(json.dumps(collection.config()))
+    assert config["b"] == shared | {"padding_idx": padding}
+    assert "padding_idx" not in config["a"]
+    for one in (collection, EmbeddingCollection(config), collection.freeze()):
+        rows = one({"a": torch.tensor([padding]), "b": torch.tensor([padding, 3])})
+        assert (rows["a"] != 0).any()
+        assert (rows["b"] == 0).all(1).tolist() == [True, False]
+
+
 def test_jagged_ids_without_a_pooling_have_jagged_embeddings():
     collection = EmbeddingCollection(dict.fromkeys(("a", "b"), SHAPE)).eval()
     ids, offsets = draw((5,)), torch.tensor([0, 3, 3, 5])
@@ -466,6 +564,7 @@ def test_the_work_of_pooling_does_not_grow_with_the_features():
         ({"a": SHAPE | {"method": "magic"}}, "feature 'a': .*magic"),
         ({"a": SHAPE | {"colour": "red"}}, "feature 'a': .*colour"),
         ({"a": SHAPE | {"side_features": 2}}, "feature 'a' has side features"),
+        ({"a": SHAPE | {"padding_idx": 0.5}}, "feature 'a': .*float"),
         ({"a": SHAPE | {"pooling": "median"}}, "feature 'a': .*sum, mean, max, got 'median'"),
         ({"a": {"shared_with": "a"}}, "'a': it is shared_with 'a', .*of its own: there is none"),
         ({"a": SHAPE, "b": {"shared_with": "c"}}, "'b': it is shared_with 'c', .*of its own: 'a'"),

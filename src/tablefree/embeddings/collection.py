@@ -52,7 +52,9 @@ class EmbeddingCollection(Pretrained):
             "shared_with" names another feature, whose embedding this one has too: equal ids of the
             two are one. With a "seed" beside it they differ: the feature's ids are those of the
             seed and the id together, by exclusive or. With a "pooling", "sum", "mean" or "max", a
-            feature is a bag of ids, which become one embedding; see `EmbeddingBag`.
+            feature is a bag of ids, which become one embedding; see `EmbeddingBag`. With a
+            "padding_idx", an integer or a string, this id counts as absent: it is in no bag, and
+            its embedding is zeros, which nothing trains.
 
     Attributes:
         names: of the features, in their order.
@@ -233,7 +235,8 @@ class EmbeddingCollection(Pretrained):
                 raise InputError(f"{what} feature(s) {names}: the collection has {known}")
         return {name: checked_ids(name, ids[name], self._poolings[name]) for name in self.names}
 
-    def _embed_each(self, ids: Mapping[str, FeatureIds]) -> dict[str, Tensor]:
+    def _embed_each(self, given: Mapping[str, FeatureIds]) -> dict[str, Tensor]:
+        ids = {name: self._features[name].without_padding(one) for name, one in given.items()}
         flat = {name: self._features[name].owner_ids(flat_ids(one)) for name, one in ids.items()}
         embeddings: dict[str, Tensor] = {}
         for owners, group in zip(self._group_names, self._groups(), strict=True):
@@ -250,7 +253,10 @@ class EmbeddingCollection(Pretrained):
                 distinct, places = every, torch.arange(len(every), device=every.device)
             rows = embedding(distinct)
             embeddings |= look_up(rows, places, {name: ids[name] for name in names}, self._poolings)
-        return {name: embeddings[name] for name in self.names}
+        return {
+            name: self._features[name].with_padding(embeddings[name], given[name])
+            for name in self.names
+        }
 
     def _embed_columns(
         self, ids: Int[Tensor, "*batch features"]
@@ -273,7 +279,8 @@ class EmbeddingCollection(Pretrained):
                 f"the last dimension of ids must go over the {num_features} features, got shape "
                 f"{tuple(ids.shape)}"
             )
-        if self._group_names != [list(self.names)]:
+        is_padded = any(feature.padding_idx is not None for feature in self._features.values())
+        if is_padded or self._group_names != [list(self.names)]:
             columns = dict(zip(self.names, ids.unbind(-1), strict=True))
             return torch.stack(list(self._embed_each(columns).values()), dim=-2)
         (group,) = self._groups()
@@ -284,7 +291,7 @@ class EmbeddingCollection(Pretrained):
 
 
 def _embedding(name: str, config: Mapping[str, object]) -> Embedding:
-    config = {key: value for key, value in config.items() if key != "pooling"}
+    config = {key: value for key, value in config.items() if key not in ("pooling", "padding_idx")}
     if config.get("method") not in _WITHOUT_SEED:
         config = {"seed": name, **config}
     try:

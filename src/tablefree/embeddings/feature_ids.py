@@ -66,12 +66,19 @@ def look_up(
         if pooling is None:
             parts = torch.split(F.embedding(joined, rows), [len(places_of[name]) for name in some])
             for (name, ids), part in zip(some.items(), parts, strict=True):
-                embeddings[name] = _shaped_as(ids, part)
+                embeddings[name] = shaped_as(ids, part)
         else:
             bags = cast(list[Bags], list(some.values()))
             parts = torch.split(pool(rows, joined, bags, pooling), [len(one) for one in bags])
             embeddings |= zip(some, parts, strict=True)
     return embeddings
+
+
+def shaped_as(ids: FeatureIds, rows: Float[Tensor, "n embedding_dim"]) -> Tensor:
+    """The embeddings of flat ids in the form of these."""
+    if isinstance(ids, Bags):
+        return torch.nested.nested_tensor_from_jagged(rows, ids.offsets)
+    return rows.view(*ids.shape, rows.shape[-1])
 
 
 @contextmanager
@@ -81,9 +88,3 @@ def naming(feature: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"feature {feature!r}: {error}") from None
-
-
-def _shaped_as(ids: FeatureIds, rows: Float[Tensor, "n embedding_dim"]) -> Tensor:
-    if isinstance(ids, Bags):
-        return torch.nested.nested_tensor_from_jagged(rows, ids.offsets)
-    return rows.view(*ids.shape, rows.shape[-1])
