@@ -9,6 +9,7 @@ from torch import nn
 
 from tablefree.embeddings import (
     DeepHashEmbedding,
+    EmbeddingCollection,
     FullTable,
     HashEmbedding,
     HashingTrick,
@@ -120,6 +121,20 @@ def test_a_recommender_keeps_what_its_embeddings_share():
     assert deployed_bytes(model, "int4", 0) == deployed_bytes(table, "int4", 0) + weight_and_bias
 
 
+@pytest.mark.parametrize("others", [{}, {"table": EVERY["narrow table"]}], ids=["", "table"])
+@dtypes
+def test_a_collection_is_rounded_as_its_embeddings(others, dtype):
+    """Stacked or not; beside a table the matrices of networks are its decoders."""
+    makes = {"one": EVERY["deep hash"], "two": EVERY["deep hash"]} | others
+    embeddings = nn.ModuleDict({name: make() for name, make in makes.items()}).eval()
+    collection = EmbeddingCollection.from_embeddings(dict(embeddings.items()))
+    assert len(collection.groups) == 1
+    rounded, expected = quantize_rows(collection, dtype), quantize_rows(embeddings, dtype)
+    for name, rows in rounded(dict.fromkeys(makes, IDS)).items():
+        torch.testing.assert_close(rows, expected[name](IDS), rtol=1e-5, atol=1e-5)
+    assert deployed_bytes(collection, dtype, 0) == deployed_bytes(embeddings, dtype, 0)
+
+
 @pytest.mark.parametrize(
     ("dtype", "expected"),
     [
@@ -155,8 +170,11 @@ def test_float32_bytes_are_those_of_the_embedding(make):
 
 def test_other_dtypes_and_frozen_networks_are_refused():
     embedding = DeepHashEmbedding(DIM, num_hashes=16, hidden=(16,), seed=0)
+    shape = embedding.config()
     for refused in (quantize_rows, lambda module, dtype: deployed_bytes(module, dtype, 0)):
         with pytest.raises(InputError, match="float32, float16, int8, int4; got 'int2'"):
             refused(embedding, "int2")
         with pytest.raises(InputError, match="quantize the trained module"):
             refused(nn.Sequential(embedding.freeze()), "int8")
+        with pytest.raises(InputError, match="quantize the trained module"):
+            refused(EmbeddingCollection({"a": shape, "b": shape}).freeze(), "int8")

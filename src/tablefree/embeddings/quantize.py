@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tablefree.embeddings.stacked import FrozenStack, StackedLinear, StackedNetwork
 from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
 from tablefree.network import EmbeddingNetwork, check_choice
@@ -27,12 +28,13 @@ def quantize_rows(module: ModuleType, dtype: str) -> ModuleType:
     """A copy for inference whose learned rows are rounded to a dtype.
 
     The rows are the weights of all `nn.Embedding` modules. Where there are none, as in an embedding
-    of dense hashes, the matrices of the `EmbeddingNetwork`s take their place, a row for each
+    of dense hashes, the matrices of the networks of embeddings take their place, a row for each
     output. All other parameters, such as a decoder and biases, are rounded to float16 when the
     dtype is smaller than float32. Buffers and activations stay as they are.
 
     Args:
-        module: an embedding; or a whole recommender, in which embeddings may share their rows.
+        module: an embedding; a collection of them; or a whole model, in which embeddings may share
+            their rows.
         dtype: "float32", "float16", or "int8" or "int4" with a float16 scale for each row, its
             largest magnitude / 127 or 7.
 
@@ -82,8 +84,8 @@ def deployed_bytes(module: nn.Module, dtype: str, vocabulary_bytes: int) -> int:
     total = vocabulary_bytes
     for parameter in module.parameters():
         if id(parameter) in rows:
-            num_rows, width = parameter.shape
-            total += num_rows * (-(-width * BITS[dtype] // 8) + scale_bytes)
+            width = parameter.shape[-1]
+            total += parameter.numel() // width * (-(-width * BITS[dtype] // 8) + scale_bytes)
         else:
             total += parameter.numel() * (4 if dtype == "float32" else 2)
     state = module.state_dict()
@@ -94,19 +96,19 @@ def _rows(module: nn.Module, dtype: str) -> set[int]:
     """The identities of the parameters that are held in the dtype."""
     check_choice("dtype", dtype, tuple(BITS))
     parts = list(module.modules())
-    if any(isinstance(part, FrozenNetwork) for part in parts):
+    if any(isinstance(part, FrozenNetwork | FrozenStack) for part in parts):
         raise InputError("a frozen network has its dtype already: quantize the trained module")
     tables = {id(part.weight) for part in parts if isinstance(part, nn.Embedding)}
     return tables or {
         id(layer.weight)
         for network in parts
-        if isinstance(network, EmbeddingNetwork)
+        if isinstance(network, EmbeddingNetwork | StackedNetwork)
         for layer in network.modules()
-        if isinstance(layer, nn.Linear)
+        if isinstance(layer, nn.Linear | StackedLinear)
     }
 
 
-def _round_rows(rows: Float[Tensor, "n width"], largest: int) -> Float[Tensor, "n width"]:
+def _round_rows(rows: Float[Tensor, "*n width"], largest: int) -> Float[Tensor, "*n width"]:
     scale = (rows.abs().amax(dim=-1, keepdim=True) / largest).half().float()
     steps = rows / torch.where(scale > 0, scale, 1.0)  # a scale of zero makes a row of zeros
     return steps.round().clamp(-largest, largest) * scale

@@ -103,10 +103,10 @@ class StackedNetwork(nn.Module):
         self.activation = networks[0].activation
         layers = zip(*(network.hidden for network in networks), strict=True)
         self.hidden = nn.ModuleList(map(_stacked, layers))
-        self.output = _StackedLinear([network.output for network in networks])
-        self.skip: _StackedLinear | None = None
+        self.output = StackedLinear([network.output for network in networks])
+        self.skip: StackedLinear | None = None
         if networks[0].skip is not None:
-            self.skip = _StackedLinear([cast(nn.Linear, network.skip) for network in networks])
+            self.skip = StackedLinear([cast(nn.Linear, network.skip) for network in networks])
 
     def forward(
         self, codes: Float[Tensor, "features n in_features"], counts: Int[Tensor, " features"]
@@ -126,7 +126,7 @@ class StackedNetwork(nn.Module):
         """Weight and bias of each product, batch norm as in evaluation folded in."""
         folded: list[tuple[Tensor, Tensor]] = []
         for layer in (*self.hidden, self.output):
-            if isinstance(layer, _StackedLinear):
+            if isinstance(layer, StackedLinear):
                 assert layer.bias is not None
                 folded.append((layer.weight, layer.bias))
             elif isinstance(layer, _StackedBatchNorm):
@@ -145,7 +145,7 @@ class StackedNetwork(nn.Module):
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of one code of each feature."""
-        return sum(m.weight.numel() for m in self.modules() if isinstance(m, _StackedLinear))
+        return sum(m.weight.numel() for m in self.modules() if isinstance(m, StackedLinear))
 
 
 class FrozenStack(nn.Module):
@@ -185,7 +185,9 @@ class FrozenStack(nn.Module):
         )
 
 
-class _StackedLinear(nn.Module):
+class StackedLinear(nn.Module):
+    """`nn.Linear`s of one shape; weight [features, out, in]."""
+
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
         self.weight = nn.Parameter(_stack([layer.weight for layer in layers]))
@@ -194,6 +196,7 @@ class _StackedLinear(nn.Module):
             self.bias = nn.Parameter(_stack([layer.bias for layer in layers]))
 
     def forward(self, rows: Float[Tensor, "features n width"]) -> Float[Tensor, "features n out"]:
+        """Multiply the rows of each feature by its weight."""
         assert self.bias is not None
         return _product(rows, self.weight, self.bias)
 
@@ -281,7 +284,7 @@ def _product(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def _stacked(layers: Sequence[nn.Module]) -> nn.Module:
     first = layers[0]
     if isinstance(first, nn.Linear):
-        return _StackedLinear([cast(nn.Linear, layer) for layer in layers])
+        return StackedLinear([cast(nn.Linear, layer) for layer in layers])
     if isinstance(first, BatchNorm):
         return _StackedBatchNorm([cast(BatchNorm, layer) for layer in layers])
     return first  # an activation or dropout, which have nothing to stack
