@@ -258,7 +258,8 @@ def ablate(
         typer.Option(
             help="encoding, k, m, family, depth, activation, norm, skip, dropout, decay, "
             "optimizer, schedule, batch, epochs; and sketch-hashes, sketch-depth and so on, of the "
-            "sketch instead of the paper's network. By default all."
+            "sketch instead of the paper's network; and load, load-shared and load-hashes, of its "
+            "rows an id. By default all."
         ),
     ] = None,
     size: Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")] = "1/4",
@@ -279,8 +280,9 @@ def ablate(
 ) -> None:
     """Vary one factor at a time: encoding, depth, activation and so on.
 
-    Each variant has the same number of parameters and its rates are tuned on validation. Writes
-    results.parquet, summary.md, report.html and ablation.svg. Stopped, it resumes.
+    Each variant has the same number of parameters, but where rows an id are the factor, and its
+    rates are tuned on validation. Writes results.parquet, summary.md, report.html and ablation.svg.
+    Stopped, it resumes.
 
     Example: tablefree ablate --data ml-100k --studies encoding,depth --size 1/4
     """

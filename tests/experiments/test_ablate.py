@@ -53,7 +53,7 @@ def test_what_a_study_varies_is_not_searched(task):
         assert base.keys() - search_space(cell, task).keys() == set(cell.fixed) != set()
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [name for name in STUDIES if not STUDIES[name].varies_size])
 def test_variants_have_the_parameters_of_their_base(task, name):
     comparison = planned(task, name)
     sizes = {
@@ -68,6 +68,22 @@ def test_variants_have_the_parameters_of_their_base(task, name):
         * (task.users.num_embeddings + task.items.num_embeddings)
     )
     assert all(0.96 * wanted < size <= wanted for size in sizes.values()), sizes
+
+
+def test_variants_of_a_load_have_its_rows_under_the_network_of_their_base():
+    many = Task.from_interactions(synthetic_interactions(2_000, num_users=700, num_items=640))
+    comparison = planned(many, "load", "load-shared", "load-hashes")
+    base, *others = (cell.outline(many) for cell in comparison.cells)
+    assert comparison.cells[0].variant == "sketch"
+    assert comparison.left_out == ()
+    rows = []
+    for model in others:
+        for mine, of_base in ((model.users, base.users), (model.items, base.items)):
+            assert mine.options == of_base.options
+        rows.append(len(model.items.encodings[0].rows.weight))
+    n = many.items.num_embeddings
+    loads = [4 * n, 2 * n, n, n // 2, n // 4]
+    assert rows == pytest.approx([*loads, *loads, *[n // 2] * 4], abs=4)
 
 
 def test_a_variant_that_cannot_have_the_size_is_left_out(task):

@@ -89,6 +89,17 @@ def test_the_summary_has_a_table_for_each_study(write, results, tmp_path):
     assert all(label in figure for label in ("Activation", "ReLU", "Norm over a sketch"))
 
 
+def test_equal_sizes_are_claimed_only_where_they_are(write, results, tmp_path):
+    load = {("base", "sketch"): (0.92,), ("load", "1/2"): (0.9,)}
+    page = write(results(load)).read_text()
+    claim = (
+        "1/4 of the full tables' size, but where rows an id are varied: there see the parameters"
+    )
+    assert f"embeddings of {claim}\n" in (tmp_path / "summary.md").read_text()
+    assert f"All embeddings are {claim.replace(chr(39), '&#39;')}." in page
+    assert "but where" not in write(results(AUCS)).read_text().split("All embeddings")[1][:100]
+
+
 def test_what_diverged_is_named_and_not_shown(write, results, tmp_path):
     write(results(AUCS | {("activation", "Gated"): (float("nan"),)}))
     text = (tmp_path / "summary.md").read_text()

@@ -1,6 +1,8 @@
 """An embedding of any design has the parameters it is given, as far as a layer or a row allows."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from tablefree.embeddings.budget import build
 from tablefree.encodings import DenseHashEncoding
 from tablefree.errors import InputError
 from tablefree.experiments.designs import CODES, Design
+from tablefree.experiments.results import read_results
 from tablefree.experiments.studies import BASES
 from tablefree.network import ACTIVATIONS, NORMS, EmbeddingNetwork
 
@@ -123,6 +126,28 @@ def test_fewer_hashes_leave_more_rows_to_each(task):
     )
     assert one.num_rows // four.num_rows == 4
     assert one.width == four.width
+
+
+@pytest.mark.parametrize("rows_per_id", [4.0, 1.0, 0.25])
+@pytest.mark.parametrize("num_hashes", [None, 1, 4])
+def test_rows_an_id_decide_the_size_and_nothing_else(task, rows_per_id, num_hashes):
+    base = built(BASES["sketch"], task.items)
+    design = replace(BASES["sketch"], rows_per_id=rows_per_id, num_hashes=num_hashes)
+    embedding = built(design, task.items)
+    assert embedding.options == base.options
+    (sketch,) = embedding.encodings
+    assert sketch.width == base.encodings[0].width
+    wanted = rows_per_id * task.items.num_embeddings
+    assert wanted - 4 < len(sketch.rows.weight) <= wanted
+    # Even where the method would have none: an owned row for a few of the ids.
+    assert (sketch.own_rows > 0.6 * wanted) == (num_hashes is None)
+
+
+def test_designs_of_earlier_results_are_named_as_they_were():
+    folder = Path(__file__).parents[2] / "docs" / "results" / "ablate-ml-100k"
+    for text in read_results(folder)["design"].unique():
+        assert Design(**json.loads(text)).to_json() == text
+    assert '"rows_per_id": 0.5' in Design("sketch", rows_per_id=0.5).to_json()
 
 
 def test_an_unknown_code_is_refused():

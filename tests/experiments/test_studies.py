@@ -19,7 +19,7 @@ def test_a_study_is_a_base_and_what_changes(name):
     labels = [variant.label for variant in study.variants]
     assert len(set(labels)) == len(labels) > 1
     assert study.base in BASES
-    assert name.startswith("sketch-") == (study.base == "sketch")
+    assert name.startswith(("sketch-", "load")) == (study.base == "sketch")
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -37,6 +37,11 @@ def test_the_issue_s_factors_are_there():
         "encoding", "k", "m", "family", "depth", "activation", "norm", "skip", "dropout", "decay",
         "optimizer", "schedule", "batch", "epochs",
     } <= STUDIES.keys()  # fmt: skip
+
+
+def test_only_rows_an_id_change_the_size():
+    varied = {name for name, study in STUDIES.items() if study.varies_size}
+    assert varied == {"load", "load-shared", "load-hashes"}
 
 
 def test_a_base_is_shared_by_its_studies():

@@ -1,4 +1,4 @@
-"""Train the variants of studies, each at the same number of parameters and tuned alike.
+"""Train the variants of studies, at the same number of parameters (but see `Study`), tuned alike.
 
 An ablation is a comparison whose cells are variants (see `compare`), so that it is tuned, resumed
 and measured as one.

@@ -43,6 +43,7 @@ class Panel:
 
     title: str
     rows: tuple[Row, ...]
+    varies_size: bool
 
     @property
     def finding(self) -> str:
@@ -101,7 +102,7 @@ def write_ablation(folder: Path) -> Path:
     """
     results = read_results(folder)
     panels = panels_of(results)
-    how = _how(results) if panels else {}
+    how = _how(results, panels) if panels else {}
     if panels:
         figure = vl_convert.vegalite_to_svg(_figure(panels), vl_version=charts.VEGA_LITE_VERSION)
         replace_file(folder / "ablation.svg", figure.encode())
@@ -149,9 +150,8 @@ def panels_of(results: pl.DataFrame) -> list[Panel]:
             if place(name, variant) in rows
         ]
         if base is not None and any(row["study"] == name for _, row in found):
-            panels.append(
-                Panel(study.title, tuple(_against(row, base, label) for label, row in found))
-            )
+            shown = tuple(_against(row, base, label) for label, row in found)
+            panels.append(Panel(study.title, shown, study.varies_size))
     return panels
 
 
@@ -170,15 +170,18 @@ def _against(row: Row, base: Row, label: str) -> Row:
     }
 
 
-def _how(results: pl.DataFrame) -> dict[str, str]:
+def _how(results: pl.DataFrame, panels: list[Panel]) -> dict[str, str]:
     """How it was measured; what studies vary, as the bases have it."""
+    size = f"{fraction(results['size'][0])} of the full tables' size"
+    if any(panel.varies_size for panel in panels):
+        size += ", but where rows an id are varied: there see the parameters"
     how = how_measured(results)
     of_bases = how_measured(results.filter(study="base"))
     diverged = [cell_name(row) for row in summarise(results).to_dicts() if row["test_auc"] is None]
     return (
         how
         | {name: f"{of_bases[name]}, but in the study of it" for name in ("Optimizer", "Training")}
-        | {"Size": fraction(results["size"][0])}
+        | {"Size": size}
         | ({"Diverged, and so not shown": "; ".join(sorted(diverged))} if diverged else {})
     )
 
@@ -188,7 +191,7 @@ def _markdown(panels: list[Panel], how: dict[str, str], glossary: dict[str, str]
     if panels:
         parts += [
             f"{plain(how['Data set'])}, {how['Model']}, {plain(how['Split'])} split, embeddings of "
-            f"{how['Size']} of the full tables' size",
+            f"{how['Size']}",
             "\n".join(f"- {sentence}" for sentence in findings(panels)),
         ]
     for panel in panels:

@@ -1,10 +1,12 @@
 """An encoding and a network that together fit a number of parameters: a point of the ablations.
 
 What varies is what `tablefree.embeddings.budget` decides for a method. The widths of the hidden
-layers follow from the rest, or, under a learned code, its rows: closed forms, as there.
+layers follow from the rest, or, under a learned code, its rows: closed forms, as there. Only where
+rows an id are what varies, they are given, and the size follows from them.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from math import isqrt
 
 import torch
@@ -32,6 +34,10 @@ class Design:
             "deep_hash" or "sketch" at that size.
         num_buckets: number of levels of each number of a dense code.
         family: of the hash functions of a dense code.
+        rows_per_id: rows of a sketch, of either kind, for each id of the data, whatever that makes
+            of the size; the width of the code and the network are those of the size asked for. With
+            it rows are owned at any load, where the method would share all of them. By default as
+            many as the size leaves.
         dense: numbers of a dense code beside a sketch.
         depth: hidden layers, equally wide but for the last, which takes what rounding leaves.
         activation: as in `EmbeddingNetwork`, as all that follow.
@@ -44,6 +50,7 @@ class Design:
     num_hashes: int | None = None
     num_buckets: int = 2**20
     family: str = "multiply_shift"
+    rows_per_id: float | None = None
     dense: int = 0
     depth: int = 2
     activation: str = "mish"
@@ -60,7 +67,7 @@ class Design:
         """The embedding of this design that fits a number of parameters.
 
         A network under a fixed code has all of them; one under a sketch as many as the decoder of
-        the method "sketch", and the sketch's rows take the rest.
+        the method "sketch", and the sketch's rows take the rest, unless they are given.
 
         Args:
             side: whose ids are embedded.
@@ -81,12 +88,14 @@ class Design:
             own = decoder_size(width, sketch.options["hidden"], embedding_dim)
             hidden = self.hidden_widths(width + self.dense, own, embedding_dim)
             spent = self.network_size(width + self.dense, hidden, embedding_dim)
-            rows = (num_parameters - spent) // width
+            rows, expected = (num_parameters - spent) // width, side.num_embeddings
+            if self.rows_per_id is not None:
+                rows, expected = round(self.rows_per_id * expected), 0  # ids own rows at any load
             if self.num_hashes:  # how many matters where all rows are shared
                 plain = rows // self.num_hashes
                 codes = [SketchEncoding(plain, width, num_hashes=self.num_hashes, seed=seed)]
             else:
-                num_rows, own_rows = sketch_rows(rows, side.num_embeddings)
+                num_rows, own_rows = sketch_rows(rows, expected)
                 codes = [SketchEncoding(num_rows, width, own_rows=own_rows, seed=seed)]
             if self.dense:
                 codes.append(DenseHashEncoding(self.dense, seed=seed))
@@ -137,6 +146,13 @@ class Design:
             for before, width in zip(inputs, hidden, strict=False)
         )
         return layers + embedding_dim * (inputs[-1] + 1 + self.skip * code_width)
+
+    def to_json(self) -> str:
+        """What results call it. Rows an id are absent unless given, as in results before them."""
+        fields = asdict(self)
+        if self.rows_per_id is None:
+            del fields["rows_per_id"]
+        return json.dumps(fields)
 
     @property
     def outputs(self) -> int:

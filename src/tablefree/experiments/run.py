@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from math import log
@@ -453,7 +453,7 @@ def identity(run: Run, task: Task) -> dict[str, object]:
         "split": task.how,
         "study": run.study,
         "variant": run.variant,
-        "design": "" if run.design is None else json.dumps(asdict(run.design)),
+        "design": "" if run.design is None else run.design.to_json(),
         "method": run.method,
         "model": run.model,
         "size": run.size,

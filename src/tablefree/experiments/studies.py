@@ -48,6 +48,11 @@ class Study:
     base: str
     variants: tuple[Variant, ...]
 
+    @property
+    def varies_size(self) -> bool:
+        """Whether the factor is rows an id, so that the levels differ in their parameters."""
+        return any("rows_per_id" in variant.changes for variant in self.variants)
+
 
 def place(study: str, variant: Variant) -> tuple[str, str]:
     """The columns `study` and `variant` of a variant's runs; a base belongs to no study alone."""
@@ -72,6 +77,7 @@ _SCHEDULES = _levels(
 )
 _BATCHES = _levels("batch_size", "default", {"256": 256, "1,024": 1024, "4,096": 4096})
 _EPOCHS = _levels("max_epochs", "default", {"5": 5, "10": 10, "40": 40})
+_LOADS = {"4": 4.0, "2": 2.0, "1": 1.0, "1/2": 0.5, "1/4": 0.25}  # rows an id
 
 STUDIES: dict[str, Study] = {
     "encoding": Study(
@@ -170,5 +176,31 @@ STUDIES: dict[str, Study] = {
     "sketch-schedule": Study("Schedule of a sketch", "sketch", _SCHEDULES),
     "sketch-batch": Study("Events a batch, sketch", "sketch", _BATCHES),
     "sketch-epochs": Study("Epochs of a sketch", "sketch", _EPOCHS),
+    "load": Study(
+        "Rows an id, each one's own", "sketch", _levels("rows_per_id", "default", _LOADS)
+    ),
+    "load-shared": Study(
+        "Rows an id, all shared by 4 hashes",
+        "sketch",
+        (
+            Variant("default"),
+            *(
+                Variant(label, {"rows_per_id": rows, "num_hashes": 4})
+                for label, rows in _LOADS.items()
+            ),
+        ),
+    ),
+    "load-hashes": Study(
+        "Half a row an id, by hashes",
+        "sketch",
+        (
+            Variant("default"),
+            Variant("own rows", {"rows_per_id": 0.5}),
+            *(
+                Variant(str(number), {"rows_per_id": 0.5, "num_hashes": number})
+                for number in (1, 2, 4)
+            ),
+        ),
+    ),
 }
-"""Name → the study; those of the sketch's own begin with its name."""
+"""Name → the study; those of the sketch's own begin with its name, or with that of its load."""
