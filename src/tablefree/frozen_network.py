@@ -32,8 +32,7 @@ def freeze_network(network: EmbeddingNetwork, dtype: torch.dtype) -> "FrozenNetw
         dtype: of the weights: float32, bfloat16 or int8.
 
     Raises:
-        InputError: another dtype; or int8 for a network with layer or RMS norm, which cannot be
-            folded into its products, or with an activation that has no kernel.
+        InputError: another dtype; or int8 for a network with an activation that has no kernel.
     """
     if dtype not in FROZEN_DTYPES:
         names = ", ".join(map(str, FROZEN_DTYPES))
@@ -117,15 +116,11 @@ class _Int8Network(FrozenNetwork):
                 f"int8 takes the activations {', '.join(INT8_ACTIVATIONS)}, got "
                 f"{network.activation}: freeze in bfloat16"
             )
-        layers = _folded(network)
-        if any(norm is not None for *_, norm in layers):
-            raise InputError(
-                "int8 takes networks with batch norm or none, as others cannot be folded into the "
-                "products: freeze in bfloat16"
-            )
-        for position, (weight, bias, _) in enumerate(layers):
+        self.norms = nn.ModuleList()
+        for position, (weight, bias, norm) in enumerate(_folded(network)):
             self._add_products(f"{position}", weight)
             self.register_buffer(f"bias{position}", bias)
+            self.norms.append(nn.Identity() if norm is None else _as_buffers(norm, torch.float32))
         self.has_skip = network.skip is not None
         if network.skip is not None:
             self._add_products("_of_skip", network.skip.weight.detach().float())
@@ -145,21 +140,24 @@ class _Int8Network(FrozenNetwork):
         weights, scales = _buffers(self, "weight"), _buffers(self, "scale")
         biases = _buffers(self, "bias")
         last = len(biases) - 1
-        for weight, scale, bias in zip(weights[:last], scales, biases, strict=False):
-            rows, row_scale = self._activate(torch._int_mm(rows, weight), row_scale, scale, bias)
+        for weight, scale, bias, norm in zip(
+            weights[:last], scales, biases, self.norms, strict=False
+        ):
+            products = torch._int_mm(rows, weight)
+            rows, row_scale = self._activate(products, row_scale, scale, bias, norm)
         embeddings = _int8_products(rows, row_scale, weights[last], scales[last]) + biases[last]
         if self.has_skip:
             embeddings = embeddings + _int8_products(*code, weights[-1], scales[-1])
         return embeddings
 
     def _activate(
-        self, products: Tensor, row_scale: Tensor, scale: Tensor, bias: Tensor
+        self, products: Tensor, row_scale: Tensor, scale: Tensor, bias: Tensor, norm: nn.Module
     ) -> tuple[Tensor, Tensor]:
-        if products.device.type == "cpu":
+        if products.device.type == "cpu" and isinstance(norm, nn.Identity):
             rows, scales = op.next_int8_rows(products, row_scale, scale, bias, self.activation)
             return rows, scales
         activate = ACTIVATIONS[self.activation][0]()
-        return _quantize(activate(products * (row_scale[:, None] * scale) + bias))
+        return _quantize(activate(norm(products * (row_scale[:, None] * scale) + bias)))
 
 
 def _int8_products(rows: Tensor, row_scale: Tensor, weight: Tensor, scale: Tensor) -> Tensor:

@@ -80,10 +80,19 @@ ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "batch": lambda width: BatchNorm(width),
     "layer": nn.LayerNorm,
-    "rms": nn.RMSNorm,
+    "rms": lambda width: RMSNorm(width, eps=RMS_EPS),
     "none": None,
 }
+RMS_EPS = 1e-6
 UNIFORM_STD = 3**-0.5  # of a code that is uniform in [-1, 1]
+
+
+class RMSNorm(nn.RMSNorm):
+    """`nn.RMSNorm` in the dtype of its rows, which autocast may have narrowed."""
+
+    def forward(self, rows: Float[Tensor, "n features"]) -> Float[Tensor, "n features"]:
+        """Divide each row by its root mean square, and scale each feature."""
+        return F.rms_norm(rows, self.normalized_shape, self.weight.to(rows.dtype), self.eps)
 
 
 class BatchNorm(nn.BatchNorm1d):

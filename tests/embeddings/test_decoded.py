@@ -33,7 +33,7 @@ def test_it_is_the_network_of_the_codes_side_by_side():
 def test_its_cost_is_that_of_the_network_and_of_the_codes():
     embedding = DecodedEmbedding(6, codes(), hidden=(5,))
     assert embedding.multiply_adds == 14 * 5 + 5 * 6 + 14 * 6
-    assert embedding.num_parameters == 200 * 4 + 30 * 2 + 14 * 5 + 5 + 5 * 6 + 6 + 14 * 6
+    assert embedding.num_parameters == 200 * 4 + 30 * 2 + 14 * 5 + 5 + 5 + 5 * 6 + 6 + 14 * 6
 
 
 def test_a_table_as_a_code_needs_a_vocabulary():

@@ -175,9 +175,10 @@ def _undecoded(
 
 
 def decoder_size(code_width: int, hidden: Sequence[int], embedding_dim: int) -> int:
-    """Parameters of a decoder with a linear skip."""
+    """Parameters of a decoder with RMS norm and a linear skip."""
     widths = [code_width, *hidden, embedding_dim]
-    return code_width * embedding_dim + sum((a + 1) * b for a, b in pairwise(widths))
+    products = sum((a + 1) * b for a, b in pairwise(widths))
+    return products + sum(hidden) + code_width * embedding_dim
 
 
 def sketch_width(

@@ -43,7 +43,8 @@ class DecodedEmbedding(Embedding):
             one.
         hidden: widths of the decoder's hidden layers.
         activation: "mish", "relu", "gelu", "sine" or "gated".
-        norm: "batch", "layer", "rms" or "none"; learned codes do better without batch norm.
+        norm: "batch", "layer", "rms" or "none". Batch norm harms learned codes; without any, strong
+            decay of the codes makes the decoder linear.
         dropout: share of hidden units dropped in training.
         skip: whether a linear map goes from the code straight to the embedding.
         side_features: number of features that are given with each id and follow its code.
@@ -67,7 +68,7 @@ class DecodedEmbedding(Embedding):
         *,
         hidden: Sequence[int] = (64,),
         activation: str = "mish",
-        norm: str = "none",
+        norm: str = "rms",
         dropout: float = 0.0,
         skip: bool = True,
         side_features: int = 0,

@@ -16,8 +16,8 @@ from tablefree.encodings import SketchEncoding
 class SketchEmbedding(DecodedEmbedding):
     """The decoder's output for the narrow row of an id, or for the sum of those it shares.
 
-    The decoder has no batch norm, which harms learned codes, and a linear skip, which lets it start
-    as a projection.
+    The decoder has RMS norm, so that decay of the codes does not make it linear, and a linear skip,
+    which lets it start as a projection.
 
     Args:
         embedding_dim: width of an embedding.
@@ -52,7 +52,7 @@ class SketchEmbedding(DecodedEmbedding):
         own_rows: int = 0,
         hidden: Sequence[int] = (64,),
         activation: str = "mish",
-        norm: str = "none",
+        norm: str = "rms",
         dropout: float = 0.0,
         skip: bool = True,
         seed: int | str,

@@ -13,7 +13,7 @@ from tablefree.experiments.designs import Design
 
 BASES = {
     "deep_hash": Design(),
-    "sketch": Design("sketch", depth=1, norm="none", skip=True),
+    "sketch": Design("sketch", depth=1, norm="rms", skip=True),
 }
 """Name of a method → the design that its variants change; its recipe is the method's default."""
 
@@ -159,7 +159,7 @@ STUDIES: dict[str, Study] = {
     "sketch-norm": Study(
         "Norm over a sketch",
         "sketch",
-        _levels("norm", "none", {"batch": "batch", "layer": "layer", "RMS": "rms"}),
+        _levels("norm", "RMS", {"batch": "batch", "layer": "layer", "none": "none"}),
     ),
     "sketch-skip": Study(
         "Skip over a sketch", "sketch", _levels("skip", "linear", {"none": False})
