@@ -218,7 +218,8 @@ def default_recipe(method: str, events_per_id: float, **changes: Any) -> Recipe:
         "network_weight_decay": 0.0 if has_rows else 0.1,
         "optimizer": "adamw" if has_rows else "muon",
         "max_epochs": 20,
-        "patience": 4,
+        # Rates fall to zero, and what stands still for long may still rise when they are low.
+        "patience": 10,
         # With few numbers a row, products in bfloat16 are slower: each new number of distinct ids
         # has oneDNN compile a kernel.
         "precision": "float32" if has_rows else fast_precision(),
