@@ -34,6 +34,8 @@ from tablefree.errors import CheckpointError, InputError, TablefreeError
 from tablefree.ids import hash_strings, to_ids
 from tablefree.models import DLRM, GMF, MLP
 from tablefree.network import EmbeddingNetwork
+from tablefree.training.optimizers import parameter_groups
+from tablefree.training.row_optimizer import RowAdam
 
 __version__ = "0.1.0"
 
@@ -62,6 +64,7 @@ __all__ = [
     "MultiHash",
     "NarrowTable",
     "QuotientRemainder",
+    "RowAdam",
     "SideFeatures",
     "SketchEmbedding",
     "SketchEncoding",
@@ -71,6 +74,7 @@ __all__ = [
     "distill",
     "hash_strings",
     "materialize",
+    "parameter_groups",
     "presets",
     "solve_sketch",
     "to_ids",

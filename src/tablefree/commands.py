@@ -275,8 +275,7 @@ def ablate(
     patience: Annotated[
         int | None,
         typer.Option(
-            help="Epochs without a better validation AUC before a run stops; by default 10. As many "
-            "as there are epochs give all runs the whole schedule.",
+            help="Epochs without a better validation AUC before a run stops; by default 10.",
             min=1,
             rich_help_panel=_TRAINING,
         ),

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
+import tablefree
 from tablefree.embeddings import DeepHashEmbedding, FullTable, SketchEmbedding
 from tablefree.encodings import SketchEncoding
 from tablefree.errors import InputError
@@ -46,6 +47,21 @@ def test_rows_and_networks_have_rates_of_their_own(name):
     assert rates[id(model.users.rows.weight)] == (0.1, 0.2)
     for parameter in (*model.items.parameters(), *model.tower.parameters()):
         assert rates[id(parameter)] == (0.01, 0.02 if parameter.ndim > 1 else 0.0)
+
+
+def test_the_groups_train_a_model_in_any_loop():
+    torch.manual_seed(0)
+    model = mixed(MLP)
+    optimizer = torch.optim.AdamW(tablefree.parameter_groups(model))
+    users, items = torch.arange(9), torch.arange(9) * 7
+    losses = []
+    for _ in range(60):
+        loss = nn.functional.softplus(-model(users, items)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
 
 
 def test_groups_name_the_rows_of_every_method():
