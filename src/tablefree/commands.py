@@ -83,7 +83,8 @@ _TRAINING = "Training"
 Data = Annotated[
     str,
     typer.Option(
-        help="A file or folder, the name of a public data set such as ml-1m, or 'synthetic'.",
+        help="A file or folder, the name of a public data set such as ml-1m, or synthetic, "
+        "synthetic-dense, synthetic-sparse.",
         rich_help_panel=_DATA,
     ),
 ]

@@ -26,6 +26,14 @@ def test_synthetic_data_is_generated_alike_each_time():
     assert np.array_equal(one.item, other.item)
 
 
+@pytest.mark.parametrize("name", ["synthetic-dense", "synthetic-sparse"])
+def test_synthetic_data_comes_in_other_densities(name):
+    data = load_interactions(name)
+    assert data.name == name
+    events_per_id = 2 * data.num_events / (data.num_users + data.num_items)
+    assert events_per_id > 200 if name == "synthetic-dense" else events_per_id < 10
+
+
 @pytest.mark.parametrize(
     "option", [{"user_column": "who"}, {"positive_rating": 0.0}, {"user_feature_columns": ("a",)}]
 )
@@ -34,9 +42,9 @@ def test_synthetic_data_has_no_columns_to_choose(option):
         load_interactions("synthetic", **option)
 
 
-def test_options_that_say_nothing_are_fine_for_synthetic_data(monkeypatch):
-    monkeypatch.setattr(module, "synthetic_interactions", lambda: "generated")
-    assert load_interactions("synthetic", user_column=None, user_feature_columns=()) == "generated"
+def test_options_that_say_nothing_are_fine_for_synthetic_data():
+    data = load_interactions("synthetic", user_column=None, user_feature_columns=())
+    assert data.num_events == 200_000
 
 
 def test_a_data_set_of_a_known_owner_is_downloaded_and_read(tmp_path, monkeypatch):
@@ -65,5 +73,5 @@ def test_a_path_comes_before_a_name(tmp_path, monkeypatch):
 def test_an_unknown_name_is_refused_with_the_choices():
     with pytest.raises(InputError, match="nowhere does not exist, and is no known data") as caught:
         load_interactions("nowhere")
-    assert all(name in str(caught.value) for name in ("'synthetic'", *DATASETS))
+    assert all(name in str(caught.value) for name in (*module.SYNTHETIC, *DATASETS))
     assert "\n" not in str(caught.value)

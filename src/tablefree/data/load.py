@@ -1,5 +1,6 @@
 """From what a user names to interactions: a path, a data set of a known owner, or synthetic."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,12 @@ from tablefree.data.read import read_interactions
 from tablefree.data.synthetic import synthetic_interactions
 from tablefree.errors import InputError
 
-SYNTHETIC = "synthetic"
+# Name → numbers of users and items of 200,000 events: some forty an id, or hundreds, or a few.
+SYNTHETIC = {
+    "synthetic": (5_000, 3_000),
+    "synthetic-dense": (1_000, 800),
+    "synthetic-sparse": (30_000, 20_000),
+}
 DOWNLOAD_FOLDER = Path("data")
 
 
@@ -17,9 +23,9 @@ def load_interactions(data: str, **options: Any) -> Interactions:
     """Load interactions.
 
     Args:
-        data: the path of a file or folder; "synthetic" for generated data; or the name of a data
-            set (a key of `tablefree.data.download.DATASETS`), which is downloaded from its owner
-            into `data/`, once.
+        data: the path of a file or folder; a key of `SYNTHETIC` for generated data; or the
+            name of a data set (a key of `tablefree.data.download.DATASETS`), which is downloaded
+            from its owner into `data/`, once.
         **options: those of `read_interactions`; for files only.
 
     Raises:
@@ -27,14 +33,16 @@ def load_interactions(data: str, **options: Any) -> Interactions:
     """
     if Path(data).exists():
         return read_interactions(data, **options)
-    if data == SYNTHETIC:
+    if data in SYNTHETIC:
         given = [name for name, value in options.items() if value not in (None, (), [])]
         if given:
             raise InputError(f"synthetic data has no columns to choose: leave {given[0]} out")
-        return synthetic_interactions()
+        num_users, num_items = SYNTHETIC[data]
+        generated = synthetic_interactions(num_users=num_users, num_items=num_items)
+        return replace(generated, name=data)
     if data in DATASETS:
         return read_interactions(download(data, DOWNLOAD_FOLDER), **options)
     raise InputError(
         f"{data} does not exist, and is no known data set: pass the path of a file or folder, "
-        f"{SYNTHETIC!r}, or one of {', '.join(DATASETS)}"
+        f"one of {', '.join(SYNTHETIC)} for generated data, or one of {', '.join(DATASETS)}"
     )
