@@ -103,6 +103,18 @@ def test_a_skip_is_kept(dtype):
     assert frozen.multiply_adds == network.multiply_adds
 
 
+def test_rms_norm_and_mish_go_in_one_pass_or_in_two():
+    network = EmbeddingNetwork(16, 8, hidden=(32, 8), norm="rms", skip=True).eval()
+    torch.nn.init.uniform_(network.hidden[1].weight)
+    codes = 2 * torch.rand(50, 16) - 1
+    frozen = freeze_network(network, torch.float32)
+    torch.testing.assert_close(frozen(codes), network(codes))
+    codes.requires_grad_()
+    frozen(codes).sum().backward()
+    (expected,) = torch.autograd.grad(network(codes).sum(), codes)
+    torch.testing.assert_close(codes.grad, expected)
+
+
 @pytest.mark.parametrize("norm", ["layer", "rms"])
 def test_norms_that_cannot_be_folded_stay(norm):
     network = EmbeddingNetwork(16, 8, hidden=(32, 8), norm=norm).eval()

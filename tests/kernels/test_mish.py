@@ -9,6 +9,7 @@ from tablefree.kernels import mish as kernel
 from tablefree.kernels import op
 
 VALUES = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1)
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 EDGES = torch.tensor([0.0, -0.0, 1e-30, -1e-30, 20, 40, 41, 1e30, -20, -87, -88, -89, -104, -1e30])
 
 
@@ -27,6 +28,18 @@ def test_edges_and_the_whole_range():
     )
     assert op.mish(torch.tensor([float("inf")])).item() == float("inf")
     assert op.mish(torch.tensor([float("nan"), 1.0])).isnan().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("width", [1, 7, 64])
+def test_after_rms_norm_in_one_pass(width):
+    torch.manual_seed(0)
+    rows, weight = 3 * torch.randn(1000, width), torch.randn(width)
+    rows[0] = 0
+    both = F.mish(F.rms_norm(rows.double(), (width,), weight.double(), 1e-6))
+    torch.testing.assert_close(op.rms_norm_mish(rows, weight, 1e-6).double(), both, **CLOSE)
+    strided = op.rms_norm_mish(rows.T.contiguous().T, weight, 1e-6)
+    torch.testing.assert_close(strided, both.float(), **CLOSE)
+    assert op.rms_norm_mish(rows[:0], weight, 1e-6).shape == (0, width)
 
 
 def test_in_bfloat16_it_is_the_rounding_of_the_float32_value():

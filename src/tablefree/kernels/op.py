@@ -141,6 +141,18 @@ def mish(values: Tensor) -> Tensor:
     return out
 
 
+@torch.library.custom_op("tablefree::rms_norm_mish", mutates_args=())
+def rms_norm_mish(rows: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Mish of the RMS norm of float32 CPU rows [n, width], without a gradient."""
+    from tablefree.kernels import mish as kernel
+
+    rows = rows.contiguous()
+    out = torch.empty_like(rows)
+    num_threads = torch.get_num_threads()
+    kernel.rms_norm_mish(rows.numpy(), weight.numpy(), eps, out.numpy(), num_threads)
+    return out
+
+
 @torch.library.custom_op("tablefree::mish_backward", mutates_args=())
 def mish_backward(values: Tensor, grad: Tensor) -> Tensor:
     """The gradient of the values, given that of their Mish."""
@@ -229,6 +241,11 @@ def _(
 @mish.register_fake
 def _(values: Tensor) -> Tensor:
     return torch.empty_like(values, memory_format=torch.contiguous_format)
+
+
+@rms_norm_mish.register_fake
+def _(rows: Tensor, weight: Tensor, eps: float) -> Tensor:  # noqa: ARG001
+    return torch.empty_like(rows, memory_format=torch.contiguous_format)
 
 
 @mish_backward.register_fake

@@ -10,7 +10,7 @@ from tablefree.kernels.threads import in_threads
 
 _SLOTS = 16  # of a bucket, as in `encodings.row_claims`
 _FIND_HASHES = 3
-_WORK = 64  # an id costs about as much as so many hashes
+_WORK = 400  # an id costs about as much as so many hashes, for it waits for memory
 _FREE_SLOT, _NONE = np.int16(0), np.int16(99)
 _FREE, _REFUSED = np.int64(-1), np.int64(-2)
 _U1, _U32 = np.uint64(1), np.uint64(32)
