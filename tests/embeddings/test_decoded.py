@@ -96,15 +96,24 @@ def test_an_unknown_encoding_in_a_configuration_is_refused():
         from_config(config)
 
 
-@pytest.mark.parametrize(("hidden", "near"), [((), 1e-6), ((64,), 0.2)])
-def test_a_smaller_code_gives_embeddings_of_the_same_scale(hidden, near):
+@pytest.mark.parametrize(
+    ("options", "near"),
+    [
+        ({"hidden": (), "skip": False}, 1e-6),
+        ({"norm": "rms"}, 0.02),
+        ({"norm": "rms", "skip": False}, 0.02),
+        ({"norm": "none"}, 0.2),
+    ],
+)
+def test_a_smaller_code_gives_embeddings_of_the_same_scale(options, near):
     torch.manual_seed(0)
-    embedding = SketchEmbedding(
-        6, num_rows=200, code_width=4, hidden=hidden, skip=bool(hidden), seed="item"
-    ).requires_grad_(False)
+    embedding = SketchEmbedding(6, num_rows=200, code_width=4, seed="item", **options)
+    embedding.requires_grad_(False)
     ids = torch.arange(1000)
     code, before = embedding.encoding(ids), embedding(ids)
     embedding.rescale_code(0.01)
     torch.testing.assert_close(embedding.encoding(ids), 0.01 * code)
     assert float(embedding(ids).std()) == pytest.approx(float(before.std()), rel=near)
     assert embedding.encoding.std == pytest.approx(0.01)
+    with pytest.raises(InputError, match="does not learn"):
+        embedding.freeze().rescale_code(0.01)

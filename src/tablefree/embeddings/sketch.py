@@ -11,6 +11,8 @@ import torch
 
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.encodings import SketchEncoding
+from tablefree.errors import InputError
+from tablefree.frozen_network import FrozenNetwork
 
 
 class SketchEmbedding(DecodedEmbedding):
@@ -85,19 +87,28 @@ class SketchEmbedding(DecodedEmbedding):
 
     @torch.no_grad()
     def rescale_code(self, factor: float) -> None:
-        """Multiply the rows by a factor, and the weights that end the decoder by its inverse.
+        """Multiply the rows by a factor, and by its inverse the weights that make up for it.
 
-        For a fresh embedding, whose scale stays: a decoder that starts without biases maps small
-        codes nearly linearly. A step of Adam, as long for any weight, moves smaller rows further
-        for their size.
+        For a fresh embedding, whose scale stays: a norm in the hidden layers undoes the factor
+        there, and without one a decoder that starts without biases maps small codes nearly
+        linearly. A step of Adam, as long for any weight, moves smaller rows further for their size.
 
         Args:
             factor: above 0.
+
+        Raises:
+            InputError: a frozen embedding.
         """
+        network = self.network
+        if isinstance(network, FrozenNetwork):
+            raise InputError("a frozen embedding does not learn: rescale the code of the other")
         self.encoding.rows.weight.mul_(factor)
         self.encoding.std *= factor
-        for weight in self.output_weights():
-            weight.mul_(1 / factor)
+        layers = [] if network.skip is None else [network.skip]
+        if not self.options["hidden"] or self.options["norm"] == "none":
+            layers.append(network.output)
+        for layer in layers:
+            layer.weight.mul_(1 / factor)
 
     def config(self) -> dict[str, object]:
         """The method and its arguments."""
