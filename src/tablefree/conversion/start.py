@@ -12,6 +12,9 @@ from tablefree.embeddings import Embedding, SketchEmbedding
 # Distillation at its rates keeps the most of the variance of rows of about this deviation: a narrow
 # table .80 of it, and .73 at .1 and .78 at 1; a sketch .76, .73 and .76.
 FIT_STD = 0.3
+# Where the decoder has a norm, a step turns smaller rows round: DeepFM of torch-rechub, whose
+# tables start at 1e-4, came to an AUC of .750 from there, and of .764 from .01.
+SMALLEST_STD = 0.01
 
 
 def start_from_table(
@@ -21,8 +24,8 @@ def start_from_table(
 ) -> float | None:
     """Give an embedding the scale of a table's rows, or fit it to them.
 
-    The rows of a sketch take the scale too, so that a recipe for the table moves them as far. It is
-    fitted at one scale for all tables, and scaled then.
+    The rows of a sketch take the scale too, unless it is very small, so that a recipe for the table
+    moves them as far. It is fitted at one scale for all tables, and scaled then.
 
     Returns:
         The share of variance kept; None if it was not fitted.
@@ -36,8 +39,8 @@ def start_from_table(
     std = float(rows[weights > 0].std(correction=0))
     if distill_options is None:
         embedding.rescale(std / embedding.std)
-        if isinstance(embedding, SketchEmbedding) and std:
-            embedding.rescale_code(std / embedding.encoding.std)
+        if isinstance(embedding, SketchEmbedding):
+            embedding.rescale_code(max(std, SMALLEST_STD) / embedding.encoding.std)
         return None
     scale = std / FIT_STD or 1.0  # rows that are all equal have none
     report = distill(rows / scale, embedding, **{"weights": weights, "seed": 0, **distill_options})

@@ -43,8 +43,8 @@ def convert(
     The model is changed in place, which makes new parameters: build optimizers afterwards. A
     replacement has the call, `padding_idx`, device, dtype and mode of the table, and takes the name
     of the module as the seed of its hash functions, so that equal ids of two tables differ. It
-    starts at the scale of the table's rows, as do the rows of a sketch, so that the table's recipe
-    of training fits. A state dict fits a model that was converted in the same way.
+    starts at the scale of the table's rows, as do the rows of a sketch (or at .01), so that the
+    table's recipe of training fits. A state dict fits a model that was converted in the same way.
 
     A table stays, and the report says why, if it is tied to another parameter, held elsewhere, or
     its weight is read directly somewhere in the code of the model; with `max_norm`, `sparse`,
