@@ -136,6 +136,6 @@ def test_an_ablation_grows_and_resumes(tmp_path, small):
     other = planned(small, "skip", template=replace(TEMPLATE, size=1.0))
     with pytest.raises(InputError, match=r"runs with size 2\.0, and this command asks for 1\.0"):
         finished_runs(other, small, tmp_path)
-    changed = replace(first, cells=(replace(first.cells[1], design=BASES["sketch"]),))
+    changed = replace(first, cells=(replace(first.cells[1], design=BASES["deep_hash"]),))
     with pytest.raises(InputError, match="holds runs with design"):
         finished_runs(changed, small, tmp_path)

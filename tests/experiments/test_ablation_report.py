@@ -51,7 +51,7 @@ def test_panels_have_the_base_and_what_is_finished_in_their_order(results):
         ("Mish", "base"), ("ReLU", "beyond the noise"), ("Sine", "within the noise"),
     ]  # fmt: skip
     assert [row["difference"] for row in activation.rows] == pytest.approx([0, -0.02, 0])
-    assert [row["label"] for row in norm.rows] == ["none", "batch"]
+    assert [row["label"] for row in norm.rows] == ["RMS", "batch"]
 
 
 def test_a_study_of_which_only_the_base_is_finished_is_not_shown(results):
@@ -67,7 +67,7 @@ def test_findings_begin_with_what_matters_most(results):
     assert findings(panels_of(results(AUCS))) == [
         "Activation: Mish (.9005) is the best, ReLU (.8805, -.0200, beyond the noise) the worst, "
         ".0200 apart.",
-        "Norm over a sketch: none (.9195) is the best, batch (.9105, -.0090, beyond the noise) the "
+        "Norm over a sketch: RMS (.9195) is the best, batch (.9105, -.0090, beyond the noise) the "
         "worst, .0090 apart.",
     ]
 
