@@ -83,7 +83,9 @@ NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "rms": lambda width: RMSNorm(width, eps=RMS_EPS),
     "none": None,
 }
-RMS_EPS = 1e-6
+# So large that what decay has made small stays small: the size of a code tells how much is known of
+# its id. With 1e-6 a code of three numbers loses .01 of AUC on sparse data.
+RMS_EPS = 0.1
 UNIFORM_STD = 3**-0.5  # of a code that is uniform in [-1, 1]
 
 
