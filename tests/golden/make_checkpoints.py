@@ -69,6 +69,9 @@ def modules() -> dict[str, Pretrained]:
         "own_rows": SketchEmbedding(
             DIM, num_rows=9, code_width=2, own_rows=16, hidden=(5,), seed="item_id"
         ),
+        "rms_norm": SketchEmbedding(
+            DIM, num_rows=9, code_width=2, hidden=(5,), norm="rms", seed="item_id"
+        ),
         "decoded": DecodedEmbedding(DIM, codes, hidden=(5,), norm="layer"),
         "tags": DecodedEmbedding(DIM, [DenseHashEncoding(6, seed="dense"), tags], hidden=(5,)),
         "collection": EmbeddingCollection(
