@@ -136,7 +136,7 @@ def line(name: str, some: list[Outcome]) -> str:
     spread = f" ± {stdev(aucs):.4f}" if len(some) > 1 else ""
     shares = ", ".join(f"{mean(side):.2f}" for side in zip(*kept, strict=True))
     return (
-        f"{name:<43}{mean(aucs):.4f}{spread}, {mean(seconds):.1f} s"
+        f"{name:<46}{mean(aucs):.4f}{spread}, {mean(seconds):.1f} s"
         + (f", {mean(epochs):.0f} epochs" if any(epochs) else "")
         + (f", variance kept of users and items {shares}" if shares else "")
     )
