@@ -100,8 +100,9 @@ def test_an_unknown_encoding_in_a_configuration_is_refused():
     ("options", "near"),
     [
         ({"hidden": (), "skip": False}, 1e-6),
-        ({"norm": "rms"}, 0.02),
-        ({"norm": "rms", "skip": False}, 0.02),
+        ({"norm": "layer"}, 0.1),
+        ({"norm": "rms"}, 0.4),  # the skip alone
+        ({"norm": "rms", "skip": False}, 0.2),
         ({"norm": "none"}, 0.2),
     ],
 )

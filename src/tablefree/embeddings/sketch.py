@@ -13,6 +13,7 @@ from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.encodings import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
+from tablefree.network import RMS_EPS
 
 
 class SketchEmbedding(DecodedEmbedding):
@@ -91,9 +92,9 @@ class SketchEmbedding(DecodedEmbedding):
 
         For a fresh embedding, whose scale about stays: without a norm a decoder that starts without
         biases maps small codes nearly linearly, and layer and batch norm undo the factor in the
-        hidden layers. RMS norm leaves small codes to the skip at first, which is seven tenths of
-        the scale. A step of Adam, as long for any weight, moves smaller rows further for their
-        size.
+        hidden layers. RMS norm leaves small codes to the skip at first, if there is one, which is
+        seven tenths of the scale. A step of Adam, as long for any weight, moves smaller rows
+        further for their size.
 
         Args:
             factor: above 0.
@@ -106,11 +107,14 @@ class SketchEmbedding(DecodedEmbedding):
             raise InputError("a frozen embedding does not learn: rescale the code of the other")
         self.encoding.rows.weight.mul_(factor)
         self.encoding.std *= factor
-        layers = [] if network.skip is None else [network.skip]
+        to_output = 1.0
         if not self.options["hidden"] or self.options["norm"] == "none":
-            layers.append(network.output)
-        for layer in layers:
-            layer.weight.mul_(1 / factor)
+            to_output = factor
+        elif self.options["norm"] == "rms" and network.skip is None:
+            to_output = factor * ((1 + RMS_EPS) / (factor**2 + RMS_EPS)) ** 0.5
+        network.output.weight.mul_(1 / to_output)
+        if network.skip is not None:
+            network.skip.weight.mul_(1 / factor)
 
     def config(self) -> dict[str, object]:
         """The method and its arguments."""
