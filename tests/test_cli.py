@@ -472,12 +472,6 @@ class TestAblate:
             "ablation.svg", "report.html", "results.parquet", "summary.md",
         ]  # fmt: skip
 
-    def test_patience_is_that_of_every_run(self, data, tmp_path):
-        options = ("--studies", "sketch-skip", "--size", "2", "--trials", "1", "--patience", "7")
-        options = (*options, *QUICK, "--jobs", "1", "--output", tmp_path)
-        assert tablefree("ablate", "--data", data, *options) == 0
-        assert pl.read_parquet(tmp_path / "results.parquet")["patience"].to_list() == [7, 7]
-
     def test_an_unknown_study_is_refused(self, data, tmp_path, refused):
         code = tablefree("ablate", "--data", data, "--studies", "colour", "--output", tmp_path)
         refused(code, "study must be one of encoding, k, m", "'colour'")

@@ -273,14 +273,6 @@ def ablate(
     ] = 12,
     embedding_dim: EmbeddingDim = 32,
     epochs: Epochs = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs without a better validation AUC before a run stops; by default 10.",
-            min=1,
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
     precision: Precision = None,
     jobs: Jobs = None,
     output: Annotated[
@@ -315,13 +307,7 @@ def ablate(
         ),
         split,
     )
-    recipe = default_recipe(
-        "deep_hash",
-        task.events_per_id,
-        max_epochs=epochs,
-        patience=patience,
-        precision=precision,
-    )
+    recipe = default_recipe("deep_hash", task.events_per_id, max_epochs=epochs, precision=precision)
     template = Run("deep_hash", model, _ratio("size", size), 0, embedding_dim, recipe)
     chosen = list(STUDIES) if studies is None else _names(studies)
     comparison = plan(task, template=template, studies=chosen, seeds=seeds, trials=trials)
