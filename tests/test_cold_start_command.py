@@ -6,6 +6,7 @@ import pytest
 from tablefree import cli
 from tablefree.data import synthetic_interactions
 from tablefree.experiments import growth
+from tablefree.experiments.learner import CONTENDERS
 
 QUICK = ("--epochs", "1", "--embedding-dim", "4", "--size", "1")
 
@@ -32,6 +33,7 @@ def test_help_shows_an_example_in_80_columns(capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "Example: tablefree cold-start " in shown
     assert max(map(len, shown.splitlines())) <= 80
+    assert all(contender.name in shown for contender in CONTENDERS)
 
 
 @pytest.mark.parametrize(("hold_out", "measure"), [("item", "auc_new"), ("time", "auc_old")])
