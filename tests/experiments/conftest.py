@@ -89,6 +89,7 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "test_auc_float16": auc,
         "test_auc_int8": auc - 0.0002,
         "test_auc_int4": auc - 0.004,
+        "test_auc_codebook": auc - 0.005,
         **{
             f"deployed_bytes_{dtype}": parameters * bits // 8 + vocabulary
             for dtype, bits in BITS.items()

@@ -76,8 +76,8 @@ def test_bytes_have_a_point_for_each_dtype_and_a_line_for_each_size(runs):
     summary = summarise(runs((0.25, 0.0625), 2))
     spec = page_spec(auc_by_bytes(summary))
     rows = [row for row in rows_behind(auc_by_bytes(summary)) if row["name"] == "Deep hash"]
-    assert {row["dtype"] for row in rows} == {"float32", "float16", "int8", "int4"}
-    assert len({(row["size"], row["dtype"]) for row in rows}) == 8
+    assert {row["dtype"] for row in rows} == set(DTYPES)
+    assert len({(row["size"], row["dtype"]) for row in rows}) == 2 * len(DTYPES)
     one = next(row for row in rows if row["size"] == 0.25 and row["dtype"] == "int4")
     assert (one["deployed_bytes"], one["bytes_text"]) == (39_000, "39.0 KB")
     assert spec["layer"][1]["encoding"]["detail"]["field"] == "size"

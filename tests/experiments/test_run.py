@@ -85,7 +85,8 @@ def test_every_method_measures_a_row_of_the_results(tmp_path, rows):
     assert results["selected"].all()
     for name in ("test_auc", "validation_auc", "hit_rate_10", "ndcg_10"):
         assert results[name].is_between(0, 1).all(), name
-    for name in ("recall_20", "ndcg_20", "calibration_error", "test_auc_int8", "test_auc_int4"):
+    rounded = [f"test_auc_{dtype}" for dtype in DTYPES if dtype != "float32"]
+    for name in ("recall_20", "ndcg_20", "calibration_error", *rounded):
         assert results[name].is_between(0, 1).all(), name
     for name in ("test_log_loss", "milliseconds_per_id", "train_seconds", "num_train_events"):
         assert (results[name] > 0).all(), name
@@ -110,11 +111,11 @@ def test_only_tables_have_a_vocabulary(rows, task, method):
 @pytest.mark.parametrize("method", METHODS)
 def test_fewer_bits_are_fewer_bytes_and_the_vocabulary_stays(rows, method):
     row = rows[method]
-    sizes = [row[f"deployed_bytes_{dtype}"] for dtype in DTYPES]
-    assert sizes == sorted(sizes, reverse=True)
-    assert len(set(sizes)) == 4
+    *sizes, codebook = (row[f"deployed_bytes_{dtype}"] for dtype in DTYPES)
+    assert sizes == sorted(set(sizes), reverse=True)
+    assert sizes[-2] > codebook  # of as many bits as int4: a codebook a matrix, not a scale a row
     assert sizes[0] == row["num_bytes"] + row["vocabulary_bytes"] + 4 * (DIM + 1)  # of GMF itself
-    assert sizes[-1] > row["vocabulary_bytes"]
+    assert min(sizes[-1], codebook) > row["vocabulary_bytes"]
     assert abs(row["test_auc_float16"] - row["test_auc"]) < 0.002
 
 

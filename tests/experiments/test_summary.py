@@ -70,10 +70,22 @@ def test_one_seed_has_no_spread(runs):
 @pytest.mark.parametrize(
     ("losses", "chosen", "cell"),
     [
-        ({"float16": 0.0, "int8": 0.0009, "int4": 0.004}, "int8", "78.0 KB (int8)"),
-        ({"float16": 0.0, "int8": 0.0011, "int4": 0.0}, "int4", "39.0 KB (int4)"),
-        ({"float16": 0.01, "int8": 0.02, "int4": 0.03}, "float32", "312 KB (float32)"),
-        ({"float16": None, "int8": None, "int4": None}, "float32", "312 KB (float32)"),
+        (
+            {"float16": 0.0, "int8": 0.0009, "int4": 0.004, "codebook": 0.005},
+            "int8",
+            "78.0 KB (int8)",
+        ),
+        ({"float16": 0.0, "int8": 0.0011, "int4": 0.0, "codebook": 0.0}, "int4", "39.0 KB (int4)"),
+        (
+            {"float16": 0.01, "int8": 0.02, "int4": 0.03, "codebook": 0.04},
+            "float32",
+            "312 KB (float32)",
+        ),
+        (
+            {"float16": None, "int8": None, "int4": None, "codebook": None},
+            "float32",
+            "312 KB (float32)",
+        ),
     ],
 )
 def test_the_fewest_bytes_that_lose_little_are_shown(run, table, losses, chosen, cell):

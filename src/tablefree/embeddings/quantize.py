@@ -1,14 +1,17 @@
 """Rows in fewer bits, after training: what an embedding costs in bytes and in accuracy.
 
-Each row is rounded to whole multiples of a scale of its own (Guan et al., "Post-Training 4-bit
-Quantization on Embedding Tables", 2019). The rounding is simulated: values are those that a store
-of the dtype would return, held as float32.
+Each row is rounded to whole multiples of a scale of its own, or each number to the nearest of
+sixteen that all rows share, which suits narrow rows, for a scale is as large as half of one (both:
+Guan et al., "Post-Training 4-bit Quantization on Embedding Tables", 2019). The rounding is
+simulated: values are those that a store of the dtype would return, held as float32.
 """
 
 import copy
+from math import prod
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -17,9 +20,11 @@ from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
 from tablefree.network import EmbeddingNetwork, check_choice
 
-BITS = {"float32": 32, "float16": 16, "int8": 8, "int4": 4}
+BITS = {"float32": 32, "float16": 16, "int8": 8, "int4": 4, "codebook": 4}
 LARGEST = {"int8": 127, "int4": 7}  # whole numbers from -n to n
 SCALE_BYTES = 2  # float16
+LEVELS = 2 ** BITS["codebook"]
+_STEPS_PER_SPLIT, _LAST_STEPS = 10, 300  # cheap, and outer levels need many
 
 ModuleType = TypeVar("ModuleType", bound=nn.Module)
 
@@ -35,8 +40,9 @@ def quantize_rows(module: ModuleType, dtype: str) -> ModuleType:
     Args:
         module: an embedding; a collection of them; or a whole model, in which embeddings may share
             their rows.
-        dtype: "float32", "float16", or "int8" or "int4" with a float16 scale for each row, its
-            largest magnitude / 127 or 7.
+        dtype: "float32"; "float16"; "int8" or "int4" with a float16 scale for each row, its largest
+            magnitude / 127 or 7; or "codebook", 4 bits that pick one of a matrix's 16 float16
+            values, those of least squared error (Lloyd, "Least Squares Quantization in PCM", 1982).
 
     Raises:
         InputError: another dtype, or a module with a frozen network.
@@ -54,6 +60,9 @@ def quantize_rows(module: ModuleType, dtype: str) -> ModuleType:
     for name, parameter in rounded.named_parameters():
         if name in names and dtype in LARGEST:
             parameter.copy_(_round_rows(parameter, LARGEST[dtype]))
+        elif name in names and dtype == "codebook":
+            for matrix in parameter.view(-1, *parameter.shape[-2:]):
+                matrix.copy_(_round_to_codebook(matrix))
         else:
             parameter.copy_(parameter.half())
     return rounded
@@ -62,9 +71,9 @@ def quantize_rows(module: ModuleType, dtype: str) -> ModuleType:
 def deployed_bytes(module: nn.Module, dtype: str, vocabulary_bytes: int) -> int:
     """Bytes of a module as it would be held in deployment, its rows in a dtype.
 
-    Rows fill whole bytes, and each has its scale. Other parameters count as `quantize_rows` rounds
-    them, and buffers of the state dict, such as frequent ids, as they are. Buffers that are not in
-    it are data and do not count.
+    Rows fill whole bytes, and each has its scale, or each matrix its codebook. Other parameters
+    count as `quantize_rows` rounds them, and buffers of the state dict, such as frequent ids, as
+    they are. Buffers that are not in it are data and do not count.
 
     Args:
         module: as in `quantize_rows`; parameters that are shared count once.
@@ -81,11 +90,13 @@ def deployed_bytes(module: nn.Module, dtype: str, vocabulary_bytes: int) -> int:
     """
     rows = _rows(module, dtype)
     scale_bytes = SCALE_BYTES if dtype in LARGEST else 0
+    codebook_bytes = SCALE_BYTES * LEVELS if dtype == "codebook" else 0
     total = vocabulary_bytes
     for parameter in module.parameters():
         if id(parameter) in rows:
-            width = parameter.shape[-1]
-            total += parameter.numel() // width * (-(-width * BITS[dtype] // 8) + scale_bytes)
+            *matrices, num_rows, width = parameter.shape
+            row_bytes = -(-width * BITS[dtype] // 8) + scale_bytes
+            total += prod(matrices) * (num_rows * row_bytes + codebook_bytes)
         else:
             total += parameter.numel() * (4 if dtype == "float32" else 2)
     state = module.state_dict()
@@ -112,3 +123,35 @@ def _round_rows(rows: Float[Tensor, "*n width"], largest: int) -> Float[Tensor, 
     scale = (rows.abs().amax(dim=-1, keepdim=True) / largest).half().float()
     steps = rows / torch.where(scale > 0, scale, 1.0)  # a scale of zero makes a row of zeros
     return steps.round().clamp(-largest, largest) * scale
+
+
+def _round_to_codebook(matrix: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
+    levels = torch.unique(matrix)
+    if len(levels) > LEVELS:
+        levels = _least_squares_levels(matrix.flatten().sort().values.double())
+    levels = levels.half().to(matrix.dtype)
+    rounded: Tensor = levels[torch.bucketize(matrix, (levels[1:] + levels[:-1]) / 2)]
+    return rounded
+
+
+def _least_squares_levels(values: Float[Tensor, " n"]) -> Float[Tensor, " levels"]:
+    """The levels to which sorted values are rounded with the least squared error.
+
+    One level after the other is split, always that of the largest error (Linde, Buzo and Gray, "An
+    Algorithm for Vector Quantizer Design", 1980), so that neither many equal values nor a single
+    large one take the levels of all others.
+    """
+    sums, squares = (F.pad(x.cumsum(0), (1, 0)) for x in (values, values.square()))
+    levels = values.mean()[None]
+    for step in range(_STEPS_PER_SPLIT * (LEVELS - 1) + _LAST_STEPS):
+        inner = torch.searchsorted(values, (levels[1:] + levels[:-1]) / 2)
+        ends = torch.cat([inner.new_zeros(1), inner, inner.new_tensor([len(values)])])
+        counts = ends.diff()
+        levels = torch.where(counts > 0, sums[ends].diff() / counts, levels)
+        if step % _STEPS_PER_SPLIT == 0 and len(levels) < LEVELS:
+            errors = squares[ends].diff() - counts * levels.square()
+            worst = int(errors.argmax())
+            deviation = (errors[worst] / counts[worst]).clamp(min=0).sqrt()
+            split = torch.stack([levels[worst] - deviation, levels[worst] + deviation])
+            levels = torch.cat([levels[:worst], split, levels[worst + 1 :]])
+    return levels

@@ -71,10 +71,12 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "test_auc_float16": pl.Float64,
     "test_auc_int8": pl.Float64,
     "test_auc_int4": pl.Float64,
+    "test_auc_codebook": pl.Float64,
     "deployed_bytes_float32": pl.Int64,
     "deployed_bytes_float16": pl.Int64,
     "deployed_bytes_int8": pl.Int64,
     "deployed_bytes_int4": pl.Int64,
+    "deployed_bytes_codebook": pl.Int64,
     # How fast it is.
     "milliseconds_per_id": pl.Float64,  # inference on a batch of distinct ids
     "train_seconds": pl.Float64,
@@ -98,10 +100,11 @@ RANKINGS = frozenset({"recall_20", "ndcg_20"})
 """Columns that are null where no test positive is new to its user."""
 
 ROUNDED = frozenset(
-    f"{measure}_{dtype}"
-    for measure in ("test_auc", "deployed_bytes")
-    for dtype in ("float32", "float16", "int8", "int4")
-) & set(_COLUMNS)
+    name
+    for name in _COLUMNS
+    if name.startswith("deployed_bytes_")
+    or name.endswith(("_float16", "_int8", "_int4", "_codebook"))
+)
 
 TESTED = (
     BUCKET_AUCS

@@ -361,7 +361,8 @@ GLOSSARY = {
     "Log loss, calibration error": "of probabilities, at the odds of the test part; calibration "
     "error is how far they are from frequencies, over 15 bins.",
     "Deployed bytes": "of the whole model with its vocabularies, rows in float32, float16, int8 or "
-    f"int4, rounded after training: the fewest that lose at most {ROUNDING_LOSS:.3f} AUC.",
+    "int4, or as 4-bit numbers of a codebook, rounded after training: the fewest that lose at most "
+    f"{ROUNDING_LOSS:.3f} AUC.",
 }
 
 
