@@ -24,4 +24,4 @@ def test_expected_ids_have_rows_of_their_own(size, share):
 
 def test_a_sketch_that_is_too_small_is_refused():
     with pytest.raises(InputError, match="sketch needs at least"):
-        presets.sketch(32, num_ids=100, seed=0)
+        presets.sketch(32, num_ids=40, seed=0)

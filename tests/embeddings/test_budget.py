@@ -72,6 +72,16 @@ def test_a_sketch_has_a_row_for_each_id_of_at_least_two_numbers():
         assert 4 * encoding.num_rows / encoding.own_rows == pytest.approx(1 / 31, rel=0.05)
 
 
+def test_a_sketch_of_few_ids_has_a_small_decoder():
+    decoders = {
+        part: sized("sketch", 3706 * DIM // part, 3706).options["hidden"][0] for part in (4, 16)
+    }
+    assert decoders == {4: 64, 16: 32}
+    embedding = sized("sketch", 100 * DIM // 4, 100)
+    assert embedding.options["hidden"] == [8]
+    assert embedding.encoding.width == 3
+
+
 def test_a_sketch_of_too_many_ids_shares_all_rows():
     encoding = sized("sketch", 82_629 * DIM // 32, 82_629).encoding
     assert (encoding.width, encoding.own_rows) == (2, 0)
@@ -97,7 +107,7 @@ def test_the_size_is_met(method, num_embeddings, part):
     wanted = num_embeddings * DIM // part
     if method == "narrow_table" and wanted < (num_embeddings + 1 + DIM) / 1.01:
         pytest.skip("below rank 1")
-    if method == "sketch" and wanted < decoder_size(2, (64,), DIM) + 8:
+    if method == "sketch" and wanted < decoder_size(2, (8,), DIM) + 8:
         pytest.skip("below its decoder")
     got = sized(method, wanted, num_embeddings).num_parameters
     most = 1.01 * wanted if method == "narrow_table" else wanted

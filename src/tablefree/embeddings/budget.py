@@ -40,7 +40,8 @@ METHODS = (
 PAIRS_PER_ID = 16  # quotient-remainder: 6 % of the ids then share their pair with another
 MAX_NUM_HASHES = 1024  # deep hash: the paper's code
 SKETCH_HASHES = 4  # better than 2 and 6
-SKETCH_DECODER = (64,)
+MOST_DECODER_UNITS, FEWEST_DECODER_UNITS = 64, 8  # of the hidden layer over a sketch
+DECODER_SHARE = 0.25  # of the parameters, at most, where that leaves it its fewest units
 SKETCH_SHARED = 1 / 32  # of the rows, where the rest have owners
 SKETCH_LOAD = 1.01  # ids a row that may have an owner at most, which decides how wide the rows are
 SKETCH_OVERLOAD = 1.25  # with more ids a row, all rows are shared: every id needs a code
@@ -76,8 +77,8 @@ def build(
         frequent_ids: distinct ids, the most frequent first, of which "hybrid_hash" takes as many as
             half of its rows; the other methods have no use for them.
         decoder: widths of the hidden layers of a decoder, with a linear skip, over the method's own
-            embeddings, which are its code; "deep_hash" has a network anyway, and "sketch" the
-            decoder `SKETCH_DECODER` by default.
+            embeddings, which are its code; "deep_hash" has a network anyway, and "sketch" a
+            decoder of one layer by default, see `sketch_decoder`.
         code_width: numbers of a code under the decoder; by default the embedding's width, and for a
             sketch as many as leave each id a row of its own, but at least two.
 
@@ -98,7 +99,7 @@ def build(
         num_parameters=num_parameters, num_embeddings=num_embeddings, embedding_dim=embedding_dim
     )
     if method == "sketch":
-        hidden = tuple(decoder) or SKETCH_DECODER
+        hidden = tuple(decoder) or sketch_decoder(num_parameters, embedding_dim)
         width = code_width or sketch_width(num_parameters, num_embeddings, hidden, embedding_dim)
         fixed = decoder_size(width, hidden, embedding_dim)
         _check_size(method, num_parameters, fixed + SKETCH_HASHES * width)
@@ -179,6 +180,17 @@ def decoder_size(code_width: int, hidden: Sequence[int], embedding_dim: int) -> 
     widths = [code_width, *hidden, embedding_dim]
     products = sum((a + 1) * b for a, b in pairwise(widths))
     return products + sum(hidden) + code_width * embedding_dim
+
+
+def sketch_decoder(num_parameters: int, embedding_dim: int) -> tuple[int]:
+    """The hidden layer over a sketch: 64 units, halved until it leaves the rows three quarters."""
+    units = MOST_DECODER_UNITS
+    while (
+        units > FEWEST_DECODER_UNITS
+        and decoder_size(0, (units,), embedding_dim) > DECODER_SHARE * num_parameters
+    ):
+        units //= 2
+    return (units,)
 
 
 def sketch_width(
