@@ -40,7 +40,7 @@ def test_help_shows_an_example_in_80_columns(capsys, monkeypatch):
 def test_it_reports_what_fits(data, tmp_path, capsys, hold_out, measure):
     assert cold_start(*data, "--hold-out", hold_out, "--output", tmp_path / "results") == 0
     said = capsys.readouterr().out
-    assert "left out: sketch at size 1: " in said
+    assert "left out: sketch_with_features at size 1: " in said
     assert f"full_table seed 0: {measure} " in said
     files = sorted(path.name for path in (tmp_path / "results").iterdir())
     assert files == ["report.html", "results.parquet", "summary.md"]

@@ -32,10 +32,11 @@ def test_scenarios_by_name():
 
 
 def test_what_does_not_fit_is_left_out(cold):
-    cells, left_out = plan(cold, **OPTIONS)
+    cells, _ = plan(cold, **OPTIONS)
     planned = {(contender.name, run.seed) for contender, run in cells}
     assert {(name, seed) for name in TRAINED for seed in range(2)} <= planned
-    assert any(reason.startswith("sketch at size 1: ") for reason in left_out)
+    _, left_out = plan(cold, **OPTIONS | {"size": 1 / 8})
+    assert any(reason.startswith("sketch at size 0.125: ") for reason in left_out)
     with pytest.raises(InputError, match="no method can have size"):
         plan(cold, **OPTIONS | {"embedding_dim": 0})
 
