@@ -162,23 +162,20 @@ def _features(table: pl.DataFrame | None, ids: pl.Series, source: str) -> Featur
         maintain_order="left",
     )
     names: list[str] = []
-    columns: list[npt.NDArray[np.float32]] = []
+    are_numbers: list[bool] = []
+    columns: list[npt.NDArray[np.floating]] = []
     for column in aligned.drop(key).iter_columns():
         if column.dtype.is_numeric() or column.dtype == pl.Boolean:
             names.append(column.name)
-            columns.append(_standardise(column)[:, None])
+            numbers = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            columns.append(numbers[:, None])
+            are_numbers.append(True)
         else:
             categories, values = _one_hot(column, source)
             names += [f"{column.name}={category}" for category in categories]
             columns.append(values)
-    return Features(tuple(names), np.concatenate(columns, axis=1))
-
-
-def _standardise(column: pl.Series) -> npt.NDArray[np.float32]:
-    """Scale to mean 0 and standard deviation 1; a missing number becomes the mean."""
-    numbers = column.cast(pl.Float64).fill_nan(None)
-    values: npt.NDArray[np.float64] = (numbers - numbers.mean()).fill_null(0.0).to_numpy()
-    return (values / (values.std() or 1.0)).astype(np.float32)
+            are_numbers += [False] * len(categories)
+    return Features(tuple(names), np.concatenate(columns, axis=1), tuple(are_numbers))
 
 
 def _one_hot(column: pl.Series, source: str) -> tuple[Sequence[str], npt.NDArray[np.float32]]:

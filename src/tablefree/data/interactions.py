@@ -4,7 +4,7 @@ Users and items are positions 0..n-1; the 64-bit id behind each position is kept
 that methods with a table use the position and methods without one use the id.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,11 +20,35 @@ class Features:
 
     Attributes:
         names: One name a column, such as `"genre=Comedy"` or `"price"`.
-        values: float32 `[n, len(names)]`: 0/1 for categories, standardised for numbers.
+        values: float `[n, len(names)]`: 0/1 for categories; numbers as they are, NaN where there is
+            none.
+        are_numbers: of each column, whether it holds numbers; none by default.
     """
 
     names: tuple[str, ...]
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.floating]
+    are_numbers: tuple[bool, ...] = ()
+
+    def scaled(self, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+        """The features as a model takes them, by what is known of some of the rows alone.
+
+        Numbers have mean 0 and standard deviation 1 over the known rows, and a missing one is 0.
+        A category that no known row has is left out, as is a number that all of them share.
+
+        Args:
+            known: bool `[n]`, the rows that the scales come from.
+
+        Returns:
+            float32 `[n, m]`, m at most `len(names)`.
+        """
+        values = self.values.astype(np.float64)
+        for column in np.flatnonzero(self.are_numbers):
+            numbers = values[known, column]
+            numbers = numbers[~np.isnan(numbers)]
+            mean, deviation = (numbers.mean(), numbers.std()) if len(numbers) else (0.0, 0.0)
+            scaled = (values[:, column] - mean) / (deviation or np.inf)
+            values[:, column] = np.nan_to_num(scaled)
+        return values[:, values[known].any(axis=0)].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,6 +83,27 @@ class Interactions:
     user_id_type: IdType = "integer"
     item_id_type: IdType = "integer"
 
+    def ordered_by(self, stage: npt.NDArray[np.integer]) -> "Interactions":
+        """The same events, positions numbered by the first stage that an id occurs in, then by id.
+
+        What is drawn by position in an early stage is then a function of that stage alone,
+        whatever the later ones hold.
+
+        Args:
+            stage: integer `[num_events]`, such as 0 for an event of the training part.
+        """
+        user, user_order = _ordered(self.user, self.user_ids, stage)
+        item, item_order = _ordered(self.item, self.item_ids, stage)
+        return replace(
+            self,
+            user=user,
+            item=item,
+            user_ids=self.user_ids[user_order],
+            item_ids=self.item_ids[item_order],
+            user_features=_rows(self.user_features, user_order),
+            item_features=_rows(self.item_features, item_order),
+        )
+
     @property
     def num_events(self) -> int:
         """Number of events."""
@@ -73,3 +118,21 @@ class Interactions:
     def num_items(self) -> int:
         """Number of distinct items."""
         return len(self.item_ids)
+
+
+def _ordered(
+    positions: npt.NDArray[np.int64],
+    ids: npt.NDArray[np.int64],
+    stage: npt.NDArray[np.integer],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The new positions, and the old position behind each new one."""
+    first = np.full(len(ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, positions, stage)
+    order = np.lexsort((ids, first))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return place[positions], order
+
+
+def _rows(features: Features | None, order: npt.NDArray[np.int64]) -> Features | None:
+    return None if features is None else replace(features, values=features.values[order])

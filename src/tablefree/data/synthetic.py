@@ -148,7 +148,7 @@ def _features(
     """Return a noisy one-hot of the value and a number that rises with it."""
     is_noise = rng.integers(NOISE_PERIOD, size=len(value)) == 0
     shown = np.where(is_noise, rng.integers(count, size=len(value)), value)
-    amount = (value + rng.integers(count, size=len(value))).astype(np.float64)
-    amount = (amount - amount.mean()) / max(amount.std(), 1.0)
+    amount = value + rng.integers(count, size=len(value))
     values = np.column_stack([np.eye(count)[shown], amount]).astype(np.float32)
-    return Features((*(f"{category}={index}" for index in range(count)), number), values)
+    names = (*(f"{category}={index}" for index in range(count)), number)
+    return Features(names, values, (*[False] * count, True))

@@ -6,6 +6,7 @@ the colour-blind can tell apart, and a shape besides. Text and grid take the pag
 
 import math
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import altair as alt
@@ -16,9 +17,9 @@ from tablefree.experiments.summary import (
     METHOD_NAMES,
     SECTION,
     auc_by_dtype,
+    cell_name,
     fraction,
     megabytes,
-    method_name,
     spread,
 )
 from tablefree.experiments.task import BUCKETS
@@ -61,17 +62,23 @@ _DRAWN = {
     "deep_hash": ("#0072b2", _CIRCLE),
     "sketch": ("#8b3fbf", _STAR),
 }
-_OTHER = ("#b3a000", _RIGHT)
+# A method in another form than its usual, and what has no mark of its own, in turn.
+_OTHERS = (
+    *(("#b3a000", _RIGHT), ("#1b9e77", _DOWN), ("#a6303e", _DIAMOND), ("#5b6abf", _SQUARE)),
+)
 
 
 def marks(section: pl.DataFrame) -> list[Mark]:
-    """The marks of the methods in a section, in the order of the legend."""
-    order = list(METHOD_NAMES)
-    found = sorted(
-        section["method"].unique(),
-        key=lambda method: (order.index(method) if method in order else len(order), method),
+    """The marks of what is in a section, in the order of the legend."""
+    order, others = list(METHOD_NAMES), cycle(_OTHERS)
+    found = {cell_name(row): row["method"] for row in section.to_dicts()}
+    names = sorted(
+        found, key=lambda name: (order.index(found[name]) if found[name] in order else 99, name)
     )
-    return [Mark(method_name(method), *_DRAWN.get(method, _OTHER)) for method in found]
+    return [
+        Mark(name, *(_DRAWN[found[name]] if METHOD_NAMES.get(found[name]) == name else next(others)))
+        for name in names
+    ]
 
 
 def auc_by_size(section: pl.DataFrame) -> alt.LayerChart:
@@ -313,7 +320,7 @@ def _tidy(rows: pl.DataFrame) -> pl.DataFrame:
         low=pl.col("auc") - deviation, high=pl.col("auc") + deviation
     )
     return rows.with_columns(
-        name=pl.Series([method_name(method) for method in rows["method"]], dtype=pl.String),
+        name=pl.Series([cell_name(row) for row in rows.to_dicts()], dtype=pl.String),
         size_text=pl.Series([fraction(size) for size in rows["size"]], dtype=pl.String),
         auc_text=pl.Series(
             [spread(*pair) for pair in rows.select("auc", "sd").iter_rows()], dtype=pl.String

@@ -24,7 +24,7 @@ import torch
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
 from tablefree.experiments.results import CELL, FILE_NAME, SCHEMA, append_result, read_results
-from tablefree.experiments.run import Run, default_recipe, identity, measure
+from tablefree.experiments.run import Run, decoder_text, default_recipe, identity, measure
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import (
     PARAMETERS,
@@ -37,7 +37,10 @@ from tablefree.experiments.tuning import (
 from tablefree.models import MODELS
 from tablefree.network import check_choice
 
-VARIED = frozenset({"method", "model", "size", "seed", "optimizer", "precision", *PARAMETERS})
+VARIED = frozenset(
+    {"method", "model", "size", "seed", "users", "side_features", "decoder"}
+    | {"optimizer", "precision", *PARAMETERS}
+)
 """Columns that may differ between the runs of a comparison."""
 
 # Those that may differ between the runs of a cell.
@@ -256,7 +259,8 @@ def carry_out(job: Job, trials: Sequence[Mapping[str, Any]], task: Task) -> dict
 def of_cell(runs: pl.DataFrame, cell: Run) -> pl.DataFrame:
     """The runs of a cell."""
     names = (name for name in CELL if name not in ("dataset", "split"))  # one a folder
-    return runs.filter(**{name: getattr(cell, name) for name in names})
+    values = {name: getattr(cell, name) for name in names}
+    return runs.filter(**values | {"decoder": decoder_text(cell)})
 
 
 def _check_same(

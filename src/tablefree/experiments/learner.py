@@ -218,7 +218,7 @@ class _Batches(TrainingBatches):
             None,
             user_keys=torch.arange(data.num_users),
             item_keys=torch.arange(data.num_items),
-            negatives=Negatives(task.sampler, task.train_items),
+            negatives=Negatives(task.train_sampler, task.train_items),
             batch_size=size,
             seed=learner.run.seed,
         )

@@ -18,6 +18,8 @@ FILE_NAME = "results.parquet"
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     # What was run.
     "dataset": pl.String,  # name of the data set
+    "data_digest": pl.String,  # of the data and its split: equal digits, equal data
+    "notes": pl.String,  # what is to be known of the data, a line each
     "split": pl.String,  # how the events were split: random, leave-last-out, time, …
     "study": pl.String,  # of an ablation, the factor that it varies; empty in a comparison
     "variant": pl.String,  # likewise, the level of the factor
@@ -68,6 +70,10 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "recall_20": pl.Float64,  # held-out items among the first 20 of all that the user has not seen
     "ndcg_20": pl.Float64,  # the same, discounted by rank
     # What it is with its rows in fewer bits; bytes of the whole model and its vocabularies.
+    "validation_auc_float16": pl.Float64,  # by which one is chosen
+    "validation_auc_int8": pl.Float64,
+    "validation_auc_int4": pl.Float64,
+    "validation_auc_codebook": pl.Float64,
     "test_auc_float16": pl.Float64,
     "test_auc_int8": pl.Float64,
     "test_auc_int4": pl.Float64,
@@ -121,29 +127,10 @@ TESTED = (
 )
 """Columns that are null in a run that was pruned."""
 
-ADDED = (
-    RANKINGS
-    | ROUNDED
-    | {
-        "trial",
-        "pruned",
-        "users",
-        "side_features",
-        "decoder",
-        "code_width",
-        "network_learning_rate",
-        "network_weight_decay",
-        "search_space",
-        "validation_curve",
-        "calibration_error",
-    }
+CELL = (
+    *("dataset", "split", "study", "variant", "model", "method", "size"),
+    *("users", "side_features", "decoder"),
 )
-"""Columns that tables of version 0.1 do not have; read as null there."""
-
-DEFAULTS = {"study": "", "variant": "", "design": "", "schedule": "linear"}
-"""What columns were that came when all runs had one value."""
-
-CELL = ("dataset", "split", "study", "variant", "model", "method", "size")
 """What is tuned as one."""
 
 
@@ -154,7 +141,7 @@ def read_results(folder: Path) -> pl.DataFrame:
         folder: Holds `results.parquet`.
 
     Returns:
-        One row a run, with the columns of `SCHEMA`; in old tables those of `ADDED` may be null.
+        One row a run, with the columns of `SCHEMA`.
 
     Raises:
         InputError: There is no such file, or it is not a whole table of results.
@@ -172,18 +159,12 @@ def read_results(folder: Path) -> pl.DataFrame:
             f"{path} cannot be read as Parquet ({_first_line(error)}): "
             "it is damaged; restore it, or move it away to start anew"
         ) from error
-    missing: dict[str, str | None] = {
-        name: DEFAULTS.get(name) for name in (*ADDED, *DEFAULTS) if name not in results.columns
-    }
-    results = results.with_columns(
-        pl.lit(value, SCHEMA[name]).alias(name) for name, value in missing.items()
-    )
     for column, dtype in SCHEMA.items():
         found = results.schema.get(column)
         if found != dtype:
             raise InputError(
-                f"{path} is not a table of results: column {column!r} should be {dtype}, "
-                f"got {found or 'no such column'}; choose another output folder"
+                f"{path} is not a table of results of this version: column {column!r} should be "
+                f"{dtype}, got {found or 'no such column'}; choose another output folder"
             )
     return results.select(SCHEMA.names())
 

@@ -149,7 +149,7 @@ class Run:
         """
         if self.side_features == "none" or side.features is None:
             return self._without_features(side)
-        width, dim = side.features.values.shape[1] + 1, self.embedding_dim  # and a flag
+        width, dim = side.features.shape[1] + 1, self.embedding_dim  # and a flag
         if self.side_features == "input":
             embedding = self._without_features(side, (dim + width + 1) * dim)
             codes: list[Encoding] = [embedding, self._features(side, embedding)]
@@ -168,7 +168,7 @@ class Run:
     def _features(self, side: Side, embedding: Embedding) -> SideFeatures:
         """The features, by what the embedding takes; ids of one row can have none of their own."""
         assert side.features is not None
-        keys, values = side.keys(embedding), torch.from_numpy(side.features.values)
+        keys, values = side.keys(embedding), torch.from_numpy(side.features)
         if embedding.needs_vocabulary:
             has_row = keys < side.num_embeddings
             keys, values = keys[has_row], values[has_row]
@@ -266,7 +266,7 @@ def train(
         None if data.label is None else data.label[events],
         user_keys=user_keys,
         item_keys=item_keys,
-        negatives=Negatives(task.sampler, task.train_items) if data.label is None else None,
+        negatives=Negatives(task.train_sampler, task.train_items) if data.label is None else None,
         batch_size=run.recipe.batch_size or batch_size(task),
         seed=run.seed,
         histories=histories,
@@ -336,18 +336,22 @@ def evaluate_rounded(
     """Measure a model whose rows are held in fewer bits.
 
     Returns:
-        For each dtype of `DTYPES`, `deployed_bytes_…`, the vocabularies included, and `test_auc_…`,
-        but for that of float32, which is `test_auc`.
+        For each dtype of `DTYPES`, `deployed_bytes_…`, the vocabularies included, and but for
+        float32 `validation_auc_…`, by which one is chosen, and `test_auc_…`.
     """
-    test = _batch(task.test, user_keys, item_keys)
+    parts = {
+        "validation": _batch(task.validation, user_keys, item_keys),
+        "test": _batch(task.test, user_keys, item_keys),
+    }
     keys = vocabulary_bytes(model, task)
     measures: dict[str, float] = {}
     for dtype in DTYPES:
         measures[f"deployed_bytes_{dtype}"] = deployed_bytes(model, dtype, keys)
         if dtype != "float32":
             rounded = quantize_rows(model, dtype)
-            logits = score_pairs(rounded, test.users, test.items)
-            measures[f"test_auc_{dtype}"] = auc(logits, test.labels)
+            for part, pairs in parts.items():
+                logits = score_pairs(rounded, pairs.users, pairs.items)
+                measures[f"{part}_auc_{dtype}"] = auc(logits, pairs.labels)
     return measures
 
 
@@ -451,6 +455,8 @@ def identity(run: Run, task: Task) -> dict[str, object]:
         recipe = replace(recipe, network_weight_decay=recipe.weight_decay)
     return {
         "dataset": task.interactions.name,
+        "data_digest": task.data_digest,
+        "notes": "\n".join(task.notes),
         "split": task.how,
         "study": run.study,
         "variant": run.variant,
@@ -461,7 +467,7 @@ def identity(run: Run, task: Task) -> dict[str, object]:
         "seed": run.seed,
         "users": run.users,
         "side_features": run.side_features,
-        "decoder": "-".join(map(str, run.decoder)),
+        "decoder": decoder_text(run),
         "code_width": run.code_width,
         "learning_rate": recipe.learning_rate,
         "network_learning_rate": recipe.network_learning_rate,
@@ -478,6 +484,11 @@ def identity(run: Run, task: Task) -> dict[str, object]:
         "num_items": task.items.num_embeddings,
         "num_train_events": len(task.split.train),
     }
+
+
+def decoder_text(run: Run) -> str:
+    """The decoder over the embeddings of any method as results name it: 64-64, or nothing."""
+    return "-".join(map(str, run.decoder))
 
 
 def describe_machine() -> str:

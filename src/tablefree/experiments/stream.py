@@ -59,6 +59,7 @@ class Stream:
                 f"{data.name} has too few different timestamps for {PARTS} parts: use other data, "
                 "or hold items or users out"
             )
+        data = data.ordered_by(part)
         self.parts = [np.flatnonzero(part == number) for number in range(FIRST_PARTS, PARTS)]
         rng = np.random.default_rng(SPLIT_SEED)
         split = split_at_random(np.flatnonzero(part < FIRST_PARTS), rng)

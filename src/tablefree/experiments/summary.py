@@ -31,6 +31,7 @@ METHOD_NAMES = {
 }
 SECTION = ("dataset", "split", "model")
 DTYPES = tuple(BITS)
+PARTS = ("validation", "test")
 ROUNDING_LOSS = 0.001
 """In AUC: what rows in fewer bits may lose."""
 PRACTICAL_DIFFERENCE = 0.002
@@ -51,7 +52,7 @@ _MEANS = (
     "recall_20",
     "ndcg_20",
     *(f"deployed_bytes_{dtype}" for dtype in DTYPES),
-    *(f"test_auc_{dtype}" for dtype in DTYPES if dtype != "float32"),
+    *(f"{part}_auc_{dtype}" for part in PARTS for dtype in DTYPES if dtype != "float32"),
     "best_epoch",
     "train_seconds",
 )
@@ -101,28 +102,32 @@ def method_name(method: str) -> str:
 
 
 def cell_name(row: Row) -> str:
-    """The name of a method, or of a variant of a study, for people."""
-    return f"{row['study']}, {row['variant']}" if row["study"] else method_name(row["method"])
+    """The name of a method with what differs from its usual, or of a variant of a study."""
+    if row["study"]:
+        return f"{row['study']}, {row['variant']}"
+    name = method_name(row["method"])
+    if row["decoder"]:
+        name += f", decoder {row['decoder']}"
+    if row["users"] != "id":
+        name += {"history": ", users as histories", "both": ", users also as histories"}[row["users"]]
+    if row["side_features"] != "none":
+        name += f", features at the {row['side_features']}"
+    return name
 
 
-def auc_by_dtype(row: Row) -> dict[str, float]:
-    """Mean test AUC with the rows in each dtype that was measured, most bits first."""
-    columns = {dtype: "test_auc" if dtype == "float32" else f"test_auc_{dtype}" for dtype in DTYPES}
+def auc_by_dtype(row: Row, part: str = "test") -> dict[str, float]:
+    """Mean AUC of a part with the rows in each dtype, most bits first."""
     return {
-        dtype: row[column]
-        for dtype, column in columns.items()
-        if None not in (row[column], row[f"deployed_bytes_{dtype}"])
+        dtype: row[f"{part}_auc" if dtype == "float32" else f"{part}_auc_{dtype}"]
+        for dtype in DTYPES
     }
 
 
-def smallest_dtype(row: Row) -> str | None:
-    """The dtype of fewest bytes that loses at most `ROUNDING_LOSS`; None if none was measured."""
-    good = [
-        dtype
-        for dtype, value in auc_by_dtype(row).items()
-        if value >= row["test_auc"] - ROUNDING_LOSS
-    ]
-    return min(good, key=lambda dtype: row[f"deployed_bytes_{dtype}"], default=None)
+def smallest_dtype(row: Row) -> str:
+    """The dtype of fewest bytes that loses at most `ROUNDING_LOSS` on the validation part."""
+    aucs = auc_by_dtype(row, "validation")
+    good = [dtype for dtype in DTYPES if aucs[dtype] >= aucs["float32"] - ROUNDING_LOSS]
+    return min(good, key=lambda dtype: float(row[f"deployed_bytes_{dtype}"]))
 
 
 def noise(one: Row, other: Row) -> float:
@@ -212,7 +217,7 @@ def _verdict(row: Row, full: Row, smallest_table: Row | None) -> str:
     if not _is_worse(row, full):
         return "The table can go: a method without a vocabulary ranks as well, within the noise."
     if -gain > noise(row, full) and smallest_table is not None:
-        name, size = method_name(smallest_table["method"]), fraction(smallest_table["size"])
+        name, size = cell_name(smallest_table), fraction(smallest_table["size"])
         return (
             f"Keep the vocabulary but not the full table: {name} at {size} of its size ranks at "
             f"least as well, {_auc(smallest_table)} ({_compared(smallest_table, full)}), and no "
@@ -224,7 +229,7 @@ def _verdict(row: Row, full: Row, smallest_table: Row | None) -> str:
 
 
 def _best(row: Row) -> str:
-    name = method_name(row["method"])
+    name = cell_name(row)
     return f"the best method without a vocabulary is {name}: test AUC {_auc(row)}"
 
 
@@ -232,7 +237,7 @@ def _rivals(chosen: Row, rows: Sequence[Row]) -> Iterable[str]:
     peers = [row for row in rows if row["size"] == chosen["size"]]
     free = [row for row in peers if row["vocabulary_bytes"] == 0]
     ties = [
-        method_name(row["method"])
+        cell_name(row)
         for row in free
         if row is not chosen and chosen["test_auc"] - row["test_auc"] <= noise(chosen, row)
     ]
@@ -241,14 +246,14 @@ def _rivals(chosen: Row, rows: Sequence[Row]) -> Iterable[str]:
     tables = [row for row in peers if row["vocabulary_bytes"] > 0 and row["method"] != "full_table"]
     for table in _best_by_size(tables):
         yield (
-            f"The best that needs the vocabulary there is {method_name(table['method'])}: "
+            f"The best that needs the vocabulary there is {cell_name(table)}: "
             f"{_auc(table)} ({_compared(table, chosen)}); it takes {_cost(table)}."
         )
 
 
 def _other_sizes(best_free: Sequence[Row], chosen: Row) -> Iterable[str]:
     others = [
-        f"{method_name(row['method'])} {_auc(row)} at {fraction(row['size'])}"
+        f"{cell_name(row)} {_auc(row)} at {fraction(row['size'])}"
         for row in best_free
         if row is not chosen
     ]
@@ -310,7 +315,7 @@ def fraction(size: float) -> str:
 
 def _deployed(row: Row) -> str:
     dtype = smallest_dtype(row)
-    return "-" if dtype is None else f"{megabytes(row[f'deployed_bytes_{dtype}'])} ({dtype})"
+    return f"{megabytes(row[f'deployed_bytes_{dtype}'])} ({dtype})"
 
 
 def _learning_rate(row: Row) -> str:
@@ -320,7 +325,7 @@ def _learning_rate(row: Row) -> str:
 
 TABLE: Mapping[str, Callable[[Row], str]] = {
     "Size": lambda row: fraction(row["size"]),
-    "Method": lambda row: method_name(row["method"]),
+    "Method": cell_name,
     "Test AUC": _auc,
     "Validation AUC": lambda row: auc(row["validation_auc"]),
     "HR@10": lambda row: auc(row["hit_rate_10"]),
@@ -362,7 +367,7 @@ GLOSSARY = {
     "error is how far they are from frequencies, over 15 bins.",
     "Deployed bytes": "of the whole model with its vocabularies, rows in float32, float16, int8 or "
     "int4, or as 4-bit numbers of a codebook, rounded after training: the fewest that lose at most "
-    f"{ROUNDING_LOSS:.3f} AUC.",
+    f"{ROUNDING_LOSS:.3f} AUC on the validation part.",
 }
 
 
@@ -376,6 +381,7 @@ def how_measured(runs: pl.DataFrame) -> dict[str, str]:
         Term → description, for people.
     """
     lost = runs.filter(~pl.col("selected")).height
+    notes = [line for text in runs["notes"].unique() for line in text.splitlines()]
     pruned = int(runs["pruned"].sum())
     versions = {
         f"{package} {version}"
@@ -386,6 +392,9 @@ def how_measured(runs: pl.DataFrame) -> dict[str, str]:
     return {
         "Data set": first["dataset"],
         "Split": first["split"],
+        **({"To be known of the data": "; ".join(notes)} if notes else {}),
+        "Negatives": "of training: no positive of the user in the training part; of validation "
+        "and test: of none up to that part (docs/evaluation.md)",
         "Model": first["model"].upper(),
         "Training events": f"{first['num_train_events']:,} of {first['num_users']:,} users "
         f"and {first['num_items']:,} items",
@@ -394,7 +403,6 @@ def how_measured(runs: pl.DataFrame) -> dict[str, str]:
         "ended early)",
         "Seeds": _listed(str(seed) for seed in runs["seed"].unique().sort()),
         "Embedding dimension": _distinct(runs, "embedding_dim"),
-        **_shared(runs),
         "Optimizer": f"{_by_method(runs, 'optimizer')}; batch {_distinct(runs, 'batch_size')}",
         "Training": f"at most {_distinct(runs, 'max_epochs')} epochs, stopped after "
         f"{_distinct(runs, 'patience')} without a better validation AUC",
@@ -405,23 +413,12 @@ def how_measured(runs: pl.DataFrame) -> dict[str, str]:
     }
 
 
-def _shared(runs: pl.DataFrame) -> dict[str, str]:
-    """The decoder of all methods and what a user is, where it is not the usual."""
-    decoder, users = (runs[name].drop_nulls().unique().sort() for name in ("decoder", "users"))
-    shown = {"Decoder of every method": decoder.filter(decoder != "")}
-    shown["Users"] = users.filter(users != "id")
-    return {name: _listed(values) for name, values in shown.items() if len(values)}
-
-
 def _tuning(runs: pl.DataFrame) -> dict[str, str]:
     """How many trials there were, and what they were drawn from."""
     spaces = {
         tuple(cell): json.loads(text)
         for *cell, text in runs.select(*CELL, "search_space").iter_rows()
-        if text is not None
     }
-    if not spaces:  # of version 0.1
-        return {"Learning rates tried": _distinct(runs, "learning_rate")}
     trials = runs.filter(pl.col("seed") == pl.col("seed").min())
     if trials["trial"].max() == 0:
         return {"Tuning": "none: all with the defaults of their method"}

@@ -1,7 +1,10 @@
 """A data set made ready for training and evaluation: split, fixed negatives, popularity.
 
-Everything that compared runs must share is fixed here, by one seed.
+Everything that compared runs must share is fixed here, by one seed. The training knows the training
+part alone; validation and test pairs are new to their users. The protocol: docs/evaluation.md.
 """
+
+import hashlib
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,6 +58,7 @@ class Side:
         features: of each position, if there are any.
 
     Attributes:
+        features: float32 `[n, m]`, scaled by the ids with a training event, or None.
         num_embeddings: distinct ids with a training event: the rows of a full table.
         vocabulary: the map from those ids to rows.
         frequent_ids: the same ids, the most frequent first.
@@ -65,8 +69,8 @@ class Side:
     ) -> None:
         self.name = name
         self.ids = ids
-        self.features = features
         self.train_counts = np.bincount(train_events, minlength=len(ids))
+        self.features = None if features is None else features.scaled(self.train_counts > 0)
         by_count = np.argsort(-self.train_counts, kind="stable")
         self.num_embeddings = int((self.train_counts > 0).sum())
         self.frequent_ids: Int[Tensor, " n"] = torch.from_numpy(
@@ -86,12 +90,14 @@ class Side:
 class Task:
     """Interactions and their split.
 
-    An embedding with a vocabulary knows the ids of the training part, and training negatives are
-    drawn from its items. Evaluation negatives are drawn from all items, so that an item without a
-    training event is seen as a negative too.
+    An embedding with a vocabulary knows the ids of the training part. Training negatives are drawn
+    from its items, and avoid its positives alone: if they avoided those of the test part, a pair
+    that is never a negative would be a test positive. Evaluation negatives are drawn from all
+    items, so that an item without a training event is seen as a negative too; they avoid the
+    positives of their part and of those before.
 
     Attributes:
-        interactions: the data.
+        interactions: the data, positions in the order of `Interactions.ordered_by`.
         how: name of the split.
         split: positions of the training, validation and test events.
     """
@@ -105,12 +111,58 @@ class Task:
         """Split the interactions, always with the same seed.
 
         Raises:
-            InputError: a split that the data does not allow (see `split_interactions`), or a user
-                for whom no negative can be drawn.
+            InputError: a split that the data does not allow (see `split_interactions`), a held-out
+                part without a pair that is new to its user, or a user for whom no negative can be
+                drawn.
         """
-        task = cls(interactions, how, split_interactions(interactions, how, seed=SPLIT_SEED))
+        split = split_interactions(interactions, how, seed=SPLIT_SEED)
+        stage = np.zeros(interactions.num_events, np.int8)
+        stage[split.validation], stage[split.test] = 1, 2
+        task = cls(interactions.ordered_by(stage), how, split)
+        task._check_held_out()
         task._check_negatives()
         return task
+
+    @cached_property
+    def data_digest(self) -> str:
+        """Hexadecimal digits that tell the data and its split from any other."""
+        data, digest = self.interactions, hashlib.sha256()
+        features = (data.user_features, data.item_features)
+        arrays = (
+            *(data.user, data.item, data.user_ids, data.item_ids, data.label, data.timestamp),
+            *(None if one is None else one.values for one in features),
+            *(self.split.train, self.split.validation, self.split.test),
+        )
+        for array in arrays:
+            digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the data before a figure is believed, a sentence each."""
+        data, notes = self.interactions, []
+        if data.label is None and data.rating is not None:
+            lowest, num_lowest = data.rating.min(), int((data.rating == data.rating.min()).sum())
+            notes.append(
+                f"all {data.num_events:,} events count as positives, {num_lowest:,} of them with "
+                f"the lowest rating, {lowest:g}: name a positive rating to tell them apart"
+            )
+        num_pairs = len(np.unique(self._pairs_of(np.arange(data.num_events))))
+        if num_pairs < data.num_events:
+            kept = {
+                name: len(part) - len(new)
+                for name, part, new in (
+                    ("validation", self.split.validation, self.validation_events),
+                    ("test", self.split.test, self.test_events),
+                )
+            }
+            notes.append(
+                f"{data.num_events - num_pairs:,} of {data.num_events:,} events repeat a pair of "
+                f"user and item; of the test part {kept['test']:,} of {len(self.split.test):,} "
+                f"({kept['test'] / len(self.split.test):.1%}) repeat one that is known from "
+                f"before, of the validation part {kept['validation']:,}: these are not counted"
+            )
+        return tuple(notes)
 
     @property
     def events_per_id(self) -> float:
@@ -135,10 +187,19 @@ class Task:
         return np.flatnonzero(self.items.train_counts)
 
     @cached_property
-    def sampler(self) -> NegativeSampler:
-        """Draws items that are not known as a positive of the user in any part."""
-        data, known = self.interactions, self._positives(np.arange(self.interactions.num_events))
-        return NegativeSampler(data.user[known], data.item[known], data.num_users, data.num_items)
+    def train_sampler(self) -> NegativeSampler:
+        """Draws items that are no positive of the user in the training part."""
+        return self._sampler(self.split.train)
+
+    @cached_property
+    def validation_events(self) -> Ints:
+        """Events of the validation part whose pair is not in the training part."""
+        return self._new(self.split.validation, self.split.train)
+
+    @cached_property
+    def test_events(self) -> Ints:
+        """Events of the test part whose pair is in no other part."""
+        return self._new(self.split.test, self._before_test)
 
     @cached_property
     def histories(self) -> Histories:
@@ -149,20 +210,23 @@ class Task:
     @cached_property
     def validation(self) -> Pairs:
         """Pairs of the validation part."""
-        return self._pairs(self.split.validation, stream=1)
+        known = self._before_test  # what the test part holds decides nothing
+        items = np.unique(self.interactions.item[known])
+        return self._pairs(self.validation_events, self._sampler(known), items, stream=1)
 
     @cached_property
     def test(self) -> Pairs:
         """Pairs of the test part."""
-        return self._pairs(self.split.test, stream=2)
+        items = np.arange(self.interactions.num_items)
+        return self._pairs(self.test_events, self._test_sampler, items, stream=2)
 
     @cached_property
     def test_ranking(self) -> Ranking:
         """The first test positive of each user, and its negatives."""
-        events = self._positives(self.split.test)
+        events = self._positives(self.test_events)
         users, first = np.unique(self.interactions.user[events], return_index=True)
         repeated = np.repeat(users, NUM_RANKED_NEGATIVES)
-        negatives = self.sampler.sample(repeated, _rng(stream=3))
+        negatives = self._test_sampler.sample(repeated, _rng(stream=3))
         return Ranking(
             users,
             self.interactions.item[events[first]],
@@ -197,7 +261,7 @@ class Task:
     def _hold_out(self, max_users: int) -> HeldOut | None:
         data = self.interactions
         test = self._positives(self.split.test)
-        known = self._positives(np.concatenate([self.split.train, self.split.validation]))
+        known = self._positives(self._before_test)
         pairs = (data.user[test], data.item[test], data.user[known], data.item[known])
         try:
             return hold_out(*pairs, max_users=max_users)
@@ -211,29 +275,68 @@ class Task:
         label = self.interactions.label
         return events if label is None else events[label[events] > 0]
 
-    def _pairs(self, events: Ints, *, stream: int) -> Pairs:
+    @property
+    def _before_test(self) -> Ints:
+        return np.concatenate([self.split.train, self.split.validation])
+
+    @cached_property
+    def _test_sampler(self) -> NegativeSampler:
+        return self._sampler(np.arange(self.interactions.num_events))
+
+    def _sampler(self, known: Ints) -> NegativeSampler:
+        """Draws items that are no positive of the user among the known events."""
+        data, events = self.interactions, self._positives(known)
+        return NegativeSampler(data.user[events], data.item[events], data.num_users, data.num_items)
+
+    def _pairs_of(self, events: Ints) -> Ints:
+        """A number for the pair of each event."""
+        data = self.interactions
+        return data.user[events] * data.num_items + data.item[events]
+
+    def _new(self, events: Ints, before: Ints) -> Ints:
+        return events[~np.isin(self._pairs_of(events), self._pairs_of(before))]
+
+    def _pairs(
+        self, events: Ints, sampler: NegativeSampler, candidates: Ints, *, stream: int
+    ) -> Pairs:
         """Labelled events as they are; or positives, and a fixed negative for each."""
         data = self.interactions
         users, items = data.user[events], data.item[events]
         if data.label is not None:
             return Pairs(users, items, data.label[events])
-        negatives = self.sampler.sample(users, _rng(stream))
+        negatives = sampler.sample(users, _rng(stream), candidates)
         labels = np.repeat(np.array([1, 0], np.float32), len(events))
         return Pairs(np.concatenate([users, users]), np.concatenate([items, negatives]), labels)
 
-    def _check_negatives(self) -> None:
-        """Refuse, before any training, a user who knows every item that has a training event."""
+    def _check_held_out(self) -> None:
+        """Refuse, before any training, a part that tells nothing."""
         data = self.interactions
-        events = self._positives(np.arange(data.num_events))
-        events = events[self.items.train_counts[data.item[events]] > 0]
-        known = np.unique(data.user[events] * data.num_items + data.item[events])
-        num_known = np.bincount(known // data.num_items)
-        if num_known.max(initial=0) >= len(self.train_items):
-            raise InputError(
-                f"user {int(num_known.argmax()) + 1} (by first appearance) of {data.name} has "
-                f"every one of the {len(self.train_items)} items with a training event, so that "
-                "no negative can be drawn: leave the user out or use more items"
-            )
+        for name, events in (("validation", self.validation_events), ("test", self.test_events)):
+            labels = None if data.label is None else np.unique(data.label[events])
+            if not len(events) or (labels is not None and len(labels) < 2):
+                what = "no pair" if not len(events) else "pairs of one label only"
+                raise InputError(
+                    f"the {name} part of the {self.how} split of {data.name} has {what} that is "
+                    "new to its user: use the random split, or data with fewer repeated pairs"
+                )
+
+    def _check_negatives(self) -> None:
+        """Refuse, before any training, a user who knows every item that could be a negative."""
+        data, train = self.interactions, self.split.train
+        for events, of in (
+            (train, "with a training event"),
+            (self._before_test, "before the test part"),
+            (np.arange(data.num_events), "in all"),
+        ):
+            num_items = len(np.unique(data.item[events]))
+            known = np.unique(self._pairs_of(self._positives(events)))
+            num_known = np.bincount(known // data.num_items)
+            if num_known.max(initial=0) >= num_items:
+                raise InputError(
+                    f"the user with the 64-bit id {data.user_ids[num_known.argmax()]} of "
+                    f"{data.name} has every one of the {num_items} items {of}, so that no "
+                    "negative can be drawn: leave the user out or use more items"
+                )
 
 
 def _rng(stream: int) -> np.random.Generator:
