@@ -63,9 +63,7 @@ _DRAWN = {
     "sketch": ("#8b3fbf", _STAR),
 }
 # A method in another form than its usual, and what has no mark of its own, in turn.
-_OTHERS = (
-    *(("#b3a000", _RIGHT), ("#1b9e77", _DOWN), ("#a6303e", _DIAMOND), ("#5b6abf", _SQUARE)),
-)
+_OTHERS = (*(("#b3a000", _RIGHT), ("#1b9e77", _DOWN), ("#a6303e", _DIAMOND), ("#5b6abf", _SQUARE)),)
 
 
 def marks(section: pl.DataFrame) -> list[Mark]:
@@ -76,7 +74,9 @@ def marks(section: pl.DataFrame) -> list[Mark]:
         found, key=lambda name: (order.index(found[name]) if found[name] in order else 99, name)
     )
     return [
-        Mark(name, *(_DRAWN[found[name]] if METHOD_NAMES.get(found[name]) == name else next(others)))
+        Mark(
+            name, *(_DRAWN[found[name]] if METHOD_NAMES.get(found[name]) == name else next(others))
+        )
         for name in names
     ]
 

@@ -109,7 +109,9 @@ def cell_name(row: Row) -> str:
     if row["decoder"]:
         name += f", decoder {row['decoder']}"
     if row["users"] != "id":
-        name += {"history": ", users as histories", "both": ", users also as histories"}[row["users"]]
+        name += {"history": ", users as histories", "both": ", users also as histories"}[
+            row["users"]
+        ]
     if row["side_features"] != "none":
         name += f", features at the {row['side_features']}"
     return name
