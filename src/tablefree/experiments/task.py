@@ -5,7 +5,6 @@ part alone; validation and test pairs are new to their users. The protocol: docs
 """
 
 import hashlib
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
