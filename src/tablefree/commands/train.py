@@ -41,7 +41,7 @@ def train(
     weight_decay: Annotated[
         float | None,
         typer.Option(
-            help="Of rows; by default the more the fewer events an id has.",
+            help="Of rows; by default what suits the number of events.",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -57,7 +57,7 @@ def train(
 
     Example: tablefree train --data ml-1m --method sketch --size 1/4 --output ml-1m-sketch
     """
-    from tablefree.experiments.run import Run, default_recipe
+    from tablefree.experiments.run import Run, default_recipe, steps_per_epoch
     from tablefree.experiments.single import train_checkpoint
     from tablefree.experiments.task import Task
 
@@ -65,6 +65,8 @@ def train(
     recipe = default_recipe(
         method,
         task.events_per_id,
+        steps_per_epoch=steps_per_epoch(task),
+        has_decoder=bool(of_model.decoder),
         learning_rate=learning_rate,
         network_learning_rate=network_learning_rate,
         weight_decay=weight_decay,
