@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 COUNT = "while True: pass"
-TRAIN = "from tablefree.cli import main; main()"
+TRAIN = "from tablefree_command import main; main()"
 
 
 def seconds(method: str, epochs: int) -> float:
