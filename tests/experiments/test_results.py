@@ -13,7 +13,6 @@ from tablefree.experiments.results import (
     TESTED,
     append_result,
     read_results,
-    replace_file,
 )
 
 
@@ -155,10 +154,3 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, run, monkeyp
         append_result(tmp_path, run("deep_hash", 0.25, 1))
     assert (tmp_path / "results.parquet").read_bytes() == before
     assert names(tmp_path) == ["results.parquet"]
-
-
-def test_an_unwritable_folder_is_named(tmp_path):
-    (tmp_path / "file").write_text("not a folder")
-    path: Path = tmp_path / "file" / "report.html"
-    with pytest.raises(InputError, match=r"cannot write .*file/report\.html"):
-        replace_file(path, b"")

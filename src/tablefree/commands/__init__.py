@@ -15,6 +15,7 @@ from tablefree.commands.compare import compare
 from tablefree.commands.embed import embed
 from tablefree.commands.evaluate import evaluate
 from tablefree.commands.groups import spread
+from tablefree.commands.report import report
 from tablefree.commands.train import train
 
 # The base of Typer's errors of usage has no public name: recent versions carry their own Click.
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (compare, ablate, cold_start, train, evaluate, embed, bench):
+for command in (compare, ablate, cold_start, train, evaluate, embed, report, bench):
     app.command()(spread(command))
 
 

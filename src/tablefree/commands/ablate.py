@@ -62,10 +62,9 @@ def ablate(
     from tablefree.experiments.results import read_results
     from tablefree.experiments.run import Run, default_recipe
     from tablefree.experiments.studies import STUDIES
-    from tablefree.experiments.task import Task
     from tablefree.files import check_writable
 
-    task = Task.from_interactions(data.load(), split)
+    task = data.task(split)
     recipe = default_recipe(
         "deep_hash", task.events_per_id, max_epochs=training.epochs, precision=precision
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tablefree.commands.options import DataOptions, Seeds, Size, TrainingOptions, names, ratio
-from tablefree.commands.screen import resumable, say
+from tablefree.commands.screen import resumable, say, say_notes
 
 
 def cold_start(
@@ -40,9 +40,11 @@ def cold_start(
     """
     from tablefree.experiments.growth import carry_out, plan, scenario_of
     from tablefree.experiments.growth_report import write_growth
+    from tablefree.experiments.task import rating_notes
     from tablefree.files import check_writable
 
     interactions = data.load()
+    say_notes(rating_notes(interactions))
     scenario = scenario_of(interactions, hold_out)
     cells, left_out = plan(
         scenario,

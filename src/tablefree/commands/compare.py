@@ -57,11 +57,10 @@ def compare(
     from tablefree.experiments.compare import plan
     from tablefree.experiments.report import write_report
     from tablefree.experiments.run import Run, default_recipe
-    from tablefree.experiments.task import Task
     from tablefree.files import check_writable
 
     models = names(model)
-    task = Task.from_interactions(data.load(), split)
+    task = data.task(split)
     template = Run(
         "sketch",
         models[0] if models else "",

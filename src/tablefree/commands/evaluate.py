@@ -26,4 +26,5 @@ def evaluate(
     from tablefree.training.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint)
-    show_measures(evaluate_checkpoint(loaded, data.load(), split))
+    task = data.task(split or loaded.split)
+    show_measures(evaluate_checkpoint(loaded, task))

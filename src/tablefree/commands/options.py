@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tablefree.commands.screen import say_notes
 from tablefree.embeddings import METHODS
 from tablefree.errors import InputError
 
 if TYPE_CHECKING:
     from tablefree.data import Interactions
+    from tablefree.experiments.task import Task
 
 DATA, TRAINING = "Data", "Training"  # panels of --help
 METHOD_NAMES = ", ".join(METHODS)
@@ -51,6 +53,18 @@ class DataOptions:
         from tablefree.data.load import load_interactions
 
         return load_interactions(**asdict(self))
+
+    def task(self, split: str) -> "Task":
+        """The interactions, split; what is to be known of them is printed.
+
+        Raises:
+            InputError: see `load_interactions` and `Task.from_interactions`.
+        """
+        from tablefree.experiments.task import Task
+
+        task = Task.from_interactions(self.load(), split)
+        say_notes(task.notes)
+        return task
 
 
 @dataclass(frozen=True)

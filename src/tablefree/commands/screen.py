@@ -1,7 +1,7 @@
 """What commands print."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
@@ -29,6 +29,12 @@ console = Console()
 def say(text: str) -> None:
     """Print text as it is, whatever brackets and numbers it has, and break no line of it."""
     console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Print what is to be known of the data before a figure is believed."""
+    for note in notes:
+        say(f"note: {note}")
 
 
 def show_measures(measures: Mapping[str, float | None]) -> None:

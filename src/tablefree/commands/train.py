@@ -59,9 +59,8 @@ def train(
     """
     from tablefree.experiments.run import Run, default_recipe, steps_per_epoch
     from tablefree.experiments.single import train_checkpoint
-    from tablefree.experiments.task import Task
 
-    task = Task.from_interactions(data.load(), split)
+    task = data.task(split)
     recipe = default_recipe(
         method,
         task.events_per_id,

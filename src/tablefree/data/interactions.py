@@ -45,7 +45,9 @@ class Features:
         for column in np.flatnonzero(self.are_numbers):
             numbers = values[known, column]
             numbers = numbers[~np.isnan(numbers)]
-            mean, deviation = (numbers.mean(), numbers.std()) if len(numbers) else (0.0, 0.0)
+            # Of equal numbers the deviation is a rounding error, and not always 0.
+            differ = len(np.unique(numbers)) > 1
+            mean, deviation = (numbers.mean(), numbers.std()) if differ else (0.0, 0.0)
             scaled = (values[:, column] - mean) / (deviation or np.inf)
             values[:, column] = np.nan_to_num(scaled)
         return values[:, values[known].any(axis=0)].astype(np.float32)

@@ -23,7 +23,8 @@ import torch
 
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
-from tablefree.experiments.results import CELL, FILE_NAME, SCHEMA, append_result, read_results
+from tablefree.experiments.parquet import FILE_NAME
+from tablefree.experiments.results import CELL, SCHEMA, append_result, read_results
 from tablefree.experiments.run import (
     Run,
     decoder_text,

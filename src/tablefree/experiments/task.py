@@ -138,29 +138,7 @@ class Task:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the data before a figure is believed, a sentence each."""
-        data, notes = self.interactions, []
-        if data.label is None and data.rating is not None:
-            lowest, num_lowest = data.rating.min(), int((data.rating == data.rating.min()).sum())
-            notes.append(
-                f"all {data.num_events:,} events count as positives, {num_lowest:,} of them with "
-                f"the lowest rating, {lowest:g}: name a positive rating to tell them apart"
-            )
-        num_pairs = len(np.unique(self._pairs_of(np.arange(data.num_events))))
-        if num_pairs < data.num_events:
-            kept = {
-                name: len(part) - len(new)
-                for name, part, new in (
-                    ("validation", self.split.validation, self.validation_events),
-                    ("test", self.split.test, self.test_events),
-                )
-            }
-            notes.append(
-                f"{data.num_events - num_pairs:,} of {data.num_events:,} events repeat a pair of "
-                f"user and item; of the test part {kept['test']:,} of {len(self.split.test):,} "
-                f"({kept['test'] / len(self.split.test):.1%}) repeat one that is known from "
-                f"before, of the validation part {kept['validation']:,}: these are not counted"
-            )
-        return tuple(notes)
+        return (*rating_notes(self.interactions), *self._repeat_notes())
 
     @property
     def events_per_id(self) -> float:
@@ -256,6 +234,20 @@ class Task:
         bucket[counts == 0] = BUCKETS.index("unseen")
         return bucket
 
+    def _repeat_notes(self) -> list[str]:
+        num_events = self.interactions.num_events
+        num_repeats = num_events - len(np.unique(self._pairs_of(np.arange(num_events))))
+        if not num_repeats:
+            return []
+        num_test = len(self.split.test)
+        num_known = num_test - len(self.test_events)
+        num_validation = len(self.split.validation) - len(self.validation_events)
+        return [
+            f"{num_repeats:,} of {num_events:,} events repeat a pair of user and item; of the test "
+            f"part {num_known:,} of {num_test:,} ({num_known / num_test:.1%}) repeat one that is "
+            f"known from before, of the validation part {num_validation:,}: these are not counted"
+        ]
+
     def _hold_out(self, max_users: int) -> HeldOut | None:
         data = self.interactions
         test = self._positives(self.split.test)
@@ -335,6 +327,18 @@ class Task:
                     f"{data.name} has every one of the {num_items} items {of}, so that no "
                     "negative can be drawn: leave the user out or use more items"
                 )
+
+
+def rating_notes(interactions: Interactions) -> list[str]:
+    """What is to be known of ratings that no threshold makes labels; nothing without any."""
+    rating = interactions.rating
+    if interactions.label is not None or rating is None:
+        return []
+    lowest, num_lowest = rating.min(), int((rating == rating.min()).sum())
+    return [
+        f"all {len(rating):,} events count as positives, {num_lowest:,} of them with the lowest "
+        f"rating, {lowest:g}: name a positive rating to tell them apart"
+    ]
 
 
 def _rng(stream: int) -> np.random.Generator:
