@@ -46,7 +46,8 @@ class Features:
             numbers = values[known, column]
             numbers = numbers[~np.isnan(numbers)]
             mean, deviation = (numbers.mean(), numbers.std()) if len(numbers) else (0.0, 0.0)
-            scaled = (values[:, column] - mean) / (deviation or np.inf)
+            is_constant = deviation <= 1e-12 * abs(mean)  # but for rounding
+            scaled = (values[:, column] - mean) / (np.inf if is_constant else deviation)
             values[:, column] = np.nan_to_num(scaled)
         return values[:, values[known].any(axis=0)].astype(np.float32)
 
