@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -156,8 +156,7 @@ class Run:
         width, dim = side.features.shape[1] + 1, self.embedding_dim  # and a flag
         if self.side_features == "input":
             embedding = self._without_features(side, (dim + width + 1) * dim)
-            codes: list[Encoding] = [embedding, self._features(side, embedding)]
-            return DecodedEmbedding(dim, codes, hidden=(), skip=False)
+            return self._over_features(side, embedding, [embedding], hidden=(), skip=False)
         embedding = self._without_features(side)
         if not isinstance(embedding, DecodedEmbedding):
             raise InputError(
@@ -166,17 +165,22 @@ class Run:
             )
         spent = width * (embedding.options["hidden"][0] + dim * embedding.options["skip"])
         embedding = cast(DecodedEmbedding, self._without_features(side, spent))
-        codes = [*cast(Iterable[Encoding], embedding.encodings), self._features(side, embedding)]
-        return DecodedEmbedding(dim, codes, **embedding.options)
+        codes = cast(Sequence[Encoding], embedding.encodings)
+        return self._over_features(side, embedding, codes, **embedding.options)
 
-    def _features(self, side: Side, embedding: Embedding) -> SideFeatures:
-        """The features, by what the embedding takes; ids of one row can have none of their own."""
+    def _over_features(
+        self, side: Side, of: Embedding, codes: Sequence[Encoding], **options: Any
+    ) -> DecodedEmbedding:
+        """A network over the codes and the features, by what the embedding of the ids takes."""
         assert side.features is not None
-        keys, values = side.keys(embedding), torch.from_numpy(side.features)
-        if embedding.needs_vocabulary:
-            has_row = keys < side.num_embeddings
-            keys, values = keys[has_row], values[has_row]
-        return SideFeatures(keys, values)
+        keys, values = side.keys(of), torch.from_numpy(side.features)
+        is_trained = torch.from_numpy(side.train_counts > 0)
+        features = SideFeatures(keys[is_trained], values[is_trained])
+        embedding = DecodedEmbedding(self.embedding_dim, [*codes, features], **options)
+        if not of.needs_vocabulary:  # else the other ids have one row, and no features of their own
+            # Now, as the scale of the first weights is that of the trained ids.
+            embedding.encodings[-1] = SideFeatures(keys, values)
+        return embedding
 
     def _without_features(self, side: Side, spent: int = 0) -> Embedding:
         """The embedding of the method, with `spent` parameters less than its size allows.

@@ -93,7 +93,8 @@ class Task:
     from its items, and avoid its positives alone: if they avoided those of the test part, a pair
     that is never a negative would be a test positive. Evaluation negatives are drawn from all
     items, so that an item without a training event is seen as a negative too; they avoid the
-    positives of their part and of those before.
+    positives of their part and of those before. Where items are held out, evaluation compares and
+    ranks those of its part alone: among all items, whoever tells new ones from old has the answer.
 
     Attributes:
         interactions: the data, positions in the order of `Interactions.ordered_by`.
@@ -118,8 +119,8 @@ class Task:
         stage = np.zeros(interactions.num_events, np.int8)
         stage[split.validation], stage[split.test] = 1, 2
         task = cls(interactions.ordered_by(stage), how, split)
-        task._check_held_out()
         task._check_negatives()
+        task._check_held_out()
         return task
 
     @cached_property
@@ -187,22 +188,23 @@ class Task:
     def validation(self) -> Pairs:
         """Pairs of the validation part."""
         known = self._before_test  # what the test part holds decides nothing
-        items = np.unique(self.interactions.item[known])
+        items = self._candidates(self.split.validation, np.unique(self.interactions.item[known]))
         return self._pairs(self.validation_events, self._sampler(known), items, stream=1)
 
     @cached_property
     def test(self) -> Pairs:
         """Pairs of the test part."""
-        items = np.arange(self.interactions.num_items)
-        return self._pairs(self.test_events, self._test_sampler, items, stream=2)
+        return self._pairs(self.test_events, self._test_sampler, self._test_items, stream=2)
 
     @cached_property
     def test_ranking(self) -> Ranking:
         """The first test positive of each user, and its negatives."""
+        sampler, items = self._test_sampler, self._test_items
         events = self._positives(self.test_events)
+        events = events[sampler.has_negative(items)[self.interactions.user[events]]]
         users, first = np.unique(self.interactions.user[events], return_index=True)
         repeated = np.repeat(users, NUM_RANKED_NEGATIVES)
-        negatives = self._test_sampler.sample(repeated, _rng(stream=3))
+        negatives = sampler.sample(repeated, _rng(stream=3), items)
         return Ranking(
             users,
             self.interactions.item[events[first]],
@@ -250,11 +252,11 @@ class Task:
 
     def _hold_out(self, max_users: int) -> HeldOut | None:
         data = self.interactions
-        test = self._positives(self.split.test)
-        known = self._positives(self._before_test)
+        test, known = self._positives(self.test_events), self._before_test
         pairs = (data.user[test], data.item[test], data.user[known], data.item[known])
+        unranked = np.setdiff1d(np.arange(data.num_items), self._test_items)
         try:
-            return hold_out(*pairs, max_users=max_users)
+            return hold_out(*pairs, unranked=unranked, max_users=max_users)
         except InputError:
             return None
 
@@ -272,6 +274,14 @@ class Task:
     @cached_property
     def _test_sampler(self) -> NegativeSampler:
         return self._sampler(np.arange(self.interactions.num_events))
+
+    @cached_property
+    def _test_items(self) -> Ints:
+        return self._candidates(self.split.test, np.arange(self.interactions.num_items))
+
+    def _candidates(self, part: Ints, items: Ints) -> Ints:
+        """Those of the items that evaluation compares: where items are held out, the part's own."""
+        return np.unique(self.interactions.item[part]) if self.how == "cold-items" else items
 
     def _sampler(self, known: Ints) -> NegativeSampler:
         """Draws items that are no positive of the user among the known events."""
@@ -291,23 +301,23 @@ class Task:
     ) -> Pairs:
         """Labelled events as they are; or positives, and a fixed negative for each."""
         data = self.interactions
-        users, items = data.user[events], data.item[events]
         if data.label is not None:
-            return Pairs(users, items, data.label[events])
+            return Pairs(data.user[events], data.item[events], data.label[events])
+        events = events[sampler.has_negative(candidates)[data.user[events]]]
+        users, items = data.user[events], data.item[events]
         negatives = sampler.sample(users, _rng(stream), candidates)
         labels = np.repeat(np.array([1, 0], np.float32), len(events))
         return Pairs(np.concatenate([users, users]), np.concatenate([items, negatives]), labels)
 
     def _check_held_out(self) -> None:
         """Refuse, before any training, a part that tells nothing."""
-        data = self.interactions
-        for name, events in (("validation", self.validation_events), ("test", self.test_events)):
-            labels = None if data.label is None else np.unique(data.label[events])
-            if not len(events) or (labels is not None and len(labels) < 2):
-                what = "no pair" if not len(events) else "pairs of one label only"
+        for name, (_, _, labels) in (("validation", self.validation), ("test", self.test)):
+            if len(np.unique(labels)) < 2:
+                what = "pairs of one label only" if len(labels) else "no pair"
                 raise InputError(
-                    f"the {name} part of the {self.how} split of {data.name} has {what} that is "
-                    "new to its user: use the random split, or data with fewer repeated pairs"
+                    f"the {name} part of the {self.how} split of {self.interactions.name} has "
+                    f"{what} that is new to its user: use the random split, or data with fewer "
+                    "repeated pairs"
                 )
 
     def _check_negatives(self) -> None:
