@@ -410,6 +410,7 @@ def measure(
     user_keys, item_keys = (side.keys(embedding) for side, embedding in sides)
     row: dict[str, object] = {
         **identity(run, task),
+        "notes": "\n".join(task.notes),
         "num_parameters": sum(embedding.num_parameters for embedding in embeddings),
         "num_bytes": sum(deployed_bytes(embedding, "float32", 0) for embedding in embeddings),
         "vocabulary_bytes": vocabulary_bytes(model, task),
@@ -482,7 +483,6 @@ def identity(run: Run, task: Task) -> dict[str, object]:
     return {
         "dataset": task.interactions.name,
         "data_digest": task.data_digest,
-        "notes": "\n".join(task.notes),
         "split": task.how,
         "study": run.study,
         "variant": run.variant,
