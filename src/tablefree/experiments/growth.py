@@ -191,7 +191,7 @@ def read_growth(folder: Path) -> pl.DataFrame:
         InputError: there is no table there, or another one.
     """
     rows = read_table(folder)
-    if rows.schema != SCHEMA:
+    if rows.schema != SCHEMA or rows.is_empty():
         raise InputError(f"{folder / FILE_NAME} holds other results: choose another folder")
     return rows
 
