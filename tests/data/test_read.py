@@ -210,7 +210,7 @@ def test_recbole_with_side_features(tmp_path):
         assert data.item_features.names == ("genre=Action", "genre=Drama", "decade=1950")
     data = read_interactions(path, user_feature_columns=["age"])
     assert data.user_features.names == ("age",)
-    assert feature(data.user_features, "age") == [1, -1]
+    assert feature(data.user_features, "age") == [60, 17]
 
 
 def test_recbole_without_side_features(tmp_path):

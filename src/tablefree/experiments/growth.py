@@ -30,7 +30,8 @@ from tablefree.network import check_choice
 HOLD_OUTS = ("item", "user", "time")
 
 _OF_RUN = (
-    "dataset", "method", "model", "size", "seed", "num_parameters", "num_bytes", "vocabulary_bytes",
+    "dataset", "data_digest", "method", "model", "size", "seed",
+    "num_parameters", "num_bytes", "vocabulary_bytes",
     "multiply_adds", "learning_rate", "network_learning_rate", "weight_decay",
     "network_weight_decay", "optimizer", "precision", "batch_size", "max_epochs", "patience",
     "embedding_dim", "best_epoch", "validation_auc", "train_seconds", "num_users", "num_items",
