@@ -210,7 +210,7 @@ def test_recbole_with_side_features(tmp_path):
         assert data.item_features.names == ("genre=Action", "genre=Drama", "decade=1950")
     data = read_interactions(path, user_feature_columns=["age"])
     assert data.user_features.names == ("age",)
-    assert feature(data.user_features, "age") == [1, -1]
+    assert feature(data.user_features, "age") == [60, 17]
 
 
 def test_recbole_without_side_features(tmp_path):
@@ -277,17 +277,19 @@ def test_own_names_labels_and_side_features(tmp_path):
     assert data.label.tolist() == [1, 0, 1, 0]
     assert data.rating is data.timestamp is None
     assert data.item_features.names == ("price", "kind=a", "kind=b")
-    assert feature(data.item_features, "price") == pytest.approx([-1.2247449, 1.2247449, 0])
+    assert feature(data.item_features, "price") == pytest.approx([10, 30, np.nan], nan_ok=True)
+    assert data.item_features.are_numbers == (True, False, False)
     assert feature(data.item_features, "kind=b") == [0, 1, 0]
     # The first row of a user counts, and u has no city there.
     assert data.user_features.names == ("city=Rome",)
     assert feature(data.user_features, "city=Rome") == [0, 1, 1]
 
 
-def test_a_constant_numeric_feature_is_zero(tmp_path):
+def test_a_constant_numeric_feature_says_nothing(tmp_path):
     path = write(tmp_path / "x.csv", "user_id,item_id,p\n1,2,5\n3,4,5\n")
     data = read_interactions(path, item_feature_columns=["p"])
-    assert feature(data.item_features, "p") == [0, 0]
+    assert feature(data.item_features, "p") == [5, 5]
+    assert data.item_features.scaled(np.ones(2, bool)).shape == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ from tablefree.network import check_choice
 HOLD_OUTS = ("item", "user", "time")
 
 _OF_RUN = (
-    "dataset", "method", "model", "size", "seed", "num_parameters", "num_bytes", "vocabulary_bytes",
+    "dataset", "data_digest", "method", "model", "size", "seed",
+    "num_parameters", "num_bytes", "vocabulary_bytes",
     "multiply_adds", "learning_rate", "network_learning_rate", "weight_decay",
     "network_weight_decay", "optimizer", "precision", "batch_size", "max_epochs", "patience",
     "embedding_dim", "best_epoch", "validation_auc", "train_seconds", "num_users", "num_items",
@@ -198,7 +199,7 @@ def read_growth(folder: Path) -> pl.DataFrame:
         InputError: there is no table there, or another one.
     """
     rows = read_table(folder)
-    if rows.schema != SCHEMA:
+    if rows.schema != SCHEMA or rows.is_empty():
         raise InputError(f"{folder / FILE_NAME} holds other results: choose another folder")
     return rows
 
