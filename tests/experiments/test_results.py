@@ -8,8 +8,7 @@ import pytest
 
 from tablefree.errors import InputError
 from tablefree.experiments.results import (
-    ADDED,
-    DEFAULTS,
+    CELL,
     SCHEMA,
     TESTED,
     append_result,
@@ -59,7 +58,7 @@ def test_of_equal_trials_the_first_is_selected(tmp_path, run, aucs):
     assert selected(tmp_path) == [(0, 0)]
 
 
-@pytest.mark.parametrize("column", ["dataset", "split", "model", "method", "size"])
+@pytest.mark.parametrize("column", CELL)
 def test_trials_are_selected_apart_for_each_thing_compared(tmp_path, run, column):
     other = 0.5 if column == "size" else "other"
     for trial, auc, changes in ((0, 0.8, {}), (1, 0.9, {column: other})):
@@ -74,21 +73,6 @@ def test_a_pruned_run_needs_no_test(tmp_path, run):
     assert read_results(tmp_path)["test_auc"].to_list() == [None]
     with pytest.raises(InputError, match=r"without a value .*'test_auc'"):
         append_result(tmp_path, run("deep_hash", 0.25, 0, **untested))
-
-
-def test_a_table_of_version_0_1_is_read_with_nulls(tmp_path, run, table):
-    frame = table([run("deep_hash", 0.25, 0)])
-    frame.drop(ADDED).write_parquet(tmp_path / "results.parquet")
-    results = read_results(tmp_path)
-    assert results.schema == SCHEMA
-    assert results.drop(ADDED).equals(frame.drop(ADDED))
-    assert results.select(ADDED).null_count().row(0) == (1,) * len(ADDED)
-
-
-def test_a_table_from_before_the_ablations_is_one_of_a_comparison(tmp_path, run, table):
-    frame = table([run("deep_hash", 0.25, 0)])
-    frame.drop(DEFAULTS).write_parquet(tmp_path / "results.parquet")
-    assert read_results(tmp_path).equals(frame)
 
 
 def test_each_variant_of_a_study_has_a_selected_trial(tmp_path, run):
@@ -136,6 +120,14 @@ def test_a_truncated_file_is_refused_and_left_alone(tmp_path, run, kept):
             action(tmp_path)
         assert "\n" not in str(caught.value)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("column", ["data_digest", "notes", "validation_auc_int8", "decoder"])
+def test_a_table_from_before_the_protocol_is_refused(tmp_path, run, table, column):
+    frame = table([run("deep_hash", 0.25, 0)])
+    frame.drop(column).write_parquet(tmp_path / "results.parquet")
+    with pytest.raises(InputError, match=f"column '{column}' should be .*, got no such column"):
+        read_results(tmp_path)
 
 
 def test_a_foreign_table_is_refused(tmp_path):

@@ -23,7 +23,13 @@ from tablefree.experiments.cold_start import ColdStart
 from tablefree.experiments.learner import CONTENDERS, Contender, Learner
 from tablefree.experiments.results import FILE_NAME
 from tablefree.experiments.results import SCHEMA as RUNS
-from tablefree.experiments.run import Run, describe_machine, identity, vocabulary_bytes
+from tablefree.experiments.run import (
+    Run,
+    describe_machine,
+    identity,
+    steps_per_epoch,
+    vocabulary_bytes,
+)
 from tablefree.experiments.stream import Stream
 from tablefree.experiments.task import Task
 from tablefree.files import replace_file
@@ -123,6 +129,7 @@ def plan(
             continue
         run = contender.run(
             scenario.task.events_per_id,
+            steps_per_epoch(scenario.task),
             size=size,
             seed=0,
             embedding_dim=embedding_dim,

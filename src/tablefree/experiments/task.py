@@ -5,7 +5,6 @@ part alone; validation and test pairs are new to their users. The protocol: docs
 """
 
 import hashlib
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -127,10 +126,9 @@ class Task:
     def data_digest(self) -> str:
         """Hexadecimal digits that tell the data and its split from any other."""
         data, digest = self.interactions, hashlib.sha256()
-        features = (data.user_features, data.item_features)
         arrays = (
-            *(data.user, data.item, data.user_ids, data.item_ids, data.label, data.timestamp),
-            *(None if one is None else one.values for one in features),
+            *(data.user, data.item, data.user_ids, data.item_ids, data.label),
+            *(self.users.features, self.items.features),
             *(self.split.train, self.split.validation, self.split.test),
         )
         for array in arrays:

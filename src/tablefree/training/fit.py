@@ -29,6 +29,10 @@ from tablefree.training.optimizers import OPTIMIZERS, build_optimizers
 from tablefree.training.schedules import SCHEDULES
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+# Multiply-adds of a step forward that are worth another thread. Threads that share the work of a
+# smaller step bring nothing, and on a busy machine they wait for each other, a hundred times as
+# long as they work (benchmarks/busy_machine.py).
+WORK_PER_THREAD = 2**29
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ def fit(
 ) -> Fit:
     """Train a model in place and leave it with the weights of its best epoch.
 
+    Small steps run in one thread, whatever torch's number of threads is (see `step_threads`).
+
     Args:
         model: any recommender.
         batches: the training events.
@@ -127,7 +133,7 @@ def fit(
     best = _BestEpoch(on_epoch)
     generator = torch.Generator()  # a loader would draw from the global one, if only for workers
     start = time.perf_counter()
-    with _quiet_lightning():
+    with _quiet_lightning(), _threads(step_threads(model, batches)):
         trainer = L.Trainer(
             max_epochs=recipe.max_epochs,
             precision=PRECISIONS[recipe.precision],  # type: ignore[arg-type]
@@ -150,6 +156,19 @@ def fit(
         )
     best.restore(model)
     return Fit(best.epoch, best.epochs, best.auc, time.perf_counter() - start)
+
+
+def step_threads(model: Recommender, batches: TrainingBatches) -> int:
+    """Threads that a training step is worth: at most torch's, fewer where the products are small.
+
+    Args:
+        model: any recommender.
+        batches: what it is trained on.
+    """
+    per_positive = batches.negatives.per_positive if batches.negatives else 0
+    pairs = batches.batch_size * (1 + per_positive)
+    work = pairs * (model.users.multiply_adds + model.items.multiply_adds)
+    return max(1, min(torch.get_num_threads(), work // WORK_PER_THREAD))
 
 
 class _Module(L.LightningModule):
@@ -237,6 +256,17 @@ def _either(value: float | None, default: float) -> float:
 
 def _as_list(one_or_many: Any) -> list[Any]:
     return one_or_many if isinstance(one_or_many, list) else [one_or_many]
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Torch's threads on the CPU within, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
