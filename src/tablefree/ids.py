@@ -4,9 +4,8 @@ Integers keep their bits; strings and bytes become ids by XXH64 (Collet, 2012), 
 the same id in a list, an array or a column of any library. See `docs/hash-contract.md`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -30,6 +29,7 @@ _REMEDY = "ids are integers, strings or bytes"
 
 # Strings and bytes are hashed to 64-bit ids, integers are ids as they are: "12" and 12 differ.
 IdType = Literal["integer", "string"]
+ID_TYPES = get_args(IdType)
 
 
 def to_ids(values: Any) -> Int[Tensor, "*batch"]:
@@ -113,10 +113,10 @@ def tensor_ids(ids: Tensor) -> Tensor:
 def _convert(values: Any) -> tuple[NDArray[np.int64], bool]:
     """The ids of a value that is not a tensor, and whether they come from strings."""
     library = type(values).__module__.partition(".")[0]
-    if library == "pandas":
-        values = _pandas_column(values)
-    elif library == "polars":
-        values = _polars_column(values)
+    if library == "pandas" and isinstance(getattr(values, "dtype", None), np.dtype):
+        values = values.to_numpy()
+    elif library in ("pandas", "polars"):
+        values = as_arrow(values)
     if type(values).__module__.partition(".")[0] == "pyarrow":
         return _from_arrow(values)
     if isinstance(values, (np.ndarray, np.generic)) and not isinstance(values, (str, bytes)):
@@ -127,37 +127,29 @@ def _convert(values: Any) -> tuple[NDArray[np.int64], bool]:
     return ids.reshape(()), are_strings
 
 
-def _pandas_column(column: Any) -> Any:
-    """A pandas series, index or array as NumPy integers and objects, or else as Arrow."""
-    if not hasattr(column, "dtype"):
-        raise InputError(f"got a pandas {type(column).__name__}: pass one column")
-    if isinstance(column.dtype, np.dtype):
-        return column.to_numpy()
+def as_arrow(column: Any) -> Any:
+    """A column of pandas, Polars or Arrow as Arrow's.
+
+    Raises:
+        InputError: it is no column, or one of what Arrow does not have.
+    """
+    library = type(column).__module__.partition(".")[0]
+    if library == "pyarrow":
+        return column
+    if not hasattr(column, "dtype") or not hasattr(column, "to_numpy"):
+        remedy = "pass one column, a Series"
+        raise InputError(f"got a {library} {type(column).__name__}: {remedy}")
+    if str(column.dtype) == "Object":  # of Polars, whose memory holds addresses
+        raise InputError(
+            f"{_REMEDY}, got a column of Python objects: pass them as strings or bytes"
+        )
     import pyarrow
 
-    with _converting(f"pandas column of {column.dtype}"):
-        return pyarrow.array(column, from_pandas=True)
-
-
-def _polars_column(column: Any) -> Any:
-    if not hasattr(column, "to_arrow") or not hasattr(column, "dtype"):
-        raise InputError(f"got a polars {type(column).__name__}: pass one column, a Series")
-    if str(column.dtype) == "Object":  # its memory holds addresses
-        raise InputError(
-            f"{_REMEDY}, got a Polars column of Python objects: pass them as strings or bytes"
-        )
-    with _converting(f"Polars column of {column.dtype}"):
-        return column.to_arrow()
-
-
-@contextmanager
-def _converting(what: str) -> Iterator[None]:
-    """The boundary to the libraries that convert: what they raise is an InputError."""
     try:
-        yield
+        return column.to_arrow() if library == "polars" else pyarrow.array(column, from_pandas=True)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{_REMEDY}, got a {what}, which is none ({reason})") from error
+        raise InputError(f"{_REMEDY}, got a column of {column.dtype}: {reason}") from error
 
 
 def _from_numpy(values: NDArray[Any]) -> tuple[NDArray[np.int64], bool]:

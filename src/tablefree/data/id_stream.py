@@ -41,7 +41,7 @@ def read_ids(
         column: of a file that has columns; by default a usual name of the feature, as `user_id`.
         feature: "user" or "item".
         id_type: of the ids in training.
-        taken_for: what typed columns are taken for, if not for what they are.
+        taken_for: what ids are taken for, whatever their column is; none but `id_type`.
 
     Yields:
         Arrow arrays of int64 (or uint64, if any needs it) or of strings (or bytes), none of them
@@ -134,8 +134,9 @@ def _rows(path: str, column: str | None, feature: str) -> Iterator[_Chunk]:
 def _in_type(
     chunk: _Chunk, feature: str, id_type: IdType, taken_for: IdType | None, rows: Rows
 ) -> pl.Series:
-    wanted = id_type if chunk.is_text else taken_for
-    ids = typed_ids(chunk.ids.alias(feature), rows, wanted, is_text=chunk.is_text)
+    ids = typed_ids(
+        chunk.ids.alias(feature), rows, taken_for, is_text=chunk.is_text, text_type=id_type
+    )
     if id_type_of(ids) != id_type:
         raise InputError(
             f"{rows.at(0)} has an id of type {chunk.ids.dtype}, and the ids of the checkpoint are "

@@ -20,7 +20,12 @@ AS_STRINGS = "correct it, or say that the ids are strings (id_type, --id-type st
 
 
 def typed_ids(
-    ids: pl.Series, rows: Rows, id_type: IdType | None = None, *, is_text: bool = False
+    ids: pl.Series,
+    rows: Rows,
+    id_type: IdType | None = None,
+    *,
+    is_text: bool = False,
+    text_type: IdType | None = None,
 ) -> pl.Series:
     """The ids, none of them missing, as 64-bit integers, strings or bytes.
 
@@ -30,6 +35,7 @@ def typed_ids(
         id_type: what they are to be. By default what a typed column has; text is integers if all
             of it is, each as a program would write it, and strings otherwise.
         is_text: whether the values are text of a file without types.
+        text_type: what text is, where that is known: nothing is guessed then.
 
     Raises:
         InputError: a missing id, what is no id, no integer where they are to be integers; or text
@@ -58,9 +64,11 @@ def typed_ids(
     if _is_integer(ids):
         integers = ids.cast(pl.UInt64 if ids.dtype == pl.UInt64 else pl.Int64)
         return integers.cast(pl.String) if id_type == "string" else integers
-    if id_type == "integer":
+    if "integer" in (id_type, text_type if is_text else None):
         return _integers(ids, rows)
-    return _guessed(ids, rows) if is_text and id_type is None else ids
+    if not is_text or id_type == "string":
+        return ids
+    return _without_space(ids, rows) if text_type == "string" else _guessed(ids, rows)
 
 
 def id_type_of(ids: pl.Series) -> IdType:
@@ -79,7 +87,7 @@ def _missing(ids: pl.Series, rows: Rows, first: int | None, count: int) -> Input
     )
 
 
-def _integers(text: pl.Series, rows: Rows) -> pl.Series:
+def _integers(text: pl.Series, rows: Rows, remedy: str = "correct it") -> pl.Series:
     """All as integers, of int64 or, where they are larger, uint64."""
     if text.dtype == pl.Binary:
         raise InputError(f"the {text.name} ids of {rows.source} are bytes, which are no integers")
@@ -91,7 +99,8 @@ def _integers(text: pl.Series, rows: Rows) -> pl.Series:
         if is_plain.all() and dtype == pl.Int64:
             continue
         at = integers.is_null().arg_max()
-        raise _odd(text, rows, at, "no integer of 64 bits as a program writes it", "correct it")
+        what = "no integer of 64 bits as a program writes it, or none beside the others"
+        raise _odd(text, rows, at, what, remedy)
     raise AssertionError
 
 
@@ -105,11 +114,8 @@ def _guessed(text: pl.Series, rows: Rows) -> pl.Series:
         if too_long.any():
             at = too_long.arg_max()
             raise _odd(text, rows, at, "an integer of more than 64 bits, unlike others", AS_STRINGS)
-        return _integers(text, rows)
-    is_padded = (text != text.str.strip_chars()) | text.str.contains(LINE_BREAK)
-    if is_padded.any():
-        what = "with a space around it, or a line break within"
-        raise _odd(text, rows, is_padded.arg_max(), what, AS_STRINGS)
+        return _integers(text, rows, AS_STRINGS)
+    _without_space(text, rows)
     is_number = text.cast(pl.Float64, strict=False).is_not_null() | text.str.contains(GROUPED)
     is_code = text.str.contains(DIGITS).all() and (
         not is_plain.any() or text.str.len_bytes().n_unique() == 1
@@ -117,6 +123,15 @@ def _guessed(text: pl.Series, rows: Rows) -> pl.Series:
     if 2 * int(is_number.sum()) >= len(text) and not is_code:
         what = "no integer as a program writes it, where most are numbers"
         raise _odd(text, rows, (~is_plain).arg_max(), what, AS_STRINGS)
+    return text
+
+
+def _without_space(text: pl.Series, rows: Rows) -> pl.Series:
+    """The same strings, or an InputError for one that another program would not find again."""
+    is_odd = (text != text.str.strip_chars()) | text.str.contains(LINE_BREAK)
+    if is_odd.any():
+        what = "with a space around it, or a line break within"
+        raise _odd(text, rows, is_odd.arg_max(), what, AS_STRINGS)
     return text
 
 

@@ -51,11 +51,22 @@ def numbers(column: pl.Series, rows: Rows) -> npt.NDArray[np.float64]:
 def no_value(column: pl.Series, rows: Rows, missing: pl.Series) -> InputError:
     """What to say of rows without a value."""
     at = int(missing.arg_max() or 0)
-    found = "" if column[at] is None else f", but {str(column[at])[:50]!r}"
+    found = "" if column.is_null()[at] or column[at] == "" else f", but {_shown(column, at)!r}"
+    remedy = "remove these rows or fill them in"
+    if column.name == "label":
+        remedy = "a label is 0 or 1, or true or false; rename a column that is none"
     return InputError(
         f"{rows.at(at)} has no {column.name}, or none that can be read{found} "
-        f"({int(missing.sum())} such rows in all): remove these rows or fill them in"
+        f"({int(missing.sum())} such rows in all): {remedy}"
     )
+
+
+def _shown(column: pl.Series, at: int) -> str:
+    """A value for a message; a date in NumPy's way, for Python has no year 10,000."""
+    if column.dtype in (pl.Datetime, pl.Date):
+        unit = getattr(column.dtype, "time_unit", "D")
+        return str(np.datetime64(column.to_physical()[at], unit))
+    return str(column[at])[:50]
 
 
 def check_finite(values: pl.Series, rows: Rows) -> None:
@@ -110,7 +121,7 @@ def nanoseconds(column: pl.Series, rows: Rows, *, is_needed: bool) -> npt.NDArra
     else:
         values = _exact(column)
         is_missing = values.is_null()
-        times = _of_numbers(values, rows) if values.count() else np.zeros(len(column), np.int64)
+        times = _of_numbers(column, values, rows) if values.count() else np.zeros(len(column), np.int64)
     if is_missing.any():
         if is_needed:
             raise no_value(column, rows, is_missing)
@@ -168,7 +179,7 @@ def _is_exact(dtype: pl.DataType) -> bool:
     return dtype.is_integer() or dtype.is_decimal()
 
 
-def _of_numbers(values: pl.Series, rows: Rows) -> npt.NDArray[np.int64]:
+def _of_numbers(column: pl.Series, values: pl.Series, rows: Rows) -> npt.NDArray[np.int64]:
     known = values.is_not_null().to_numpy()
     size = np.abs(values.cast(pl.Float64).fill_null(0.0).to_numpy())
     if not np.isfinite(size).all():
@@ -182,15 +193,15 @@ def _of_numbers(values: pl.Series, rows: Rows) -> npt.NDArray[np.int64]:
     if odd.any():
         at, like = int(odd.argmax()), int((known & ~odd).argmax())
         raise InputError(
-            f"{rows.at(at)} has the {values.name} {values[at]}, which by its size is in "
-            f"{UNITS[unit[at]][1]}, and {rows.at(like)} has {values[like]}, {name}: correct it, or "
+            f"{rows.at(at)} has the {column.name} {_shown(column, at)}, which by its size is in "
+            f"{UNITS[unit[at]][1]}, and {rows.at(like)} has {_shown(column, like)}, {name}: correct it, or "
             "save the column as dates"
         )
     if values.dtype.is_integer():
-        return _scaled(values, values, per_unit, rows)
+        return _scaled(column, values, per_unit, rows)
     whole = values.cast(pl.Float64).floor() if values.dtype.is_float() else values.floor()
     rest = ((values - whole).cast(pl.Float64).fill_null(0.0).to_numpy() * per_unit).round()
-    return _scaled(values, whole, per_unit, rows) + rest.astype(np.int64)
+    return _scaled(column, whole, per_unit, rows) + rest.astype(np.int64)
 
 
 def _scaled(
@@ -202,7 +213,7 @@ def _scaled(
     if beyond.any():
         at = int(beyond.arg_max() or 0)
         raise InputError(
-            f"{rows.at(at)} has the {column.name} {column[at]}, outside the years 1678 to 2261: "
+            f"{rows.at(at)} has the {column.name} {_shown(column, at)}, outside the years 1678 to 2261: "
             "correct it, or remove the row"
         )
     return values.fill_null(0).cast(pl.Int64).to_numpy() * np.int64(per_unit)

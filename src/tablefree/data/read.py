@@ -19,7 +19,7 @@ from tablefree.data.numbers import feature_from_text
 from tablefree.data.parser import FORMS, Source
 from tablefree.data.parts import Part, Rows, find_parts, form_of, local_path, name_of, reading
 from tablefree.errors import InputError
-from tablefree.ids import IdType
+from tablefree.ids import ID_TYPES, IdType
 
 # The names by which a column goes when none is given, most specific first: ours, MovieLens',
 # Amazon's of 2023 and of 2014.
@@ -31,7 +31,6 @@ KNOWN_NAMES = {
     "timestamp": ("timestamp", "unixReviewTime"),
 }
 KNOWN_STRINGS = ("reviewerID", "parent_asin", "asin")  # some of Amazon's are all digits
-ID_TYPES = ("integer", "string")
 RECOGNISED = (
     "MovieLens (u.data, ratings.dat or ratings.csv, or the owner's zip), Amazon reviews (.json, "
     ".csv, .gz), RecBole (.inter), libFM (.libfm), and CSV, TSV, JSON lines or Parquet files"
@@ -278,8 +277,8 @@ def series_of(
     if not _is_plain(kind) and not (is_list and _is_string(kind.value_type)):
         if is_needed:
             raise InputError(
-                f"the {name} ids or values of {source.name} are of type {kind}: they must be "
-                "integers or strings, or for features numbers, strings or lists of strings"
+                f"the column of {name} of {source.name} is of type {kind}: ids must be integers or "
+                "strings, features numbers, strings or lists of strings; convert the column first"
             )
         return pl.Series(name, [None] * len(column), pl.Float64)
     with reading(source.name):

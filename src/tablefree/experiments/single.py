@@ -5,12 +5,12 @@ from math import isnan
 from pathlib import Path
 
 from tablefree.data import Interactions
-from tablefree.data.interactions import IdType
 from tablefree.embeddings import Embedding
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
 from tablefree.experiments.run import Run, evaluate, tell_histories, train
 from tablefree.experiments.task import Side, Task
+from tablefree.ids import IdType
 from tablefree.models import Recommender
 from tablefree.training.checkpoint import LOGS, Checkpoint, Keys, check_folder, save_checkpoint
 
@@ -74,7 +74,8 @@ def evaluate_checkpoint(
         if got != keys.id_type:
             raise InputError(
                 f"the {feature} ids of {interactions.name} are of type {got}, and the checkpoint "
-                f"was trained on ids of type {keys.id_type}: pass the ids as in training"
+                f"was trained on ids of type {keys.id_type}: pass the ids as in training, or say "
+                f"--id-type {checkpoint.users.id_type},{checkpoint.items.id_type}"
             )
     task = Task.from_interactions(interactions, how or checkpoint.split)
     return _evaluate(checkpoint.model, task, checkpoint.users, checkpoint.items)
