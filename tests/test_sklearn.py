@@ -172,7 +172,7 @@ def test_options_that_cannot_be_used_are_refused(encoder, reason):
 @pytest.mark.parametrize(("seen", "sent"), [([7], ["7"]), (["7"], [7]), ([7.0], ["7"])])
 def test_categories_of_another_type_than_in_fit_are_refused(frame, seen, sent):
     encoder = HashEncoder(4).fit(frame({"c": seen}))
-    with pytest.raises(InputError, match="column 'c' has categories of type .* in fit"):
+    with pytest.raises(InputError, match=r"column 'c' has categories of type .* in fit"):
         encoder.transform(frame({"c": sent}))
     encoder.transform(frame({"c": seen}))
     assert HashEncoder(4).transform(frame({"c": sent})).shape == (1, 4)

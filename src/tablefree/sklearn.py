@@ -105,9 +105,7 @@ class HashEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # it 
             return copy.copy(self).fit(X).transform(X)
         columns = _columns(_validate(self, X, reset=False))
         names = _check_feature_names_in(self)
-        ids = [
-            _ids(*one) for one in zip(names, columns, self.id_types_, strict=True)
-        ]
+        ids = [_ids(*one) for one in zip(names, columns, self.id_types_, strict=True)]
         with torch.no_grad():
             codes = [
                 encode(of_column).float()
@@ -168,9 +166,7 @@ def _columns(data: Any) -> Sequence[Any]:
     return list(data.T)
 
 
-def _ids(
-    name: str, column: Any, wanted: IdType | None = None
-) -> tuple[Tensor, IdType | None]:
+def _ids(name: str, column: Any, wanted: IdType | None = None) -> tuple[Tensor, IdType | None]:
     """The ids of a column and their type, which must be the wanted one if it is known."""
     is_float = "float" in str(column.dtype).lower()
     try:

@@ -117,7 +117,7 @@ def test_what_is_no_id(column, named):
 def test_one_type_for_users_and_one_for_items(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("user_id,item_id\n1,7\n2,x\n")
-    with pytest.raises(InputError, match="row 2 .* --id-type string"):
+    with pytest.raises(InputError, match=r"row 2 .* --id-type string"):
         read_interactions(path)
     data = read_interactions(path, id_type=("integer", "string"))
     assert (data.user_id_type, data.item_id_type) == ("integer", "string")

@@ -97,7 +97,7 @@ def test_an_address_of_this_machine(tmp_path):
 
 
 def test_an_address_of_no_known_system():
-    with pytest.raises(InputError, match="cannot be read .*Protocol not known: nosuch"):
+    with pytest.raises(InputError, match=r"cannot be read .*Protocol not known: nosuch"):
         read_interactions("nosuch://x.csv")
 
 

@@ -339,15 +339,27 @@ def test_a_name_with_a_wildcard_is_a_name(tmp_path):
     [
         ("", r"x\.csv cannot be read \(Empty"),
         ("user_id,item_id\n", r"x\.csv holds no rows"),
-        ("user_id,movie\n1,2\n", r"no column 'item_id' \(item\); its columns are 'user_id', 'movie'"),
+        (
+            "user_id,movie\n1,2\n",
+            r"no column 'item_id' \(item\); its columns are 'user_id', 'movie'",
+        ),
         ("user_id,item_id\n1,2\n,3\n", r"row 2 of .*x\.csv has no user id \(1 such rows"),
-        ("user_id,item_id\n1.0,2\n2.0,3\n", r"row 1 of .* has the user id '1.0', no integer as a program"),
+        (
+            "user_id,item_id\n1.0,2\n2.0,3\n",
+            r"row 1 of .* has the user id '1.0', no integer as a program",
+        ),
         ("user_id,item_id\n1.5,2\nnan,3\n", r"row 1 of .* has the user id '1.5'"),
-        ("user_id,item_id\n1,2\n22,3\nabc,3\n", r"row 3 of .* has the user id 'abc'.* most are num"),
+        (
+            "user_id,item_id\n1,2\n22,3\nabc,3\n",
+            r"row 3 of .* has the user id 'abc'.* most are num",
+        ),
         ("user_id,item_id,label\n1,2,1\n1,3,1\n", r"all labels of .* are 1, and both"),
         ("user_id,item_id,label\n1,2,1\n1,3,4\n", r"labels must be 0 or 1, row 2 .* has 4"),
         ("user_id,item_id,label\n1,2,1\n1,3,\n", r"row 2 .* has no label"),
-        ("user_id,item_id\n1,2\n1,2,3\n", r"cannot be read \(CSV.* Row #3: Expected 2 columns, got 3"),
+        (
+            "user_id,item_id\n1,2\n1,2,3\n",
+            r"cannot be read \(CSV.* Row #3: Expected 2 columns, got 3",
+        ),
     ],
 )
 def test_bad_text_files(tmp_path, text, message):

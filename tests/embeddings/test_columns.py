@@ -88,7 +88,9 @@ TABLES = {
 @pytest.mark.parametrize("library", TABLES)
 def test_the_type_of_ids_is_told(library):
     table = TABLES[library]({"n": [1, 2], "t": ["1", "2"], "bag": [["a"], []], "no": [[], []]})
-    types = {name: one.id_type for name, one in column_ids(table, list("nt") + ["bag", "no"]).items()}
+    types = {
+        name: one.id_type for name, one in column_ids(table, [*list("nt"), "bag", "no"]).items()
+    }
     assert types == {"n": "integer", "t": "string", "bag": "string", "no": None}
 
 

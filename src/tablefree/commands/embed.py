@@ -17,9 +17,7 @@ def embed(
     output: Annotated[Path, typer.Option(help="A Parquet file.")],
     ids: Annotated[
         str | None,
-        typer.Option(
-            help="One id a line, or what --data takes; standard input if absent or -."
-        ),
+        typer.Option(help="One id a line, or what --data takes; standard input if absent or -."),
     ] = None,
     id_column: Annotated[
         str | None, typer.Option(help="Column of ids; user_id or item_id by default.")

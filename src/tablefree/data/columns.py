@@ -169,7 +169,7 @@ def _check_feature(column: pl.Series, source: str) -> None:
     dtype = column.dtype
     if dtype.is_numeric() or dtype == pl.Boolean:
         check_finite(as_numbers(column), Rows(source))
-    elif dtype.is_nested() and dtype != pl.List(pl.String) or dtype in (pl.Binary, pl.Object):
+    elif (dtype.is_nested() and dtype != pl.List(pl.String)) or dtype in (pl.Binary, pl.Object):
         raise InputError(
             f"the side feature {column.name} of {source} is of type {dtype}: it must hold numbers, "
             "strings or lists of strings"

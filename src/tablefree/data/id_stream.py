@@ -85,7 +85,9 @@ def read_ids(
 
 def _is_lines(path: str | Path) -> bool:
     local = local_path(path)
-    return form_of(str(path)) is None and local is not None and local.exists() and not local.is_dir()
+    return (
+        form_of(str(path)) is None and local is not None and local.exists() and not local.is_dir()
+    )
 
 
 def _is_read_twice(path: str | Path | None) -> bool:
@@ -108,7 +110,9 @@ def _lines(path: str | Path | None) -> Iterator[_Chunk]:
         try:
             while lines := [line.rstrip("\n") for line in islice(file, CHUNK)]:
                 lines = [""] * num_empty + lines
-                num_empty = next((at for at, line in enumerate(reversed(lines)) if line), len(lines))
+                num_empty = next(
+                    (at for at, line in enumerate(reversed(lines)) if line), len(lines)
+                )
                 lines = lines[: len(lines) - num_empty]
                 yield _Chunk(pl.Series(as_utf8(lines, Rows(source, "line", position))), True)
                 position += len(lines)

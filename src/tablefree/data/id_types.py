@@ -6,7 +6,6 @@ and where few values would decide for all, the caller has to.
 """
 
 import polars as pl
-import pyarrow as pa
 
 from tablefree.data.parts import Rows
 from tablefree.errors import InputError

@@ -20,7 +20,10 @@ UNITS = (
     (10**14, "microseconds", 10**3),
     (10**17, "nanoseconds", 1),
 )
-TIME = r"^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:[.,]\d{1,9}\d*)?)?) ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$"
+TIME = (
+    r"^(\d{4}-\d\d-\d\d)"
+    r"(?:[T ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?) ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$"
+)
 
 
 def as_numbers(column: pl.Series) -> pl.Series:
@@ -121,7 +124,9 @@ def nanoseconds(column: pl.Series, rows: Rows, *, is_needed: bool) -> npt.NDArra
     else:
         values = _exact(column)
         is_missing = values.is_null()
-        times = _of_numbers(column, values, rows) if values.count() else np.zeros(len(column), np.int64)
+        times = (
+            _of_numbers(column, values, rows) if values.count() else np.zeros(len(column), np.int64)
+        )
     if is_missing.any():
         if is_needed:
             raise no_value(column, rows, is_missing)
@@ -170,13 +175,11 @@ def _exact(column: pl.Series) -> pl.Series:
             if not is_lost.any():
                 return values
         return as_numbers(column)
-    if _is_exact(column.dtype):
-        return column
+    if column.dtype.is_integer():
+        return column.cast(pl.UInt64 if column.dtype == pl.UInt64 else pl.Int64)
+    if column.dtype.is_decimal():
+        return column.cast(pl.Decimal(38, 9))
     return as_numbers(column) if column.dtype.is_float() else column.clear(len(column))
-
-
-def _is_exact(dtype: pl.DataType) -> bool:
-    return dtype.is_integer() or dtype.is_decimal()
 
 
 def _of_numbers(column: pl.Series, values: pl.Series, rows: Rows) -> npt.NDArray[np.int64]:
@@ -194,8 +197,8 @@ def _of_numbers(column: pl.Series, values: pl.Series, rows: Rows) -> npt.NDArray
         at, like = int(odd.argmax()), int((known & ~odd).argmax())
         raise InputError(
             f"{rows.at(at)} has the {column.name} {_shown(column, at)}, which by its size is in "
-            f"{UNITS[unit[at]][1]}, and {rows.at(like)} has {_shown(column, like)}, {name}: correct it, or "
-            "save the column as dates"
+            f"{UNITS[unit[at]][1]}, and {rows.at(like)} has {_shown(column, like)}, {name}: "
+            "correct it, or save the column as dates"
         )
     if values.dtype.is_integer():
         return _scaled(column, values, per_unit, rows)
@@ -213,7 +216,7 @@ def _scaled(
     if beyond.any():
         at = int(beyond.arg_max() or 0)
         raise InputError(
-            f"{rows.at(at)} has the {column.name} {_shown(column, at)}, outside the years 1678 to 2261: "
-            "correct it, or remove the row"
+            f"{rows.at(at)} has the {column.name} {_shown(column, at)}, outside the years 1678 to "
+            "2261: correct it, or remove the row"
         )
     return values.fill_null(0).cast(pl.Int64).to_numpy() * np.int64(per_unit)

@@ -151,8 +151,8 @@ class Source:
         separator = self._head(part).separator
         names = separator.join(["user_id", "item_id"])
         return (
-            f"{said}, separated by {separator!r}: name the column; or, where this is the first line "
-            f"of the data, put a line with names before it, such as {names!r}"
+            f"{said}, separated by {separator!r}: name the column; or, where this is the first "
+            f"line of the data, put a line with names before it, such as {names!r}"
         )
 
 
@@ -219,8 +219,7 @@ def encoding_of(head: bytes, called: str) -> str:
 def _separator(line: str, own: str) -> str:
     """The separator of a line of names: the form's own, or else whichever makes most columns."""
     fields = {
-        one: len(next(csv.reader([line], delimiter=one), []))
-        for one in (own, *OTHER_SEPARATORS)
+        one: len(next(csv.reader([line], delimiter=one), [])) for one in (own, *OTHER_SEPARATORS)
     }
     return own if fields[own] > 1 else max(fields, key=lambda one: fields[one])
 
@@ -266,14 +265,16 @@ def as_utf8(values: Sequence[Any], rows: Rows) -> pa.Array:
         InputError: a value that is not in UTF-8, with its row.
     """
     try:
-        return pa.array(values, pa.string()) if isinstance(values, list) else values.cast(pa.string())
+        return (
+            pa.array(values, pa.string()) if isinstance(values, list) else values.cast(pa.string())
+        )
     except (pa.ArrowInvalid, UnicodeEncodeError):
         at = next(at for at, one in enumerate(values) if not _is_utf8(one))
         odd = values[at]
         value = odd.encode("utf-8", "surrogateescape") if isinstance(odd, str) else odd.as_py()
         raise InputError(
-            f"{rows.at(at)} is not in UTF-8, having {value[:50]!r}: convert the file, as by `iconv -f "
-            f"latin1 -t utf-8 {rows.source} > NEW`"
+            f"{rows.at(at)} is not in UTF-8, having {value[:50]!r}: convert the file, as by "
+            f"`iconv -f latin1 -t utf-8 {rows.source} > NEW`"
         ) from None
 
 
@@ -337,4 +338,3 @@ def _sound(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         return column.dictionary_decode()
     return column
-

@@ -60,8 +60,7 @@ class Part:
     def open(self) -> Any:
         """The bytes of the file, unpacked."""
         is_here = isinstance(self.system, LocalFileSystem)  # where a pipe is read too
-        raw = Path(self.path).open("rb") if is_here else self.system.open(self.path, "rb")
-        file = pa.PythonFile(raw, "r")
+        file = pa.PythonFile((open if is_here else self.system.open)(self.path, "rb"), "r")
         codec = _codec(self.path)
         if codec is None or self.form in PACKED_WITHIN:
             return file

@@ -144,7 +144,9 @@ def read_tables(address: str | Path, columns: _Columns) -> Tables:
     parts = find_parts(address)
     events = [part for part in parts if not part.path.endswith((".user", ".item"))] or parts
     if not events or len({part.form for part in events}) > 1 or events[0].form not in FORMS:
-        raise InputError(f"{address} is in no known form{_found(local)}: recognised are {RECOGNISED}")
+        raise InputError(
+            f"{address} is in no known form{_found(local)}: recognised are {RECOGNISED}"
+        )
     source = Source(address, events)
     if source.form == "recbole":
         return _read_recbole(source, events[0], columns)
@@ -315,7 +317,9 @@ def _find(kind: str, name: str | None, source: Source) -> str | None:
     is_optional = name is None and kind not in ("user", "item")
     if name is None:
         known = KNOWN_NAMES[kind]
-        name = next((one for one in known if one in source.columns), None if is_optional else known[0])
+        name = next(
+            (one for one in known if one in source.columns), None if is_optional else known[0]
+        )
     if name is not None:
         source.check(name, kind)
     return name

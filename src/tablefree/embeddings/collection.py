@@ -100,7 +100,9 @@ class EmbeddingCollection(Pretrained):
                     f"feature {name!r} has a seed, but the ids of {feature.owner!r}, with which it "
                     "is shared, are numbered: give it an embedding of its own, or no seed"
                 )
-        self._id_types = {name: id_type(name, one) for name, one in owned.items() if "id_type" in one}
+        self._id_types = {
+            name: id_type(name, one) for name, one in owned.items() if "id_type" in one
+        }
         self._arrange(embeddings)
 
     @classmethod
