@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from tablefree.commands.options import CheckpointFolder
 from tablefree.commands.screen import say
+from tablefree.ids import ID_TYPES, IdType
 
 
 def embed(
@@ -15,13 +16,18 @@ def embed(
     feature: Annotated[str, typer.Option(help="user or item.")],
     output: Annotated[Path, typer.Option(help="A Parquet file.")],
     ids: Annotated[
-        Path | None,
-        typer.Option(
-            help="One id a line, or a CSV, TSV or Parquet file; standard input if absent or -."
-        ),
+        str | None,
+        typer.Option(help="One id a line, or what --data takes; standard input if absent or -."),
     ] = None,
     id_column: Annotated[
         str | None, typer.Option(help="Column of ids; user_id or item_id by default.")
+    ] = None,
+    id_type: Annotated[
+        str | None,
+        typer.Option(
+            help="What ids are taken for, if not for what they are: integer or string, as in "
+            "training."
+        ),
     ] = None,
 ) -> None:
     """Embed ids with a checkpoint, into a Parquet file.
@@ -36,11 +42,19 @@ def embed(
     from tablefree.training.checkpoint import load_checkpoint
 
     check_choice("feature", feature, ("user", "item"))
+    if id_type is not None:
+        check_choice("id_type", id_type, ID_TYPES)
     loaded = load_checkpoint(checkpoint)
     keys = {"user": loaded.users, "item": loaded.items}[feature]
     embedding = {"user": loaded.model.users, "item": loaded.model.items}[feature]
-    path = None if ids in (None, Path("-")) else ids
-    chunks = read_ids(path, column=id_column, feature=feature, id_type=keys.id_type)
+    path = None if ids in (None, "-") else ids
+    chunks = read_ids(
+        path,
+        column=id_column,
+        feature=feature,
+        id_type=keys.id_type,
+        taken_for=cast(IdType | None, id_type),
+    )
     embedded = write_embeddings(chunks, embedding, keys, output)
     if embedded.num_unknown:
         print(

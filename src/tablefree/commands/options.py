@@ -27,8 +27,9 @@ class DataOptions:
     data: Annotated[
         str,
         typer.Option(
-            help="A file or folder, the name of a public data set such as ml-1m, or synthetic, "
-            "synthetic-dense, synthetic-sparse.",
+            help="A file, a folder or pattern of files, an address such as s3://bucket/x.parquet, "
+            "the name of a public data set such as ml-1m, or synthetic, synthetic-dense, "
+            "synthetic-sparse.",
             rich_help_panel=DATA,
         ),
     ] = "synthetic"
@@ -43,6 +44,14 @@ class DataOptions:
         float | None,
         typer.Option(help="Ratings of at least this are label 1, others 0.", rich_help_panel=DATA),
     ] = None
+    id_type: Annotated[
+        str | None,
+        typer.Option(
+            help="What ids are taken for: integer or string, or for users and items each, as "
+            "integer,string; by default what the data says.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
 
     def load(self) -> "Interactions":
         """The interactions.
@@ -52,7 +61,11 @@ class DataOptions:
         """
         from tablefree.data.load import load_interactions
 
-        return load_interactions(**asdict(self))
+        options = asdict(self)
+        if self.id_type is not None:
+            both = names(self.id_type)
+            options["id_type"] = both if len(both) == 2 else self.id_type
+        return load_interactions(**options)
 
     def task(self, split: str) -> "Task":
         """The interactions, split; what is to be known of them is printed.

@@ -10,6 +10,7 @@ from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
 from tablefree.experiments.run import Run, evaluate, tell_histories, train
 from tablefree.experiments.task import Side, Task
+from tablefree.ids import IdType
 from tablefree.models import Recommender
 from tablefree.training.checkpoint import LOGS, Checkpoint, Keys, check_folder, save_checkpoint
 
@@ -71,7 +72,8 @@ def evaluate_checkpoint(checkpoint: Checkpoint, task: Task) -> dict[str, float |
         if got != keys.id_type:
             raise InputError(
                 f"the {feature} ids of {data.name} are of type {got}, and the checkpoint was "
-                f"trained on ids of type {keys.id_type}: pass the ids as in training"
+                f"trained on ids of type {keys.id_type}: pass the ids as in training, or say "
+                f"--id-type {checkpoint.users.id_type},{checkpoint.items.id_type}"
             )
     return _evaluate(checkpoint.model, task, checkpoint.users, checkpoint.items)
 
