@@ -6,6 +6,7 @@ sizes are chosen; the hash contract lies with the weights and is compared when t
 
 import contextlib
 import json
+import operator
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tens
     import tablefree
 
     versions = {"format_version": FORMAT_VERSION, "tablefree_version": tablefree.__version__}
-    text = json.dumps({**versions, **config}, indent=2, allow_nan=False)
+    # Sizes may be integers of NumPy.
+    text = json.dumps({**versions, **config}, indent=2, allow_nan=False, default=operator.index)
     try:
         content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
     except RuntimeError as error:

@@ -5,6 +5,7 @@ checkpoint made with other hash functions is refused, as its weights would mean 
 """
 
 import json
+import operator
 
 import torch
 from jaxtyping import Int
@@ -68,7 +69,9 @@ class HashBuckets(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """The contract as canonical JSON in a uint8 tensor, which every checkpoint format holds."""
-        text = json.dumps(self.contract, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(
+            self.contract, sort_keys=True, separators=(",", ":"), default=operator.index
+        )
         return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:

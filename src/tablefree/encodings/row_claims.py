@@ -7,18 +7,24 @@ rows one id in a hundred finds none. A row knows its owner by a fingerprint of 1
 an id that never asked is taken for an owner once in 2,000 times at most.
 """
 
+import warnings
+from typing import Any
+
 import torch
 from jaxtyping import Int
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from tablefree.encodings.hash_buckets import HashBuckets
-from tablefree.errors import InputError
+from tablefree.encodings.processes import data_parallel_group, of_all
+from tablefree.encodings.unlearnt import UnlearntRows
+from tablefree.errors import CapacityWarning, InputError
 from tablefree.hashing import seed_from
 from tablefree.kernels import op
 from tablefree.network import check_positive
 
 FREE, REFUSED = -1, -2  # instead of a row: one is free for the id, or none is
 SLOTS = 16  # rows of a bucket
+FULL = 0.1  # of the ids of a batch without a row of their own, from where on that is said
 _HASHES, _RANGE = 3, 2**32  # two buckets and a fingerprint, of 32 bits each
 _FINGERPRINTS = 2**16 - 1  # zero says that a row is free
 
@@ -27,12 +33,16 @@ class RowClaims(nn.Module):
     """Which rows are taken, and by ids of which fingerprint.
 
     Args:
-        num_rows: rows to give away, a multiple of `SLOTS`.
+        capacity: rows to give away, a multiple of `SLOTS`.
         seed: an integer or a feature name; picks the hash functions.
 
     Attributes:
-        fingerprints: uint8 `[num_rows / 16, 32]`, the two bytes of each row's fingerprint; bytes,
+        fingerprints: uint8 `[capacity / 16, 32]`, the two bytes of each row's fingerprint; bytes,
             for collectives between processes know no 16-bit integers.
+        unlearnt: the rows that were given away and have not learnt yet.
+        process_group: the processes that train one model together, whose ids all claim rows in each
+            of them; by default those of the `DistributedDataParallel` that calls. Copies and
+            pickles have none.
 
     Raises:
         InputError: a number of rows that is no positive multiple of `SLOTS`.
@@ -46,20 +56,27 @@ class RowClaims(nn.Module):
 
     fingerprints: Tensor
 
-    def __init__(self, num_rows: int, *, seed: int | str) -> None:
+    def __init__(self, capacity: int, *, seed: int | str) -> None:
         super().__init__()
-        check_positive(num_rows=num_rows)
-        if num_rows % SLOTS:
+        check_positive(capacity=capacity)
+        if capacity % SLOTS:
             raise InputError(
-                f"rows of ids' own come in buckets of {SLOTS}, got {num_rows}: use "
-                f"{num_rows + SLOTS - num_rows % SLOTS}"
+                f"rows of ids' own come in buckets of {SLOTS}, got a capacity of {capacity}: use "
+                f"{capacity + SLOTS - capacity % SLOTS}"
             )
-        self.num_rows = num_rows
+        self.capacity = int(capacity)
+        self._has_warned = False
         # Not the functions that the same seed gives to a sketch: ids that share a bucket would
         # share rows there too.
-        self.hashes = HashBuckets(_HASHES, _RANGE, seed=(seed_from(seed) + 1) % 2**64)
-        empty = torch.zeros(num_rows // SLOTS, 2 * SLOTS, dtype=torch.uint8)
+        self.hashes = HashBuckets(FULL = 0.1  # of the ids of a batch without a row of their own, from where on that is said
+_HASHES, _RANGE, seed=(seed_from(seed) + 1) % 2**64)
+        empty = torch.zeros(capacity // SLOTS, 2 * SLOTS, dtype=torch.uint8)
         self.register_buffer("fingerprints", empty)
+        self.unlearnt = UnlearntRows()
+        self.process_group: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "process_group": None}
 
     def forward(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """The row that each id owns; or `FREE`, where it would get one, or `REFUSED`."""
@@ -72,15 +89,47 @@ class RowClaims(nn.Module):
     def claim(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """Give a row to each id that has none, as far as there are any, and look all up.
 
-        In a distributed training all processes must call it, for each claims the ids of all: their
-        rows stay the same.
+        The processes of a group must call it equally often: each gives rows to the ids of all, so
+        that they stay the same.
+
+        Raises:
+            InputError: another process has left, or they are within `join()`.
         """
         rows: Tensor = self(ids)
-        new = _of_all_processes(ids[rows == FREE])
+        is_new = rows == FREE
+        group = self.process_group or data_parallel_group(self)
+        new = ids[is_new] if group is None else of_all(ids[is_new], group)
         if len(new):
             self._give_rows(torch.unique(new))
             rows = self(ids)
+            self.unlearnt.add(rows[is_new & (rows >= 0)])
+        if not self._has_warned:
+            self._warn_if_full(rows)
         return rows
+
+    @property
+    def num_claimed(self) -> int:
+        """Rows that have an owner; counts all."""
+        return int(torch.count_nonzero(self.slots))
+
+    def without(self, rows: Int[Tensor, " n"]) -> Tensor:
+        """A copy of the fingerprints in which some rows are free."""
+        slots = self.slots.clone()
+        slots.view(-1)[rows] = 0
+        return slots.view(torch.uint8)
+
+    def _warn_if_full(self, rows: Int[Tensor, " n"]) -> None:
+        refused = int((rows == REFUSED).sum())
+        if refused > FULL * len(rows):
+            self._has_warned = True
+            warnings.warn(
+                f"{refused} of {len(rows)} ids found none of the {self.capacity} rows free "
+                f"({self.num_claimed} are taken): from now on new ids share rows, which tells them "
+                "apart less well, and the others keep theirs. Call grow(capacity) on the sketch, "
+                "or build it with a larger capacity",
+                CapacityWarning,
+                stacklevel=2,
+            )
 
     def _find(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """What the kernel finds, by torch's operators."""
@@ -99,11 +148,12 @@ class RowClaims(nn.Module):
         while len(ids):
             num_free, emptier = (slots[buckets] == 0).sum(-1).max(1)
             bucket = buckets.gather(1, emptier[:, None]).squeeze(1)
-            # One id a bucket and round: the first.
+            # One id a bucket and round: the first. The cost is that of the ids, not of all rows.
             order = torch.arange(len(ids), device=ids.device)
-            first = order.new_full((len(slots),), len(ids))
-            first.scatter_reduce_(0, bucket, order, "amin")
-            is_served = (first[bucket] == order) & (num_free > 0)
+            asked, place = torch.unique(bucket, return_inverse=True)
+            first = order.new_full((len(asked),), len(ids))
+            first.scatter_reduce_(0, place, order, "amin")
+            is_served = (first[place] == order) & (num_free > 0)
             served = bucket[is_served]
             slot = (slots[served] == 0).to(torch.uint8).argmax(1)
             slots[served, slot] = fingerprints[is_served]
@@ -121,12 +171,3 @@ class RowClaims(nn.Module):
         buckets = (hashes[:, :2] * len(self.fingerprints)) >> 32
         fingerprints = ((hashes[:, 2] * _FINGERPRINTS) >> 32) + 1
         return buckets, fingerprints.to(torch.int16)
-
-
-def _of_all_processes(ids: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
-    """The ids of all processes of a distributed training."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return ids
-    gathered: list[Tensor] = [ids] * distributed.get_world_size()
-    distributed.all_gather_object(gathered, ids)
-    return torch.cat([part.to(ids.device) for part in gathered])

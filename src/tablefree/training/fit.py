@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from tablefree.errors import InputError
+from tablefree.errors import CapacityWarning, InputError
 from tablefree.models import Recommender
 from tablefree.network import check_choice, check_positive
 from tablefree.training.batches import Batch, TrainingBatches
@@ -136,6 +136,7 @@ def fit(
     with _quiet_lightning(), _threads(step_threads(model, batches)):
         trainer = L.Trainer(
             max_epochs=recipe.max_epochs,
+            devices=1,  # by default Lightning takes all, and has each repeat all batches
             precision=PRECISIONS[recipe.precision],  # type: ignore[arg-type]
             logger=TensorBoardLogger(log_folder, name="", version="") if log_folder else False,
             callbacks=[
@@ -280,6 +281,7 @@ def _quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*`IterableDataset` has `__len__` defined.*")
             warnings.filterwarnings("ignore", ".*treespec.*", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=CapacityWarning)  # sizes are chosen here
             yield
     finally:
         logger.setLevel(level)
