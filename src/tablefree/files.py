@@ -2,15 +2,21 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from tablefree.errors import InputError
 
+TEMPORARY = ".tmp"  # how the names of unfinished files end; they begin with a dot
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file under a temporary name, which becomes its own when the block ends well.
+
+    A symbolic link stays, and what it points to is replaced. What is no file, such as a pipe or
+    `/dev/null`, stays too, and is written to as it is.
 
     Args:
         path: The file to create or to replace; its folder is created if need be.
@@ -25,20 +31,31 @@ def replacing(path: Path) -> Iterator[Path]:
         >>> with replacing(Path("ids.txt")) as temporary:  # doctest: +SKIP
         ...     temporary.write_text("7")
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if path.is_dir():
             raise IsADirectoryError(None, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        if path.exists() and not path.is_file():
+            yield path
+        else:
+            with _beside(Path(os.path.realpath(path))) as temporary:
+                yield temporary
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; free some space, make the folder "
             "writable or choose another one"
         ) from error
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A path for a file that takes the place of another when the block ends well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

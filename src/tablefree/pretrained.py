@@ -58,6 +58,7 @@ class Pretrained(nn.Module, ABC):
             if type(outline) is not type(self):
                 raise CheckpointError(f"it would come back as a {type(outline).__name__}")
             saved.load_weights(outline, tensors, folder)
+            saved.check_finite(tensors, "of it")
         except CheckpointError as error:
             raise InputError(
                 f"this {type(self).__name__} cannot be loaded again, so it is not saved: {error}; "
@@ -88,7 +89,7 @@ class Pretrained(nn.Module, ABC):
 
         Raises:
             CheckpointError: no such folder or name; a file that is missing, damaged, a pickle or of
-                another format version; another class, weights or hash functions.
+                another format version; another class, weights or hash functions; weights not finite.
             InputError: a name on the Hub without the package `huggingface_hub`.
         """
         folder = Path(name_or_path)
@@ -106,15 +107,15 @@ class Pretrained(nn.Module, ABC):
                 local_files_only=local_files_only,
                 token=token,
             )
-        config, tensors = saved.read_config(folder), saved.read_tensors(folder)
+        found = saved.read(folder)
         with saved.outlining(folder, f"module of class {cls.__name__}"):
-            module = cls.from_saved_config(config)
+            module = cls.from_saved_config(found.config)
         if not isinstance(module, cls):
             kind = type(module).__name__
             raise CheckpointError(
                 f"{folder} has no {cls.__name__} but a {kind}: call {kind}.from_pretrained"
             )
-        saved.load_weights(module, tensors, folder)
+        saved.load_weights(module, saved.read_weights(found, module.state_dict()), folder)
         return module.eval()
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:

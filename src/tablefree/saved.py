@@ -2,35 +2,78 @@
 
 The configuration of each embedding is written out, so that a checkpoint does not depend on how
 sizes are chosen; the hash contract lies with the weights and is compared when they are loaded.
+
+Two files cannot be replaced at once. So the weights have a copy of their configuration, and a
+digest tells whether the two files belong together: whatever stops a save, what is found is the old
+checkpoint or the new one.
 """
 
 import contextlib
+import hashlib
 import json
+<<<<<<< HEAD
 import operator
+=======
+import os
+>>>>>>> helper/save
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tablefree.errors import CheckpointError, InputError
-from tablefree.files import replace_file
+from tablefree.files import replacing
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _PICKLES = (b"\x80", b"PK")  # what files of pickle and of torch.save start with
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+# What a configuration describes is built part by part, and a part has a tensor, but for a few.
+_DEEPEST, _PARTS, _PARTS_A_TENSOR = 64, 1024, 16
+
+
+class Saved(NamedTuple):
+    """A checkpoint of which no weight was read yet.
+
+    Attributes:
+        folder: where it lies.
+        config: what `config.json` says.
+        outlines: the tensors of the file, in shape and dtype, without memory.
+        digest: what `digest_of` the tensors must be; None where the file does not tell.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    outlines: dict[str, Tensor]
+    digest: str | None
 
 
 def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tensor]) -> None:
-    """Write a configuration and weights; they are there whole or not at all.
+    """Write a configuration and weights; they are there whole, or what was there before is.
+
+    It takes no memory but for tensors that are not contiguous on the CPU.
 
     Raises:
         InputError: the folder cannot be written to, or its disk is full; two tensors share memory,
             which a file of tensors cannot tell.
     """
+<<<<<<< HEAD
     import tablefree
 
     versions = {"format_version": FORMAT_VERSION, "tablefree_version": tablefree.__version__}
@@ -51,49 +94,66 @@ def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tens
     except BaseException:
         (folder / WEIGHTS).unlink(missing_ok=True)
         raise
+=======
+    contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    of_files = {
+        "format_version": FORMAT_VERSION,
+        "tablefree_version": version("tablefree"),
+        "dtypes": _float_dtypes(contents),
+        "sha256": digest_of(contents),
+    }
+    text = json.dumps({**of_files, **config}, indent=2, allow_nan=False)
+    # The weights take their place first, and have the new configuration with them.
+    with replacing(folder / CONFIG) as config_file, replacing(folder / WEIGHTS) as weights_file:
+        with config_file.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # nothing is replaced until all is on the disk
+        try:
+            save_file(contents, weights_file, {"config": text})
+        except RuntimeError as error:
+            raise InputError(
+                f"weights that are used twice cannot be saved ({one_line(error)}): give each "
+                "module its own, by copy.deepcopy"
+            ) from error
+        except SafetensorError as error:
+            raise OSError(one_line(error)) from error
+>>>>>>> helper/save
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration in a folder.
+def read(folder: Path) -> Saved:
+    """Read all but the weights.
 
     Raises:
-        CheckpointError: it is missing, damaged or of another format version.
+        CheckpointError: a file is missing, damaged, a pickle or of another format version; or the
+            configuration has more parts than the weights could be of.
     """
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        text = path.read_bytes()
+    except OSError as error:
         remedy = "pass the folder that `save_pretrained` or `tablefree train` wrote"
         raise CheckpointError(
-            f"{path} cannot be read ({reason}): {_about_pickles(folder) or remedy}"
+            f"{path} cannot be read ({error.strerror}): {_about_pickles(folder) or remedy}"
         ) from error
-    version = config.get("format_version") if isinstance(config, dict) else None
-    if version != FORMAT_VERSION:
+    config = _parsed(text, path)
+    with _opened(folder) as file:
+        outlines = {name: _outline(name, file, folder) for name in file.keys()}  # noqa: SIM118
+        copy = (file.metadata() or {}).get("config")
+    digest = None
+    if copy is not None:
+        of_weights = _parsed(copy, folder / WEIGHTS)
+        digest = of_weights.get("sha256")
+        if config.get("sha256") != digest:  # a save was stopped between its two files
+            config = of_weights
+    _check_parts(config, len(outlines), path)
+    found, wanted = _float_dtypes(outlines), config.get("dtypes")
+    if wanted is not None and wanted != found:
         raise CheckpointError(
-            f"{path} has format version {version!r}, and this tablefree reads version "
-            f"{FORMAT_VERSION}: use the tablefree that wrote it, or train again"
+            f"the weights in {folder / WEIGHTS} do not fit its {CONFIG}: they are {found}, not "
+            f"{wanted}; load what was saved, and cast that"
         )
-    return dict(config)
-
-
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """The weights in a folder.
-
-    Raises:
-        CheckpointError: they are missing, damaged or no safetensors; pickles are never loaded.
-    """
-    path = folder / WEIGHTS
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        remedy = (
-            "it is missing, damaged or in another format; restore or train the checkpoint again"
-        )
-        raise CheckpointError(
-            f"{path} cannot be read as safetensors ({one_line(error)}): "
-            f"{_about_pickles(folder) or remedy}"
-        ) from error
+    return Saved(folder, config, outlines, digest)
 
 
 @contextlib.contextmanager
@@ -110,40 +170,169 @@ def outlining(folder: Path, kind: str) -> Iterator[None]:
     try:
         with torch.device("meta"):
             yield
-    except (KeyError, TypeError, AttributeError, InputError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # a stranger's file can make a constructor raise anything
         raise CheckpointError(
             f"{folder / CONFIG} does not describe a {kind} ({one_line(error)}): it is that of "
             "something else, or damaged; restore or train the checkpoint again"
         ) from error
 
 
+def read_weights(saved: Saved, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Read tensors, floats in the dtype they were saved in, into memory of their own.
+
+    Args:
+        saved: the checkpoint.
+        expected: all tensors that it should have, without memory; their shapes count, and the
+            dtypes of those that are no floats.
+
+    Raises:
+        CheckpointError: it has others; they are damaged or not finite.
+    """
+    path = saved.folder / WEIGHTS
+    _check_fit(saved.outlines, expected, path)
+    with _opened(saved.folder) as file:
+        # The file may change, and its tensors are not aligned as torch's are, which changes bits.
+        tensors = {name: file.get_tensor(name).clone() for name in saved.outlines}
+    check_finite(tensors, f"in {path}")
+    if saved.digest is not None and saved.digest != digest_of(tensors):
+        raise CheckpointError(
+            f"{path} is damaged, its numbers are not those that were saved: restore or train the "
+            "checkpoint again"
+        )
+    return tensors
+
+
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
-    """Make the tensors those of the module; floats stay in the dtype they were saved in.
+    """Make the tensors those of the module.
 
     Raises:
         CheckpointError: they do not fit the module, or come with other hash functions.
     """
     path = folder / WEIGHTS
-    wrong = [
-        f"{name} is {tensors[name].dtype}, not {expected.dtype}"
-        for name, expected in module.state_dict().items()
-        if name in tensors and not _fits(tensors[name].dtype, expected.dtype)
-    ]
+    _check_fit(tensors, module.state_dict(), path)
     try:
-        if wrong:
-            raise RuntimeError("; ".join(wrong))
         module.load_state_dict(tensors, assign=True)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except RuntimeError as error:
-        raise CheckpointError(
-            f"the weights in {path} do not fit its {CONFIG}: {one_line(error)}"
-        ) from error
+        raise CheckpointError(_misfit(path, one_line(error))) from error
+
+
+def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    """A CheckpointError when a number of the tensors is NaN or infinite."""
+    for name, tensor in tensors.items():
+        # The ends of the range are NaN where any number is, and no copy is made to find them.
+        if tensor.is_floating_point() and tensor.numel():
+            if not all(end.isfinite() for end in torch.aminmax(tensor.detach())):
+                raise CheckpointError(
+                    f"{name} {where} has NaN or infinity: its training diverged, or it is damaged; "
+                    "restore or train the checkpoint again"
+                )
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256, in hexadecimal digits, of the names and bytes of contiguous tensors on the CPU."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def one_line(error: Exception) -> str:
     """The message of an error of another library, short."""
-    return " ".join(str(error).split())[:300]
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
+
+
+def _parsed(text: str | bytes, path: Path) -> dict[str, Any]:
+    """A configuration from its text, in the file of this path."""
+    try:
+        config = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        remedy = "restore or train the checkpoint again"
+        raise CheckpointError(
+            f"{path} cannot be read (it is not JSON): {_about_pickles(path.parent) or remedy}"
+        ) from error
+    found = config.get("format_version") if isinstance(config, dict) else None
+    if found != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {found!r:.50}, and this tablefree reads version "
+            f"{FORMAT_VERSION}: use the tablefree that wrote it, or train again"
+        )
+    return dict(config)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _check_parts(config: Mapping[str, Any], num_tensors: int, path: Path) -> None:
+    """Refuse what would take long to build: lists and nesting that no weights could go with."""
+    most = _PARTS + _PARTS_A_TENSOR * num_tensors
+    num_parts, waiting = 0, [(config, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        children = list(value.values()) if isinstance(value, Mapping) else list(value)
+        num_parts += len(children) if isinstance(value, list) else 1
+        if num_parts > most or depth > _DEEPEST:
+            raise CheckpointError(
+                f"{path} describes more than the {num_tensors} tensors of its weights could be of: "
+                "it is damaged; restore or train the checkpoint again"
+            )
+        waiting += [(child, depth + 1) for child in children if isinstance(child, dict | list)]
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[Any]:
+    path = folder / WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        remedy = (
+            "it is missing, damaged or in another format; restore or train the checkpoint again"
+        )
+        raise CheckpointError(
+            f"{path} cannot be read as safetensors ({one_line(error)}): "
+            f"{_about_pickles(folder) or remedy}"
+        ) from error
+
+
+def _outline(name: str, file: Any, folder: Path) -> Tensor:
+    part = file.get_slice(name)
+    dtype = part.get_dtype()
+    if dtype not in _DTYPES:
+        raise CheckpointError(
+            f"{name} in {folder / WEIGHTS} is {dtype}, which no module here has: cast it, or "
+            "restore the checkpoint"
+        )
+    return torch.empty(part.get_shape(), dtype=_DTYPES[dtype], device="meta")
+
+
+def _float_dtypes(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The dtypes of floats, by name and in order."""
+    return sorted({str(one.dtype) for one in tensors.values() if one.is_floating_point()})
+
+
+def _check_fit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    wrong = [f"{name} is missing" for name in expected if name not in found]
+    for name, tensor in found.items():
+        if name not in expected:
+            wrong.append(f"{name} is not asked for")
+        elif not _fits(tensor.dtype, expected[name].dtype):
+            wrong.append(f"{name} is {tensor.dtype}, not {expected[name].dtype}")
+        # The length of an extra state is that of its text: who reads it says what differs.
+        elif tensor.shape != expected[name].shape and not name.endswith("_extra_state"):
+            shapes = f"{list(tensor.shape)}, not {list(expected[name].shape)}"
+            wrong.append(f"{name} has shape {shapes}")
+    if wrong:
+        raise CheckpointError(_misfit(path, "; ".join(wrong)[:300]))
+
+
+def _misfit(path: Path, reason: str) -> str:
+    return f"the weights in {path} do not fit its {CONFIG}: {reason}"
 
 
 def _fits(dtype: torch.dtype, expected: torch.dtype) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from tablefree.embeddings.base import Embedding
+from tablefree.embeddings.base import Embedding, table
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.full_table import FullTable
@@ -25,6 +25,8 @@ from tablefree.encodings import (
 )
 from tablefree.encodings.ablation import BinaryDigits, OneHotHash, ScaledId
 from tablefree.errors import CheckpointError, InputError
+from tablefree.network import check_positive
+from tablefree.saved import one_line
 
 
 def from_config(config: Mapping[str, object]) -> Embedding:
@@ -49,10 +51,10 @@ def from_config(config: Mapping[str, object]) -> Embedding:
         )
     try:
         return _BUILDERS[method](**arguments)
-    except (TypeError, InputError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(
-            f"the checkpoint's configuration of {method} cannot be used: {error}; it is damaged, "
-            "or a newer tablefree wrote it"
+            f"the checkpoint's configuration of {method} cannot be used: {one_line(error)}; it is "
+            "damaged, or a newer tablefree wrote it"
         ) from error
 
 
@@ -70,25 +72,39 @@ def _encoding(config: Mapping[str, Any]) -> Encoding:
     return _ENCODINGS[kind](**arguments)
 
 
-# What the state dict replaces is made on a device that has values.
+# Ids and features come with the state dict: what is built has one of each, and then their sizes.
 
 
 def _hybrid_hash(*, num_frequent_ids: int, **arguments: Any) -> HybridHash:
-    return HybridHash(torch.arange(num_frequent_ids, device="cpu"), **arguments)
+    check_positive(num_frequent_ids=num_frequent_ids)
+    embedding = HybridHash(_first_id(), **arguments)
+    embedding.frequent_ids = torch.arange(num_frequent_ids)
+    embedding.frequent_rows = table(num_frequent_ids, embedding.embedding_dim)
+    return embedding
 
 
 def _side_features(*, num_ids: int, width: int) -> SideFeatures:
-    values = torch.zeros(num_ids, width - 1, device="cpu")
-    return SideFeatures(torch.arange(num_ids, device="cpu"), values)
+    check_positive(num_ids=num_ids, width=width)
+    features = SideFeatures(_first_id(), torch.zeros(1, 1, device="cpu"))
+    features.ids, features.codes = torch.arange(num_ids), torch.zeros(num_ids + 1, width)
+    return features
 
 
 def _bag_features(
     *, tags: Mapping[str, Any], num_ids: int, num_tags: int, alpha: float
 ) -> BagFeatures:
-    bags = torch.zeros(num_tags, dtype=torch.int64, device="cpu")
-    offsets = torch.tensor([0] + num_ids * [num_tags], device="cpu")
-    ids = torch.arange(num_ids, device="cpu")
-    return BagFeatures(_encoding(tags), ids, bags, offsets, alpha=alpha)
+    check_positive(num_ids=num_ids, num_tags=num_tags)
+    one = _first_id()
+    features = BagFeatures(_encoding(tags), one, one, torch.arange(2, device="cpu"), alpha=alpha)
+    features.ids = torch.arange(num_ids)
+    features.bags = torch.zeros(num_tags, dtype=torch.int64)
+    features.offsets = torch.full((num_ids + 2,), num_tags)
+    features.offsets[0] = 0
+    return features
+
+
+def _first_id() -> torch.Tensor:
+    return torch.zeros(1, dtype=torch.int64, device="cpu")  # looked at, even in an outline
 
 
 _BUILDERS: dict[str, Callable[..., Embedding]] = {

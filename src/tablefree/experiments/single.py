@@ -4,7 +4,6 @@ from dataclasses import asdict
 from math import isnan
 from pathlib import Path
 
-from tablefree.data.interactions import IdType
 from tablefree.embeddings import Embedding
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError

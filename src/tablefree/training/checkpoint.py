@@ -15,7 +15,7 @@ from tablefree import saved
 from tablefree.data import Vocabulary
 from tablefree.embeddings import Embedding, FullTable, NarrowTable
 from tablefree.errors import InputError
-from tablefree.files import check_writable
+from tablefree.files import TEMPORARY, check_writable
 from tablefree.ids import ID_TYPES, IdType
 from tablefree.models import Recommender
 
@@ -75,7 +75,7 @@ def check_folder(folder: Path) -> None:
         InputError: it holds a checkpoint or anything else, or cannot be written to.
     """
     if folder.is_dir():
-        found = sorted(path.name for path in folder.iterdir() if path.name != LOGS)
+        found = sorted(path.name for path in folder.iterdir() if not _is_left_over(path))
         if saved.CONFIG in found:
             raise InputError(
                 f"{folder} holds a checkpoint: remove the folder first, or choose another output"
@@ -115,21 +115,28 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         CheckpointError: a file is missing, damaged or of another format version; weights or a
             vocabulary that do not fit the configuration; other hash functions.
     """
-    config, tensors = saved.read_config(folder), saved.read_tensors(folder)
+    found = saved.read(folder)
+    config = found.config
     with saved.outlining(folder, "model"):
         model = Recommender.from_saved_config(config)
-        checkpoint = Checkpoint(
-            model,
-            _keys("users", config["users"]["id_type"], model.users, tensors),
-            _keys("items", config["items"]["id_type"], model.items, tensors),
-            config["data"],
-            config["split"],
-            config["run"],
-            config["measures"],
+        expected = model.state_dict()
+        for feature, embedding in (("users", model.users), ("items", model.items)):
+            if _tables(embedding):
+                num_ids = _tables(embedding)[0].num_embeddings
+                expected[_vocabulary(feature)] = torch.empty(num_ids, dtype=torch.int64)
+    tensors = saved.read_weights(found, expected)
+    with saved.outlining(folder, "model"):
+        users, items = (
+            _keys(feature, config[feature]["id_type"], tensors) for feature in ("users", "items")
         )
+        told = config["data"], config["split"], config["run"], config["measures"]
     saved.load_weights(model, tensors, folder)
-    model.eval()
-    return checkpoint
+    return Checkpoint(model.eval(), users, items, *told)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a training that was stopped may have left it."""
+    return path.name == LOGS or (path.name.startswith(".") and path.suffix == TEMPORARY)
 
 
 def _features(checkpoint: Checkpoint) -> list[tuple[str, Keys, Embedding]]:
@@ -141,14 +148,13 @@ def _vocabulary(feature: str) -> str:
     return f"vocabulary.{feature}"
 
 
-def _keys(feature: str, id_type: Any, embedding: Embedding, tensors: dict[str, Tensor]) -> Keys:
-    """The keys of a feature; its vocabulary is taken out of the tensors."""
+def _tables(embedding: Embedding) -> list[FullTable | NarrowTable]:
+    return [part for part in embedding.modules() if isinstance(part, FullTable | NarrowTable)]
+
+
+def _keys(feature: str, id_type: Any, tensors: dict[str, Tensor]) -> Keys:
+    """The keys of a feature; its vocabulary is taken out of the tensors, if it has one."""
     if id_type not in ID_TYPES:
-        raise InputError(f"the id_type of {feature} is {id_type!r}")
-    tables = [m for m in embedding.modules() if isinstance(m, FullTable | NarrowTable)]
-    if not tables:
-        return Keys(id_type)
-    vocabulary = Vocabulary(tensors.pop(_vocabulary(feature)).numpy())
-    if len(vocabulary) != tables[0].num_embeddings:
-        raise InputError(f"the vocabulary of {feature} has {len(vocabulary)} ids")
-    return Keys(id_type, vocabulary)
+        raise InputError(f"the id_type of {feature} is {id_type!r:.50}")
+    ids = tensors.pop(_vocabulary(feature), None)
+    return Keys(id_type, None if ids is None else Vocabulary(ids.numpy()))
