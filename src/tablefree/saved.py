@@ -11,11 +11,8 @@ checkpoint or the new one.
 import contextlib
 import hashlib
 import json
-<<<<<<< HEAD
 import operator
-=======
 import os
->>>>>>> helper/save
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -73,28 +70,6 @@ def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tens
         InputError: the folder cannot be written to, or its disk is full; two tensors share memory,
             which a file of tensors cannot tell.
     """
-<<<<<<< HEAD
-    import tablefree
-
-    versions = {"format_version": FORMAT_VERSION, "tablefree_version": tablefree.__version__}
-    # Sizes may be integers of NumPy.
-    text = json.dumps({**versions, **config}, indent=2, allow_nan=False, default=operator.index)
-    try:
-        content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
-    except RuntimeError as error:
-        raise InputError(
-            f"weights that are used twice cannot be saved ({one_line(error)}): give each module "
-            "its own, by copy.deepcopy"
-        ) from error
-    try:
-        # A folder without it is no checkpoint, at no time one of old and new files.
-        (folder / CONFIG).unlink(missing_ok=True)
-        replace_file(folder / WEIGHTS, content)
-        replace_file(folder / CONFIG, text.encode())
-    except BaseException:
-        (folder / WEIGHTS).unlink(missing_ok=True)
-        raise
-=======
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     of_files = {
         "format_version": FORMAT_VERSION,
@@ -102,7 +77,8 @@ def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tens
         "dtypes": _float_dtypes(contents),
         "sha256": digest_of(contents),
     }
-    text = json.dumps({**of_files, **config}, indent=2, allow_nan=False)
+    # Sizes may be integers of NumPy.
+    text = json.dumps({**of_files, **config}, indent=2, allow_nan=False, default=operator.index)
     # The weights take their place first, and have the new configuration with them.
     with replacing(folder / CONFIG) as config_file, replacing(folder / WEIGHTS) as weights_file:
         with config_file.open("w", encoding="utf-8") as file:
@@ -118,7 +94,6 @@ def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tens
             ) from error
         except SafetensorError as error:
             raise OSError(one_line(error)) from error
->>>>>>> helper/save
 
 
 def read(folder: Path) -> Saved:
