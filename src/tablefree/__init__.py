@@ -35,6 +35,7 @@ from tablefree.ids import hash_strings, to_ids
 from tablefree.models import DLRM, GMF, MLP
 from tablefree.network import EmbeddingNetwork
 from tablefree.rows import Rows
+from tablefree.secret import Secret
 from tablefree.training.optimizers import Optimizers, optimizers, parameter_groups
 from tablefree.training.row_optimizer import RowAdam
 
@@ -69,6 +70,7 @@ __all__ = [
     "QuotientRemainder",
     "RowAdam",
     "Rows",
+    "Secret",
     "SideFeatures",
     "SketchEmbedding",
     "SketchEncoding",

@@ -36,9 +36,11 @@ def sketch(
 
     Args:
         embedding_dim: width of an embedding.
-        capacity: about how many distinct ids are expected; `num_ids` is its former name.
+        capacity: about how many distinct ids are expected.
         size: parameters, as a ratio to those of a table of `capacity` rows.
-        seed: picks the hash functions; the name of the feature is a good seed.
+        seed: picks the hash functions; the name of the feature is a good seed, but where
+            strangers choose ids: see `tablefree.Secret`.
+        num_ids: the former name of `capacity`.
 
     Raises:
         InputError: a capacity below 1, or a size too small for the decoder.

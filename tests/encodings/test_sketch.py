@@ -109,6 +109,7 @@ def test_an_id_that_came_too_late_adds_shared_rows():
     torch.testing.assert_close(both[1:], encoding(torch.tensor([3])))
 
 
+@pytest.mark.filterwarnings("ignore::tablefree.CapacityWarning")
 def test_own_rows_start_at_the_scale_of_shared_ones():
     torch.manual_seed(0)
     encoding = SketchEncoding(2000, 8, capacity=1600, seed=0)
@@ -269,6 +270,70 @@ def test_sizes_may_be_integers_of_numpy(tmp_path):
     embedding.save_pretrained(tmp_path)
     loaded = SketchEmbedding.from_pretrained(tmp_path)
     assert torch.equal(loaded(torch.arange(9)), embedding.eval()(torch.arange(9)))
-    for other in (HashingTrick(sizes[0], sizes[1], seed="a"), FullTable(sizes[0], sizes[1])):
-        other.save_pretrained(tmp_path)
-        assert type(other).from_pretrained(tmp_path).num_parameters == other.num_parameters
+    table = FullTable(sizes[0], sizes[1])
+    table.save_pretrained(tmp_path)
+    assert torch.equal(FullTable.from_pretrained(tmp_path).rows.weight, table.rows.weight)
+    with pytest.raises(InputError, match="num_buckets must be an int, got int64"):
+        HashingTrick(sizes[0], sizes[1], seed="a")
+
+
+@pytest.mark.filterwarnings("ignore::tablefree.CapacityWarning")
+def test_a_sketch_that_grows_keeps_its_rows_and_has_more(tmp_path):
+    embedding = SketchEmbedding(4, num_rows=9, code_width=2, capacity=160, seed="item")
+    encoding, old = embedding.encoding, torch.arange(400)
+    learn(encoding, old)
+    kept = encoding.claims(old)
+    codes = looked(encoding.eval(), old)
+    embedding.grow(600)
+    assert (embedding.capacity, encoding.rows.num_embeddings) == (608, 608 + 36)
+    has_row = kept >= 0
+    assert torch.equal(encoding.claims(old)[has_row], kept[has_row])
+    assert torch.equal(looked(encoding, old)[has_row], codes[has_row])
+    assert not looked(encoding, old)[~has_row].any()
+    learn(encoding, old)
+    rows = encoding.claims(old)
+    assert (rows >= 0).float().mean() > 0.98
+    assert len(rows[rows >= 0].unique()) == (rows >= 0).sum()
+    assert encoding.num_claimed == (rows >= 0).sum()
+    encoding(torch.arange(400, 420))  # which nothing is learnt of
+    embedding.eval().grow(1000)
+    learn(encoding, torch.arange(500, 900))
+    ids = torch.arange(1000)
+    expected = looked(embedding.eval(), ids)
+    torch.testing.assert_close(embedding(ids).detach(), expected)
+    embedding.save_pretrained(tmp_path)
+    loaded = SketchEmbedding.from_pretrained(tmp_path)
+    assert loaded.config() == embedding.config()
+    torch.testing.assert_close(looked(loaded, ids), expected)
+
+
+def test_what_is_no_growth_is_refused():
+    with pytest.raises(InputError, match="from its capacity, 160, to a larger one, got 160"):
+        sketch().grow(160)
+    with pytest.raises(InputError, match="build it with a capacity"):
+        SketchEncoding(4, 3, seed=0).grow(160)
+
+
+def test_ids_that_come_once_get_no_row_if_they_are_to_come_more_often():
+    encoding = SketchEncoding(4, 2, capacity=1600, sightings=3, seed="item")
+    regulars = torch.arange(100)
+    for junk in torch.arange(10**6, 10**6 + 6000).split(500):
+        learn(encoding, torch.cat([regulars, junk]))
+    is_regular = encoding.claims(regulars) >= 0
+    assert is_regular.all()
+    assert encoding.num_claimed < 500
+    other = from_config({"method": "decoded", "embedding_dim": 4, "encodings": [encoding.config()]})
+    other.encodings[0].load_state_dict(encoding.state_dict())
+    assert torch.equal(
+        looked(other.encodings[0].eval(), regulars), looked(encoding.eval(), regulars)
+    )
+
+
+def test_an_id_is_neutral_until_it_was_seen_often_enough():
+    encoding = SketchEncoding(4, 2, capacity=160, sightings=2, seed="item")
+    ids = torch.tensor([3, 3, 4])
+    assert not encoding(ids).any()
+    assert encoding(ids[1:2]).any()
+    for wrong in (0, 256, 1.5):
+        with pytest.raises(InputError, match="sightings"):
+            SketchEncoding(4, 2, capacity=160, sightings=wrong, seed="item")

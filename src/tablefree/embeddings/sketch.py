@@ -28,14 +28,17 @@ class SketchEmbedding(DecodedEmbedding):
         code_width: numbers of a row.
         num_hashes: shared rows an id has.
         capacity: rows for one id each, a multiple of 16 (see `SketchEncoding`); 0 for none.
-            `own_rows` is its former name.
         hidden: widths of the decoder's hidden layers.
         activation: "mish", "relu" or "gelu".
         norm: "batch", "layer", "rms" or "none".
         dropout: share of hidden units dropped in training.
         skip: whether a linear map goes from the code straight to the embedding.
-        seed: picks the hash functions; the name of the feature is a good seed.
+        seed: picks the hash functions; the name of the feature is a good seed, but where
+            strangers choose ids: see `tablefree.Secret`.
         sparse: whether the gradient of the rows is sparse; by default where they are many.
+        sightings: in how many batches an id must have been before it gets a row (see
+            `SketchEncoding`).
+        own_rows: the former name of `capacity`.
 
     Raises:
         InputError: an option out of its range.
@@ -53,7 +56,7 @@ class SketchEmbedding(DecodedEmbedding):
         num_rows: int,
         code_width: int,
         num_hashes: int = 4,
-        capacity: int = 0,
+        capacity: int | Sequence[int] = 0,
         hidden: Sequence[int] = (64,),
         activation: str = "mish",
         norm: str = "rms",
@@ -61,6 +64,7 @@ class SketchEmbedding(DecodedEmbedding):
         skip: bool = True,
         seed: int | str,
         sparse: bool | None = None,
+        sightings: int = 1,
         own_rows: int = 0,
     ) -> None:
         encoding = SketchEncoding(
@@ -70,6 +74,7 @@ class SketchEmbedding(DecodedEmbedding):
             capacity=capacity or own_rows,
             seed=seed,
             sparse=sparse,
+            sightings=sightings,
         )
         super().__init__(
             embedding_dim,
@@ -87,6 +92,14 @@ class SketchEmbedding(DecodedEmbedding):
         encoding = self.encodings[0]
         assert isinstance(encoding, SketchEncoding)
         return encoding
+
+    def grow(self, capacity: int) -> None:
+        """Have more rows for ids of their own (see `SketchEncoding.grow`).
+
+        Raises:
+            InputError: not more than there are, or a sketch that began without.
+        """
+        self.encoding.grow(capacity)
 
     @property
     def capacity(self) -> int:
@@ -141,7 +154,8 @@ class SketchEmbedding(DecodedEmbedding):
             "num_rows": self.encoding.num_rows,
             "code_width": self.encoding.width,
             "num_hashes": self.encoding.buckets.num_hashes,
-            "capacity": self.encoding.capacity,
+            "capacity": self.encoding.saved_capacity,
+            "sightings": self.encoding.sightings,
             "seed": self.encoding.buckets.seed,
             "sparse": self.encoding.rows.sparse,
             **self.options,

@@ -12,9 +12,10 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from tablefree.errors import CheckpointError
-from tablefree.hashing import CONTRACT_VERSION, check_hashes, seed_from
+from tablefree.hashing import CONTRACT_VERSION, check_hashes
 from tablefree.ids import tensor_ids
 from tablefree.kernels import op
+from tablefree.secret import kept_seed, seed_value
 
 
 class HashBuckets(nn.Module):
@@ -23,7 +24,9 @@ class HashBuckets(nn.Module):
     Args:
         num_hashes: number of hash functions k.
         num_buckets: size of each function's range m, 1 to 2^32.
-        seed: an integer or a feature name; equal seeds give equal functions everywhere.
+        seed: an integer or a feature name; equal seeds give equal functions everywhere. Where
+            strangers choose ids, `tablefree.Secret(key).seed(name)`: who knows the seed can make
+            ids that share a bucket with any other.
         family: `"multiply_shift"` or `"carter_wegman"`.
 
     Raises:
@@ -46,7 +49,7 @@ class HashBuckets(nn.Module):
         check_hashes(family, num_hashes, num_buckets)
         self.num_hashes = num_hashes
         self.num_buckets = num_buckets
-        self.seed = seed_from(seed)
+        self.seed = kept_seed(seed)
         self.family = family
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
@@ -111,4 +114,5 @@ class HashBuckets(nn.Module):
     @property
     def signed_seed(self) -> int:
         """The seed as the two's complement of its 64 bits, as torch's operators take it."""
-        return self.seed - 2**64 if self.seed >= 2**63 else self.seed
+        seed = seed_value(self.seed)
+        return seed - 2**64 if seed >= 2**63 else seed

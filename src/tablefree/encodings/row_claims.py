@@ -8,6 +8,7 @@ an id that never asked is taken for an owner once in 2,000 times at most.
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.encodings.processes import data_parallel_group, of_all
+from tablefree.encodings.sightings import Sightings
 from tablefree.encodings.unlearnt import UnlearntRows
 from tablefree.errors import CapacityWarning, InputError
-from tablefree.hashing import seed_from
 from tablefree.kernels import op
 from tablefree.network import check_positive
+from tablefree.secret import next_seed
 
 FREE, REFUSED = -1, -2  # instead of a row: one is free for the id, or none is
 SLOTS = 16  # rows of a bucket
@@ -33,8 +35,11 @@ class RowClaims(nn.Module):
     """Which rows are taken, and by ids of which fingerprint.
 
     Args:
-        capacity: rows to give away, a multiple of `SLOTS`.
-        seed: an integer or a feature name; picks the hash functions.
+        capacity: rows to give away, a multiple of `SLOTS`; several, of a map that has grown.
+        sightings: in how many batches, of late, an id must be before it gets a row.
+        seed: an integer or a feature name; picks the hash functions. Who knows it finds ids with
+            the row of any other in seconds, and some 32 that keep an id from ever getting one:
+            where strangers choose ids, take a secret one (`tablefree.Secret`).
 
     Attributes:
         fingerprints: uint8 `[capacity / 16, 32]`, the two bytes of each row's fingerprint; bytes,
@@ -56,22 +61,28 @@ class RowClaims(nn.Module):
 
     fingerprints: Tensor
 
-    def __init__(self, capacity: int, *, seed: int | str) -> None:
+    def __init__(
+        self, capacity: int | Sequence[int], *, seed: int | str, sightings: int = 1
+    ) -> None:
         super().__init__()
-        check_positive(capacity=capacity)
+        capacity, *more = capacity if isinstance(capacity, Sequence) else [capacity]
+        check_positive(capacity=capacity, sightings=sightings)
         if capacity % SLOTS:
             raise InputError(
                 f"rows of ids' own come in buckets of {SLOTS}, got a capacity of {capacity}: use "
                 f"{capacity + SLOTS - capacity % SLOTS}"
             )
-        self.capacity = int(capacity)
+        self.num_rows = int(capacity)
         self._has_warned = False
         # Not the functions that the same seed gives to a sketch: ids that share a bucket would
         # share rows there too.
-        self.hashes = HashBuckets(FULL = 0.1  # of the ids of a batch without a row of their own, from where on that is said
-_HASHES, _RANGE, seed=(seed_from(seed) + 1) % 2**64)
+        self.seed = seed
+        self.hashes = HashBuckets(_HASHES, _RANGE, seed=next_seed(seed))
         empty = torch.zeros(capacity // SLOTS, 2 * SLOTS, dtype=torch.uint8)
         self.register_buffer("fingerprints", empty)
+        # Each map that was added has other hash functions, and the ids that the one before refuses.
+        self.more = RowClaims(more, seed=next_seed(next_seed(seed))) if more else None
+        self.sightings = Sightings(sightings, self.capacity, seed=seed) if sightings > 1 else None
         self.unlearnt = UnlearntRows()
         self.process_group: Any = None
 
@@ -80,10 +91,17 @@ _HASHES, _RANGE, seed=(seed_from(seed) + 1) % 2**64)
 
     def forward(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """The row that each id owns; or `FREE`, where it would get one, or `REFUSED`."""
-        if ids.device.type != "cpu":
-            return self._find(ids)
-        rows: Tensor = op.find_rows(ids, self.slots, self.hashes.signed_seed)
-        return rows
+        rows: Tensor
+        if ids.device.type == "cpu":
+            rows = op.find_rows(ids, self.slots, self.hashes.signed_seed)
+        else:
+            rows = self._find(ids)
+        if self.more is None:
+            return rows
+        others = self.more(ids)
+        missing = torch.where((rows == FREE) | (others == FREE), FREE, REFUSED)
+        others = torch.where(others >= 0, others + self.num_rows, missing)
+        return torch.where(rows >= 0, rows, others)
 
     @torch.no_grad()
     def claim(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
@@ -98,7 +116,10 @@ _HASHES, _RANGE, seed=(seed_from(seed) + 1) % 2**64)
         rows: Tensor = self(ids)
         is_new = rows == FREE
         group = self.process_group or data_parallel_group(self)
-        new = ids[is_new] if group is None else of_all(ids[is_new], group)
+        new = ids[is_new]
+        if self.sightings is not None:
+            new = new[self.sightings(new)]
+        new = new if group is None else of_all(new, group)
         if len(new):
             self._give_rows(torch.unique(new))
             rows = self(ids)
@@ -110,13 +131,36 @@ _HASHES, _RANGE, seed=(seed_from(seed) + 1) % 2**64)
     @property
     def num_claimed(self) -> int:
         """Rows that have an owner; counts all."""
-        return int(torch.count_nonzero(self.slots))
+        others = 0 if self.more is None else self.more.num_claimed
+        return int(torch.count_nonzero(self.slots)) + others
 
-    def without(self, rows: Int[Tensor, " n"]) -> Tensor:
-        """A copy of the fingerprints in which some rows are free."""
+    def leave_out(self, rows: Int[Tensor, " n"], state: dict[str, Any], prefix: str) -> None:
+        """Have some rows be free in the copy of the fingerprints that goes into a state."""
         slots = self.slots.clone()
-        slots.view(-1)[rows] = 0
-        return slots.view(torch.uint8)
+        slots.view(-1)[rows[rows < self.num_rows]] = 0
+        state[f"{prefix}fingerprints"] = slots.view(torch.uint8)
+        if self.more is not None:
+            others = rows[rows >= self.num_rows] - self.num_rows
+            self.more.leave_out(others, state, f"{prefix}more.")
+
+    def grow(self, num_rows: int) -> None:
+        """Have more rows to give away, a multiple of `SLOTS`; owners keep theirs."""
+        if self.more is not None:
+            self.more.grow(num_rows)
+        else:
+            seed = next_seed(next_seed(self.seed))
+            self.more = RowClaims(num_rows, seed=seed).to(self.fingerprints.device)
+        self._has_warned = False
+
+    @property
+    def capacity(self) -> int:
+        """Rows to give away, taken or not."""
+        return sum(self.capacities)
+
+    @property
+    def capacities(self) -> list[int]:
+        """The rows that there were at first, and that came with each growth."""
+        return [self.num_rows, *([] if self.more is None else self.more.capacities)]
 
     def _warn_if_full(self, rows: Int[Tensor, " n"]) -> None:
         refused = int((rows == REFUSED).sum())
@@ -143,6 +187,7 @@ _HASHES, _RANGE, seed=(seed_from(seed) + 1) % 2**64)
 
     def _give_rows(self, ids: Int[Tensor, " n"]) -> None:
         """Give each id a row, as far as there are any."""
+        all_ids = ids
         buckets, fingerprints = self._places(ids)
         slots = self.slots
         while len(ids):
@@ -159,6 +204,8 @@ _HASHES, _RANGE, seed=(seed_from(seed) + 1) % 2**64)
             slots[served, slot] = fingerprints[is_served]
             waits = ~is_served & (num_free > 0)
             ids, buckets, fingerprints = ids[waits], buckets[waits], fingerprints[waits]
+        if self.more is not None:
+            self.more._give_rows(all_ids[self(all_ids) < 0])
 
     @property
     def slots(self) -> Int[Tensor, "num_buckets slots"]:

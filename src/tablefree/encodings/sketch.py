@@ -7,6 +7,7 @@ that several hashes pick, so that ids which share one row differ in the rest. Th
 vocabulary, and the number of rows does not grow with that of ids.
 """
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.encodings.row_claims import FREE, REFUSED, SLOTS, RowClaims
+from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
 from tablefree.kernels import op
 from tablefree.network import CODE_STD, check_positive
@@ -38,11 +40,18 @@ class SketchEncoding(nn.Module):
         num_rows: rows of each of the `num_hashes` shared tables.
         width: numbers of a row, and of the code.
         num_hashes: shared rows an id has.
-        capacity: rows for one id each, a multiple of 16; 0 for a plain sketch. `own_rows` is its
-            former name.
-        seed: an integer or a feature name; picks the hash functions.
+        capacity: rows for one id each, a multiple of 16; 0 for a plain sketch. Several numbers are
+            those of a sketch that has grown.
+        seed: an integer or a feature name; picks the hash functions. Where strangers choose ids,
+            `tablefree.Secret(key).seed(name)`: who knows the seed can take an id's row, or keep it
+            from getting one. No seed keeps a stranger from filling all rows by as many new ids
+            that training meets; `sightings` makes that expensive.
         sparse: whether the gradient of the rows is sparse, for `RowAdam`, whose steps cost the rows
             touched; by default from `MANY_ROWS` rows on. See `tablefree.optimizers`.
+        sightings: in how many batches of the last `capacity` new ids an id must have been before it
+            gets a row; until then it is neutral. More than 1 makes it expensive to fill the rows
+            with ids made up for that.
+        own_rows: the former name of `capacity`.
 
     Raises:
         InputError: a size below 1, or a capacity that is no multiple of 16.
@@ -58,19 +67,23 @@ class SketchEncoding(nn.Module):
         width: int,
         *,
         num_hashes: int = 4,
-        capacity: int = 0,
+        capacity: int | Sequence[int] = 0,
         seed: int | str,
         sparse: bool | None = None,
+        sightings: int = 1,
         own_rows: int = 0,
     ) -> None:
         super().__init__()
         check_positive(num_rows=num_rows, width=width, num_hashes=num_hashes)
         capacity = capacity or own_rows
         self.num_rows, self.width, self.std = int(num_rows), int(width), CODE_STD
-        self.buckets = HashBuckets(num_hashes, num_rows, seed=seed)
-        self.claims = RowClaims(capacity, seed=seed) if capacity else None
+        self.buckets = HashBuckets(int(num_hashes), self.num_rows, seed=seed)
+        self.claims: RowClaims | None = None
+        if capacity:
+            self.claims = RowClaims(capacity, seed=seed, sightings=sightings)
+        self.sightings = int(sightings)
         # The tables lie one under the other, the own rows below them.
-        total = num_hashes * num_rows + capacity
+        total = self.first_own + self.capacity
         self.rows = Rows(total, width, sparse=total >= MANY_ROWS if sparse is None else sparse)
         nn.init.normal_(self.rows.weight, std=CODE_STD / num_hashes**0.5)
         nn.init.normal_(self.rows.weight[self.first_own :], std=CODE_STD)
@@ -85,7 +98,9 @@ class SketchEncoding(nn.Module):
         ids = tensor_ids(ids)
         flat, weight = ids.flatten(), self.rows.weight
         has_gradient = torch.is_grad_enabled() and weight.requires_grad
-        if not has_gradient and weight.device.type == "cpu" and weight.dtype == torch.float32:
+        is_plain = self.claims is None or self.claims.more is None
+        is_fast = is_plain and weight.device.type == "cpu" and weight.dtype == torch.float32
+        if is_fast and not has_gradient:
             codes = self._inferred(flat)
         elif self.claims is None:
             codes = self.rows.sums(self.picks(flat))
@@ -113,7 +128,8 @@ class SketchEncoding(nn.Module):
             "num_rows": self.num_rows,
             "width": self.width,
             "num_hashes": self.buckets.num_hashes,
-            "capacity": self.capacity,
+            "capacity": self.saved_capacity,
+            "sightings": self.sightings,
             "seed": self.buckets.seed,
             "sparse": self.rows.sparse,
         }
@@ -169,6 +185,37 @@ class SketchEncoding(nn.Module):
         numbers: Tensor = self.rows(rows.to(self.rows.weight.device) + self.first_own)
         return numbers
 
+    @torch.no_grad()
+    def grow(self, capacity: int) -> None:
+        """Have more rows for ids of their own; all rows stay what and whose they are.
+
+        Ids that came too late, and shared rows, are neutral until they learn again. The weight is
+        another parameter afterwards: make the optimizers anew.
+
+        Args:
+            capacity: ids that can have a row then; rounded up to a multiple of 16.
+
+        Raises:
+            InputError: not more than there are, or a sketch that began without.
+        """
+        if self.claims is None or capacity <= self.capacity:
+            raise InputError(
+                f"a sketch grows from its capacity, {self.capacity}, to a larger one, got "
+                f"{capacity}" + ("" if self.claims else ": build it with a capacity")
+            )
+        num_new = -(-(capacity - self.capacity) // SLOTS) * SLOTS
+        self.claims.grow(num_new)
+        weight = self.rows.weight.detach()
+        new = torch.empty_like(weight[:1].expand(num_new, -1)).normal_(std=self.std)
+        self.rows.weight = nn.Parameter(torch.cat([weight, new]), self.rows.weight.requires_grad)
+        self.rows.num_embeddings = len(self.rows.weight)
+
+    @property
+    def saved_capacity(self) -> int | list[int]:
+        """The capacity; of a sketch that has grown, its parts."""
+        parts = [] if self.claims is None else self.claims.capacities
+        return parts if len(parts) > 1 else self.capacity
+
     @property
     def capacity(self) -> int:
         """Ids that can have a row of their own."""
@@ -197,4 +244,4 @@ def _leave_unlearnt_out(
     claims = encoding.claims
     if claims is not None and len(claims.unlearnt):
         rows = claims.unlearnt.still(encoding._own)
-        state[f"{prefix}claims.fingerprints"] = claims.without(rows)
+        claims.leave_out(rows, state, f"{prefix}claims.")
