@@ -42,6 +42,7 @@ from tablefree.training.ranking import full_ranking
 
 STEPS_PER_EPOCH = 128  # about so many, where the data allows
 SMALLEST_BATCH, LARGEST_BATCH = 256, 4096
+EPOCHS = 20
 TIMED_IDS, TIMINGS = 4096, 7
 USERS = ("id", "history", "both")
 SIDE_FEATURES = ("none", "encoding", "input")
@@ -238,9 +239,9 @@ def default_recipe(
         "network_learning_rate": 0.01,
         "network_weight_decay": 0.0 if has_rows else 0.1,
         "optimizer": "adamw" if has_rows else "muon",
-        "max_epochs": 20,
-        # Rates fall to zero, and what stands still for long may still rise when they are low.
-        "patience": 10,
+        "max_epochs": EPOCHS,
+        # Rates fall to zero, and what stood still for half of the epochs rises when they are low.
+        "patience": changes.get("max_epochs") or EPOCHS,
         # With few numbers a row, products in bfloat16 are slower: each new number of distinct ids
         # has oneDNN compile a kernel.
         "precision": "float32" if has_rows else fast_precision(),
