@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,9 +50,24 @@ def test_no_global_random_state_is_touched():
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
 
 
-def test_random_has_the_fractions():
-    split = split_interactions(interactions(), seed=0, validation_fraction=0.2, test_fraction=0.25)
+def test_random_has_the_fractions_of_distinct_pairs():
+    user, item = np.divmod(np.arange(400), 20)
+    ids = np.arange(20)
+    data = replace(interactions(), user=user, item=item, user_ids=ids, item_ids=ids)
+    split = split_interactions(data, seed=0, validation_fraction=0.2, test_fraction=0.25)
     assert (len(split.train), len(split.validation), len(split.test)) == (220, 80, 100)
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=20, deadline=None)
+def test_random_keeps_the_events_of_a_pair_together(seed):
+    data = interactions(seed=seed)
+    split = split_interactions(data, seed=seed)
+    parts = [
+        set(zip(data.user[part], data.item[part], strict=True))
+        for part in (split.train, split.validation, split.test)
+    ]
+    assert sum(map(len, parts)) == len(set.union(*parts))
 
 
 def test_leave_last_out():
@@ -91,7 +108,7 @@ def test_without_timestamps(how):
 def test_labels_of_both_classes_are_needed_where_one_evaluates():
     label = np.zeros(400, np.float32)
     label[0] = 1
-    with pytest.raises(InputError, match=r"labels of one class only \(0 of 20 are 1\)"):
+    with pytest.raises(InputError, match=r"labels of one class only \(0 of 19 are 1\)"):
         split_interactions(interactions(label=label), seed=0)
 
 
