@@ -122,7 +122,15 @@ class TestTrainAndEvaluate:
         other = tmp_path / "other.parquet"
         events().with_columns(pl.col("user_id").cast(pl.String)).write_parquet(other)
         code = tablefree("evaluate", "--checkpoint", checkpoint, "--data", other)
-        refused(code, "user ids of other are of type string", "type integer")
+        refused(code, "user ids of other are of type string", "--id-type integer,string")
+        options = ("--data", other, "--id-type", "integer,string")
+        assert tablefree("evaluate", "--checkpoint", checkpoint, *options) == 0
+        ids = ("--feature", "user", "--ids", other, "--output", tmp_path / "users.parquet")
+        code = tablefree("embed", "--checkpoint", checkpoint, *ids)
+        refused(code, "has an id of type String", "--id-type integer")
+        assert tablefree("embed", "--checkpoint", checkpoint, *ids, "--id-type", "integer") == 0
+        code = tablefree("embed", "--checkpoint", checkpoint, *ids, "--id-type", "string")
+        refused(code, "they cannot be taken for string")
 
     def test_a_checkpoint_is_not_trained_over(self, checkpoint, data, refused):
         before = (checkpoint / "model.safetensors").read_bytes()
@@ -219,7 +227,7 @@ class TestEmbed:
         ("options", "words"),
         [
             (("--feature", "price"), ["feature must be one of user, item; got 'price'"]),
-            (("--feature", "user", "--ids", "nowhere.csv"), ["nowhere.csv cannot be read"]),
+            (("--feature", "user", "--ids", "nowhere.csv"), ["nowhere.csv does not exist"]),
             (("--feature", "user", "--id-column", "x"), ["standard input has no columns"]),
         ],
     )
@@ -274,9 +282,12 @@ class TestBadData:
         [
             ("", ["data.csv cannot be read"]),
             ("user_id,item_id\n", ["holds no rows"]),
-            ("user_id,item_id\n" + "1,20\n" * 5 + "1,x\n", ["mostly integers", "row 6", "'x'"]),
-            ("user_id,item_id\n1.5,2\n", ["floats"]),
-            ("user_id,item_id\n1,2\nnan,2\n", ["user ids", "NaN"]),
+            (
+                "user_id,item_id\n" + "1,20\n" * 5 + "1,x\n",
+                ["most are numbers", "row 6", "'x'", "--id-type string"],
+            ),
+            ("user_id,item_id\n1.5,2\n", ["row 1", "'1.5'"]),
+            ("user_id,item_id\n1,2\nnan,2\n", ["row 2", "'nan'"]),
         ],
     )
     def test_csv(self, tmp_path, refused, content, words):
@@ -309,6 +320,7 @@ class TestBadOptions:
             (["--data", "nowhere.csv"], ["nowhere.csv does not exist"]),
             (["--data", "synthetic", "--user-column", "x"], ["synthetic data has no columns"]),
             (["--user-column", "x"], ["no column 'x'"]),
+            (["--id-type", "text"], ["id_type must be integer or string", "'text'"]),
             (["--epochs", "0"], ["Invalid value for '--epochs'", "--help"]),
             (["--epochs", "many"], ["Invalid value for '--epochs'"]),
             (["--colour", "red"], ["No such option", "--colour"]),

@@ -35,6 +35,7 @@ def test_large_unsigned_integers(values):
         ["a", "b", "7"],  # few numbers among names
         ["0060393203", "1384719342"],  # a leading zero is part of an ISBN
         ["007", "0012"],
+        ["0001", "isbn-2", "0003"],
         [str(2**64), str(2**70)],
         ["12.34.56.78", "1.2.3.4"],
         ["1e5", "a7", "b"],

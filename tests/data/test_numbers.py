@@ -177,3 +177,16 @@ def test_events_a_millisecond_apart_are_in_order(tmp_path):
     data = read_interactions(tmp_path / "x.parquet")
     split = split_interactions(data, "time", seed=0)
     assert data.timestamp[split.test].tolist() == near[18:].tolist()
+
+
+def test_a_rating_twice_that_nobody_asked_for(tmp_path):
+    path = write(tmp_path / "x.csv", "user_id,item_id,rating,rating\n1,2,3,4\n")
+    assert read_interactions(path).rating is None
+    with pytest.raises(InputError, match="has the column 'rating' 2 times"):
+        read_interactions(path, rating_column="rating")
+
+
+def test_a_feature_of_the_name_of_its_side(tmp_path):
+    path = write(tmp_path / "x.csv", "user_id,item_id,item\n1,2,3\n")
+    with pytest.raises(InputError, match="cannot be named 'item': rename"):
+        read_interactions(path, item_feature_columns=["item"])

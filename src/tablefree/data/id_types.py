@@ -13,6 +13,7 @@ from tablefree.ids import IdType
 
 INTEGER = r"^(0|-?[1-9][0-9]*)$"  # what a leading zero, a sign or a space would lose
 DIGITS = r"^[0-9]+$"
+LEADING_ZERO = r"^0[0-9]+$"
 GROUPED = r"^[+-]?[0-9]{1,3}([,_ .'][0-9]{3})+$"
 LINE_BREAK = r"[\r\n]"
 AS_STRINGS = "correct it, or say that the ids are strings (id_type, --id-type string)"
@@ -43,10 +44,11 @@ def typed_ids(
     if ids.dtype == pl.Null and len(ids):
         raise _missing(ids, rows, 0, len(ids))
     if ids.dtype.is_float() or ids.dtype.is_decimal():
+        has_nan = ids.dtype.is_float() and ids.is_nan().any()
+        value = "NaN" if has_nan else ids.drop_nulls().head(1).to_list()
         raise InputError(
-            f"the {ids.name} ids of {rows.source} are floats ({ids.dtype}, such as "
-            f"{ids.drop_nulls().head(1).to_list()}): ids must be integers or strings; convert the "
-            "column first"
+            f"the {ids.name} ids of {rows.source} are floats ({ids.dtype}, such as {value}): ids "
+            "must be integers or strings; convert the column first"
         )
     if isinstance(ids.dtype, (pl.Categorical, pl.Enum)):
         ids = ids.cast(pl.String)
@@ -116,6 +118,7 @@ def _guessed(text: pl.Series, rows: Rows) -> pl.Series:
         return _integers(text, rows, AS_STRINGS)
     _without_space(text, rows)
     is_number = text.cast(pl.Float64, strict=False).is_not_null() | text.str.contains(GROUPED)
+    is_number &= ~text.str.contains(LEADING_ZERO)  # what no program writes of a number
     is_code = text.str.contains(DIGITS).all() and (
         not is_plain.any() or text.str.len_bytes().n_unique() == 1
     )

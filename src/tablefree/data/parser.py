@@ -33,7 +33,7 @@ MARKS = {
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
-FORMS = ("csv", "tsv", "recbole", "json", "parquet")
+COLUMNAR = ("csv", "tsv", "recbole", "json", "parquet")
 TYPED = ("json", "parquet")
 
 
@@ -57,7 +57,7 @@ class Source:
         self._parts = find_parts(address) if parts is None else list(parts)
         self._heads: dict[str, _Head] = {}
         self.form = self._parts[0].form if self._parts else None
-        if self.form not in FORMS or any(part.form != self.form for part in self._parts):
+        if self.form not in COLUMNAR or any(part.form != self.form for part in self._parts):
             raise InputError(f"{self.name} has no columns that can be read: pass one table")
         first = self._parts[0]
         self.columns = [*self._names(first), *first.partition]

@@ -115,8 +115,8 @@ def name_of(address: str | Path) -> str:
 def find_parts(address: str | Path) -> list[Part]:
     """The files of a table: one; those of a folder, in order of name; or those of a pattern.
 
-    Files that begin with `_` or `.` do not count, nor do those of a folder in no known form, nor
-    folders in it other than partitions, as `day=1`.
+    Of a folder, files that are empty or begin with `_` or `.` do not count, nor do those in no
+    known form, nor folders in it other than partitions, as `day=1`.
 
     Raises:
         InputError: there is none, or the folder holds rows that were deleted.
@@ -187,7 +187,8 @@ def _in_folder(system: Any, folder: str) -> Iterator[str]:
         if name.startswith(("_", ".")):
             continue
         if entry["type"] != "directory":
-            yield path
+            if entry["size"] != 0:  # some programs write a file for each of their workers
+                yield path
         elif "=" in name:
             yield from _in_folder(system, path)
 

@@ -16,7 +16,7 @@ from tablefree.data import libfm, movielens
 from tablefree.data.columns import Tables, to_interactions
 from tablefree.data.interactions import Interactions
 from tablefree.data.numbers import feature_from_text
-from tablefree.data.parser import FORMS, Source
+from tablefree.data.parser import COLUMNAR, Source
 from tablefree.data.parts import Part, Rows, find_parts, form_of, local_path, name_of, reading
 from tablefree.errors import InputError
 from tablefree.ids import ID_TYPES, IdType
@@ -143,7 +143,7 @@ def read_tables(address: str | Path, columns: _Columns) -> Tables:
         return tables
     parts = find_parts(address)
     events = [part for part in parts if not part.path.endswith((".user", ".item"))] or parts
-    if not events or len({part.form for part in events}) > 1 or events[0].form not in FORMS:
+    if not events or len({part.form for part in events}) > 1 or events[0].form not in COLUMNAR:
         raise InputError(
             f"{address} is in no known form{_found(local)}: recognised are {RECOGNISED}"
         )
@@ -201,7 +201,7 @@ def _read_recbole(source: Source, events: Part, columns: _Columns) -> Tables:
 
 def _recbole_features(events: Part, side: str, names: Sequence[str]) -> pl.DataFrame | None:
     """Read the named features; by default those that MovieLens has in every form."""
-    path = f"{events.path[: events.path.lower().rindex('.inter')]}.{side}"
+    path = f"{events.path[: events.path.lower().rfind('.inter')]}.{side}"
     if not events.system.exists(path):
         if names:
             raise InputError(f"{path} does not exist, and it should hold {', '.join(names)}")
@@ -254,6 +254,8 @@ def _side(
     """The ids of one side and their features; None without any."""
     if not names:
         return None
+    if side in names:
+        raise InputError(f"a side feature cannot be named {side!r}: rename its column")
     features = [_feature(source, table, name) for name in dict.fromkeys(names)]
     return pl.DataFrame([series_of(table[key], side, source), *features])
 
@@ -314,12 +316,13 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 def _find(kind: str, name: str | None, source: Source) -> str | None:
     """Return the name of the column, None for an optional one that is neither named nor there."""
-    is_optional = name is None and kind not in ("user", "item")
     if name is None:
         known = KNOWN_NAMES[kind]
-        name = next(
-            (one for one in known if one in source.columns), None if is_optional else known[0]
-        )
+        name = next((one for one in known if one in source.columns), None)
+        if kind in ("rating", "timestamp") and source.columns.count(name) > 1:
+            return None  # nobody asked for either
+        if name is None and kind in ("user", "item"):
+            name = known[0]
     if name is not None:
         source.check(name, kind)
     return name

@@ -25,7 +25,7 @@ from tablefree.embeddings.feature import Feature, id_type
 from tablefree.embeddings.feature_ids import FeatureIds, checked_ids, flat_ids, look_up
 from tablefree.embeddings.stacked import FrozenStack, StackedDeepHash, can_stack
 from tablefree.errors import CheckpointError, InputError
-from tablefree.ids import tensor_ids
+from tablefree.ids import IdType, tensor_ids
 from tablefree.pretrained import Pretrained
 
 FROZEN_DTYPES = (torch.float32, torch.bfloat16)
@@ -267,7 +267,7 @@ class EmbeddingCollection(Pretrained):
         if key in unexpected:
             unexpected.remove(key)
         if key in state_dict:  # one of older versions has none
-            self._id_types = json.loads(bytes(state_dict[key].tolist()))
+            self._id_types = _read_types(state_dict[key], self._configs)
 
     def _groups(self) -> list[StackedDeepHash]:
         return [cast(StackedDeepHash, group) for group in self.groups]
@@ -354,3 +354,14 @@ def _shape(embedding: Embedding) -> str:
     del config["seed"]
     weight = next(embedding.parameters())
     return json.dumps([config, str(weight.dtype), str(weight.device)], sort_keys=True)
+
+
+def _read_types(text: Tensor, owners: Mapping[str, object]) -> dict[str, IdType]:
+    """The types of ids in a state dict, or a CheckpointError if it holds something else."""
+    try:
+        types = json.loads(bytes(text.tolist()))
+    except (ValueError, TypeError, RecursionError):
+        types = None
+    if not isinstance(types, dict) or not types.keys() <= owners.keys():
+        raise CheckpointError(f"{_ID_TYPES} in the state are not those of these features")
+    return {name: id_type(name, {"id_type": one}) for name, one in types.items()}
