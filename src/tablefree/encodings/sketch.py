@@ -72,7 +72,9 @@ class SketchEncoding(nn.Module):
         """
         ids = tensor_ids(ids)
         flat, weight = ids.flatten(), self.rows.weight
-        learns = self.training or (torch.is_grad_enabled() and weight.requires_grad)
+        # What is exported in evaluation is for inference, and has no branch on values.
+        has_gradient = torch.is_grad_enabled() and not torch.compiler.is_exporting()
+        learns = self.training or (has_gradient and weight.requires_grad)
         if not learns and weight.device.type == "cpu" and weight.dtype == torch.float32:
             codes = self._inferred(flat)
         elif self.claims is None:
@@ -102,7 +104,8 @@ class SketchEncoding(nn.Module):
 
     def _inferred(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
         """All at once, without a gradient."""
-        self.rows.flush()
+        if not torch.compiler.is_compiling():  # in evaluation there is nothing to put in
+            self.rows.flush()
         claims = self.claims
         codes: Tensor = op.sketch_codes(
             ids,
@@ -119,9 +122,9 @@ class SketchEncoding(nn.Module):
         rows = claims.claim(ids) if self.training else claims(ids)
         (owners,) = torch.nonzero(rows >= 0, as_tuple=True)
         codes: Tensor = self.rows(rows[owners] + self.num_rows * self.buckets.num_hashes)
-        if len(owners) == len(ids):
+        if not torch.compiler.is_compiling() and len(owners) == len(ids):
             return codes
         (refused,) = torch.nonzero(rows == REFUSED, as_tuple=True)
-        neutral = codes.new_zeros(len(ids), self.width)
+        neutral = codes.new_zeros(ids.shape[0], self.width)
         shared = self.rows.sums(self.picks(ids[refused]))
         return neutral.index_copy(0, owners, codes).index_copy(0, refused, shared)
