@@ -188,7 +188,7 @@ def linear_sketches(
     return {
         name: SketchEmbedding(
             dim, num_rows=SHARED_ROWS, code_width=width, num_hashes=SKETCH_HASHES,
-            own_rows=own[name], hidden=(), skip=False, seed=name,
+            capacity=own[name], hidden=(), skip=False, seed=name,
         )
         for name in sizes
     }  # fmt: skip

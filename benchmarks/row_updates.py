@@ -4,7 +4,8 @@ Each step has 4,096 ids that no step had before: forward, backward, and an updat
 the decoder. The time is the median of the steps. "Held" is what stays between steps, weights and
 moments; "added" what steps add to the resident set at their peak. `RowAdam` goes over all rows when
 the scale that holds their decay gets small: "all rows" is the time of that, spread over the steps
-between. Each case has a process of its own. Linux only.
+between. Each case has a process of its own. "Claims" is the time in which as many new ids, looked
+up in training for the first time, get rows of their own. Linux only.
 
 Run: python benchmarks/row_updates.py [--rows 100000000] (10^8 rows: 2 GB)
 """
@@ -18,28 +19,16 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from torch.optim import AdamW, Optimizer
 
-from tablefree import SketchEmbedding
+from tablefree import SketchEmbedding, optimizers
+from tablefree.encodings.row_claims import SLOTS, RowClaims
 from tablefree.experiments.run import describe_machine
 from tablefree.rows import SMALLEST_SCALE
-from tablefree.training.optimizers import parameter_groups
-from tablefree.training.row_optimizer import RowAdam
 
 NUM_HASHES, CODE_WIDTH, EMBEDDING_DIM, BATCH = 4, 2, 32, 4096
 RATE, DECAY = 0.1, 0.1
 STEPS = 30
 SMALLEST, LARGEST_DENSE = 10**5, 10**7  # rows
-
-
-def optimizers(embedding: SketchEmbedding) -> list[Optimizer]:
-    """Dense AdamW for all, or `RowAdam` for rows whose gradient is sparse."""
-    groups = parameter_groups(embedding, learning_rate=RATE, weight_decay=DECAY)
-    rows = embedding.encoding.rows
-    if not rows.sparse:
-        return [AdamW(groups, fused=True)]
-    network = [group for group in groups if group["name"] != "rows"]
-    return [RowAdam([rows], lr=RATE, weight_decay=DECAY), AdamW(network, fused=True)]
 
 
 def status_bytes(field: str) -> int:
@@ -57,26 +46,21 @@ def measure(num_rows: int, sparse: bool) -> None:
         seed="item_id",
         sparse=sparse,
     )
-    parts = optimizers(embedding)
+    optimizer = optimizers(embedding, learning_rate=RATE, weight_decay=DECAY)
 
     def step(first: int, size: int) -> float:
         start = time.perf_counter()
-        for part in parts:
-            part.zero_grad()
+        optimizer.zero_grad()
         embedding(torch.arange(first, first + size)).square().mean().backward()
-        for part in parts:
-            part.step()
+        optimizer.step()
         return time.perf_counter() - start
 
     step(0, 2)
-    states = [
-        tensor for part in parts for state in part.state.values() for tensor in state.values()
-    ]
+    states = [tensor for state in optimizer.state.values() for tensor in state.values()]
     moments = [tensor for tensor in states if isinstance(tensor, torch.Tensor) and tensor.ndim]
     for tensor in moments:
         tensor.add_(0)  # pages that were never written are not resident yet
-    for part in parts:
-        part.zero_grad()
+    optimizer.zero_grad()
     held = sum(tensor.nbytes for tensor in (*embedding.parameters(), *moments))
     before = status_bytes("VmRSS")
     milliseconds = median(step(BATCH * number, BATCH) for number in range(1, STEPS + 1)) * 1e3
@@ -97,6 +81,20 @@ def flush_milliseconds(embedding: SketchEmbedding) -> float:
     rows.flush()
     steps_between = math.log(SMALLEST_SCALE) / math.log(1 - RATE * DECAY)
     return (time.perf_counter() - start) * 1e3 / steps_between
+
+
+def claim_milliseconds(num_rows: int) -> float:
+    """The median time of a batch of new ids to get rows."""
+    claims = RowClaims(num_rows // SLOTS * SLOTS, seed="item_id")
+    generator = torch.Generator().manual_seed(0)
+    times = []
+    for _ in range(STEPS):
+        ids = torch.randint(-(2**63), 2**63 - 1, (BATCH,), generator=generator)
+        start = time.perf_counter()
+        claims.claim(ids)
+        times.append(time.perf_counter() - start)
+        claims.unlearnt.forget(lambda rows: rows[:, None])
+    return median(times) * 1e3
 
 
 def main() -> None:
@@ -120,6 +118,8 @@ def main() -> None:
             if case == "sparse" or num_rows <= LARGEST_DENSE:
                 command = [sys.executable, __file__, "--case", case, "--rows", str(num_rows)]
                 subprocess.run(command, check=True)
+    for num_rows in (10**exponent for exponent in exponents):
+        print(f"{'Claims':8}{num_rows:>13,}{claim_milliseconds(num_rows):>9.1f} ms", flush=True)
     return None
 
 

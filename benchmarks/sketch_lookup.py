@@ -49,7 +49,7 @@ def bare(embedding: SketchEmbedding) -> Callable[[Tensor], Tensor]:
 def main() -> None:
     print(describe_machine())
     torch.manual_seed(0)
-    owned = presets.sketch(EMBEDDING_DIM, num_ids=NUM_IDS, seed="item_id")
+    owned = presets.sketch(EMBEDDING_DIM, capacity=NUM_IDS, seed="item_id")
     owned.encoding(torch.arange(NUM_IDS))
     plain = SketchEmbedding(
         EMBEDDING_DIM, num_rows=NUM_IDS // 2, code_width=owned.encoding.width, seed="item_id"

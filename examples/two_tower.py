@@ -23,10 +23,10 @@ popular = torch.empty(20_000).exponential_(0.1).long() % 50
 clicked = popular * 8 + clicking % 8
 log_frequencies = (torch.bincount(clicked) / len(clicked)).log()
 
-users = presets.sketch(16, num_ids=1000, size=1 / 2, seed="user_id")
+users = presets.sketch(16, capacity=1000, size=1 / 2, seed="user_id")
 features = EmbeddingCollection.from_embeddings(
     {
-        "item_id": presets.sketch(16, num_ids=400, size=1 / 2, seed="item_id"),
+        "item_id": presets.sketch(16, capacity=400, size=1 / 2, seed="item_id"),
         "genre": DeepHashEmbedding(16, num_hashes=64, hidden=(32,), norm="none", seed="genre"),
     }
 )

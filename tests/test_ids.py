@@ -1,4 +1,5 @@
 import random
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -157,7 +158,16 @@ def test_fixed_size_binary_is_hashed():
 
 
 @pytest.mark.parametrize(
-    "empty", [[], np.array([], str), pa.array([], pa.string()), pa.chunked_array([], pa.binary())]
+    "empty",
+    [
+        [],
+        np.array([], str),
+        pa.array([], pa.string()),
+        pa.chunked_array([], pa.binary()),
+        pa.nulls(0),
+        pl.Series([]),
+        pd.Series([], dtype=object),
+    ],
 )
 def test_no_values_are_no_ids(empty):
     assert to_ids(empty).shape == hash_strings(empty).shape == (0,)
@@ -212,6 +222,28 @@ REFUSED = {
     "polars null": (pl.Series([1, None]), "null at position 1"),
     "polars float": (pl.Series([1.0]), "column of double"),
     "polars frame": (pl.DataFrame({"a": [1]}), "polars DataFrame: pass one column"),
+    "polars objects": (pl.Series([object()], dtype=pl.Object), "Python objects: pass them as str"),
+    "polars uuids": (pl.Series([uuid.UUID(int=5)] * 2), "Python objects"),
+    "polars 128 bits": (pl.Series([1], dtype=pl.Int128), "got a column of"),
+    "polars dates": (pl.Series([1]).cast(pl.Date), "column of date32"),
+    "polars struct": (pl.Series([{"a": 1}]), "column of struct"),
+    "numpy masked": (np.ma.array([1, 2, 3], mask=[0, 1, 0]), "masked value at position 1"),
+    "numpy masked strings": (np.ma.array(["a", "b"], mask=[0, 1]), "masked value at position 1"),
+    "numpy masked alone": (np.ma.masked, "masked value at position 0"),
+    "numpy masked in a list": ([1, np.ma.masked], "MaskedConstant"),
+    "numpy short bytes": (np.array([b"ab", b"c"]), "zeros at their end, as at position 1"),
+    "numpy digests": (np.array([b"ab", b"c\0"]), "at position 1 .*pass a list of bytes"),
+    "numpy void": (np.array([b"ab"]).view("V2"), "array of .V2"),
+    "numpy records": (np.array([(1,)], [("a", "i8")]), "array of"),
+    "arrow uuid": (pa.array([b"0" * 16], pa.uuid()), "column of extension<arrow.uuid>"),
+    "arrow scalar": (pa.scalar(1), "pyarrow Int64Scalar: pass one column"),
+    "arrow decimal": (pa.array([1]).cast(pa.decimal128(20)), "column of decimal128"),
+    "pandas sparse": (pd.Series(pd.arrays.SparseArray([0, 1])), "column of Sparse"),
+    "pandas period": (pd.Series(pd.period_range("2020", periods=2)), "column of"),
+    "pandas mixed": (pd.Series([1, "a"]), "got int at first and str at position 1"),
+    "torch sparse": (torch.tensor([1, 0]).to_sparse(), "dense tensor.*got a torch.sparse_coo"),
+    "uuid": (uuid.UUID(int=5), "got UUID"),
+    "frame in a list": ([pd.DataFrame({"a": [1, 2]})], "got DataFrame"),
     "nothing": (None, "null"),
     "object": (object(), "got object"),
 }
@@ -222,6 +254,22 @@ def test_what_is_not_an_id_is_refused_in_one_line(values, message):
     with pytest.raises(InputError, match=message) as error:
         to_ids(values)
     assert "\n" not in str(error.value)
+
+
+def test_masked_arrays_without_a_mask_are_arrays():
+    assert to_ids(np.ma.array([1, 2])).tolist() == [1, 2]
+
+
+@given(st.lists(st.binary(min_size=4, max_size=4), min_size=1))
+def test_bytes_of_one_length_are_the_same_ids_in_every_column_or_refused(values):
+    wanted = hash_strings(values)
+    assert torch.equal(to_ids(pa.array(values, pa.binary(4))), wanted)
+    array = np.array(values, "S4")
+    if any(value.endswith(b"\0") for value in values):
+        with pytest.raises(InputError, match="zeros at their end"):
+            to_ids(array)
+    else:
+        assert torch.equal(to_ids(array), wanted)
 
 
 def test_hash_strings_refuses_integers():

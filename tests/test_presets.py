@@ -15,7 +15,7 @@ def test_the_papers_embedding_has_the_size_of_its_arithmetic():
 
 @pytest.mark.parametrize(("size", "share"), [(1 / 4, 0.99), (1 / 8, 0.99), (1 / 16, 0.9)])
 def test_expected_ids_have_rows_of_their_own(size, share):
-    embedding = presets.sketch(32, num_ids=20_000, size=size, seed="item_id")
+    embedding = presets.sketch(32, capacity=20_000, size=size, seed="item_id")
     assert embedding.num_parameters == pytest.approx(size * 20_000 * 32, rel=0.01)
     embedding(torch.arange(20_000))
     rows = embedding.encoding.claims(torch.arange(20_000))
@@ -24,4 +24,4 @@ def test_expected_ids_have_rows_of_their_own(size, share):
 
 def test_a_sketch_that_is_too_small_is_refused():
     with pytest.raises(InputError, match="sketch needs at least"):
-        presets.sketch(32, num_ids=40, seed=0)
+        presets.sketch(32, capacity=40, seed=0)

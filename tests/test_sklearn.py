@@ -166,3 +166,21 @@ def test_a_table_takes_positions():
 def test_options_that_cannot_be_used_are_refused(encoder, reason):
     with pytest.raises(InputError, match=reason):
         encoder.fit(pd.DataFrame(COLUMNS))
+
+
+@every_frame
+@pytest.mark.parametrize(("seen", "sent"), [([7], ["7"]), (["7"], [7]), ([7.0], ["7"])])
+def test_categories_of_another_type_than_in_fit_are_refused(frame, seen, sent):
+    encoder = HashEncoder(4).fit(frame({"c": seen}))
+    with pytest.raises(InputError, match=r"column 'c' has categories of type .* in fit"):
+        encoder.transform(frame({"c": sent}))
+    encoder.transform(frame({"c": seen}))
+    assert HashEncoder(4).transform(frame({"c": sent})).shape == (1, 4)
+
+
+def test_a_whole_float_is_the_integer_that_it_was():
+    encoder = HashEncoder(4).fit(pd.DataFrame({"c": [7, 8]}))
+    codes = encoder.transform(pd.DataFrame({"c": [7.0]}))
+    assert np.array_equal(codes, encoder.transform(pd.DataFrame({"c": [7]})))
+    with pytest.raises(InputError, match="nan at position 1"):
+        encoder.transform(pd.DataFrame({"c": [7, None]}))

@@ -30,11 +30,13 @@ from tablefree.embeddings import (
     SketchEmbedding,
 )
 from tablefree.encodings import DenseHashEncoding, HashBuckets, SideFeatures, SketchEncoding
-from tablefree.errors import CheckpointError, InputError, TablefreeError
+from tablefree.errors import CapacityWarning, CheckpointError, InputError, TablefreeError
 from tablefree.ids import hash_strings, to_ids
 from tablefree.models import DLRM, GMF, MLP
 from tablefree.network import EmbeddingNetwork
-from tablefree.training.optimizers import parameter_groups
+from tablefree.rows import Rows
+from tablefree.secret import Secret
+from tablefree.training.optimizers import Optimizers, optimizers, parameter_groups
 from tablefree.training.row_optimizer import RowAdam
 
 __version__ = "0.1.0"
@@ -45,6 +47,7 @@ __all__ = [
     "MLP",
     "Bags",
     "CachedEmbedding",
+    "CapacityWarning",
     "CheckpointError",
     "Conversion",
     "DecodedEmbedding",
@@ -63,8 +66,11 @@ __all__ = [
     "InputError",
     "MultiHash",
     "NarrowTable",
+    "Optimizers",
     "QuotientRemainder",
     "RowAdam",
+    "Rows",
+    "Secret",
     "SideFeatures",
     "SketchEmbedding",
     "SketchEncoding",
@@ -74,6 +80,7 @@ __all__ = [
     "distill",
     "hash_strings",
     "materialize",
+    "optimizers",
     "parameter_groups",
     "presets",
     "solve_sketch",

@@ -14,3 +14,7 @@ class InputError(TablefreeError, ValueError):
 
 class CheckpointError(TablefreeError):
     """A checkpoint that does not fit the module it is loaded into."""
+
+
+class CapacityWarning(UserWarning):
+    """A sketch has no rows left for new ids: said once by each."""

@@ -74,6 +74,9 @@ def coefficients(seed: int, num_hashes: int, family: str) -> NDArray[np.uint64]:
     return rows
 
 
+SECRET = "secret:"  # the start of a name that stands for a seed that is not told
+
+
 def seed_from(seed: int | str) -> int:
     """The 64-bit seed, 0 to 2^64 - 1, that an integer or a feature name stands for.
 
@@ -81,13 +84,16 @@ def seed_from(seed: int | str) -> int:
         seed: an integer, taken modulo 2^64, or a name, hashed by XXH64 of its UTF-8 bytes.
 
     Raises:
-        InputError: `seed` is neither (a bool is not an integer here), or not valid Unicode.
+        InputError: `seed` is neither (a bool is not an integer here), or not valid Unicode, or
+            a secret one where none is taken.
 
     Example:
         >>> seed_from(-1) == 2**64 - 1
         True
     """
     if isinstance(seed, str):
+        if seed.startswith(SECRET):
+            raise InputError(f"a secret seed cannot be used here, got {seed}: pass a name")
         try:
             return xxh64(seed.encode())
         except UnicodeEncodeError as error:

@@ -5,7 +5,7 @@ the same id in a list, an array or a column of any library. See `docs/hash-contr
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -27,14 +27,19 @@ _INTEGERS = (
 )
 _REMEDY = "ids are integers, strings or bytes"
 
+# Strings and bytes are hashed to 64-bit ids, integers are ids as they are: "12" and 12 differ.
+IdType = Literal["integer", "string"]
+ID_TYPES = get_args(IdType)
+
 
 def to_ids(values: Any) -> Int[Tensor, "*batch"]:
     """Turn values into 64-bit ids, held as int64 by their bit pattern.
 
     Args:
         values: a torch or NumPy integer array of any width and shape; an int, str or bytes; a list
-            or tuple of one of these; a NumPy array of strings; an Arrow array or chunked array; a
-            pandas or Polars series. Signed integers are reinterpreted as 64 bits, unsigned ones
+            or tuple of one of these; a NumPy array of strings, or of bytes that fill its width (it
+            forgets zero bytes at their end); an Arrow array or chunked array; a pandas or Polars
+            series. Signed integers are reinterpreted as 64 bits, unsigned ones
             extended by zeros, strings and bytes hashed as by `hash_strings`. Categories and
             dictionaries count by their values, not their codes.
 
@@ -49,10 +54,18 @@ def to_ids(values: Any) -> Int[Tensor, "*batch"]:
         >>> to_ids([1, 2**64 - 1])
         tensor([ 1, -1])
     """
+    return ids_and_type(values)[0]
+
+
+def ids_and_type(values: Any) -> tuple[Int[Tensor, "*batch"], IdType | None]:
+    """What `to_ids` gives, and of which type the values were.
+
+    The type of a tensor's is not known, as it may hold hashed strings; nor is that of no values.
+    """
     if isinstance(values, Tensor):
-        return tensor_ids(values)
-    ids, _ = _convert(values)
-    return _tensor(ids)
+        return tensor_ids(values), None
+    ids, are_strings = _convert(values)
+    return _tensor(ids), ("string" if are_strings else "integer") if ids.size else None
 
 
 def hash_strings(values: Any) -> Int[Tensor, " n"]:
@@ -73,7 +86,7 @@ def hash_strings(values: Any) -> Int[Tensor, " n"]:
         torch.Size([2])
     """
     ids, are_strings = _convert([values] if isinstance(values, (str, bytes)) else values)
-    if not are_strings:
+    if not are_strings and ids.size:
         raise InputError(
             "hash_strings takes strings or bytes, got integers: integers are ids as they are, "
             "pass them to to_ids"
@@ -87,6 +100,9 @@ def tensor_ids(ids: Tensor) -> Tensor:
         raise InputError(
             f"ids must be an integer tensor, got {type(ids).__name__}: convert them with to_ids"
         )
+    if (ids.layout != torch.strided and not ids.is_nested) or hasattr(ids, "get_mask"):
+        kind = "masked" if hasattr(ids, "get_mask") else str(ids.layout)
+        raise InputError(f"ids must be a dense tensor, each an id; got a {kind} one: convert it")
     if ids.dtype not in _INTEGERS:
         raise InputError(
             f"ids must be an integer tensor, got {ids.dtype}: floats and bools are not exact ids"
@@ -97,46 +113,74 @@ def tensor_ids(ids: Tensor) -> Tensor:
 def _convert(values: Any) -> tuple[NDArray[np.int64], bool]:
     """The ids of a value that is not a tensor, and whether they come from strings."""
     library = type(values).__module__.partition(".")[0]
-    if library == "pandas":
-        values = _pandas_column(values)
-    elif library == "polars":
-        values = _polars_column(values)
+    if library == "pandas" and isinstance(getattr(values, "dtype", None), np.dtype):
+        values = values.to_numpy()
+    elif library in ("pandas", "polars"):
+        values = as_arrow(values)
     if type(values).__module__.partition(".")[0] == "pyarrow":
         return _from_arrow(values)
     if isinstance(values, (np.ndarray, np.generic)) and not isinstance(values, (str, bytes)):
-        return _from_numpy(np.asarray(values))
+        return _from_numpy(np.asanyarray(values))
     if isinstance(values, (list, tuple)):
         return _from_sequence(values)
     ids, are_strings = _from_sequence([values])
     return ids.reshape(()), are_strings
 
 
-def _pandas_column(column: Any) -> Any:
-    """A pandas series, index or array as NumPy integers and objects, or else as Arrow."""
-    if not hasattr(column, "dtype"):
-        raise InputError(f"got a pandas {type(column).__name__}: pass one column")
-    if isinstance(column.dtype, np.dtype):
-        return column.to_numpy()
+def as_arrow(column: Any) -> Any:
+    """A column of pandas, Polars or Arrow as Arrow's.
+
+    Raises:
+        InputError: it is no column, or one of what Arrow does not have.
+    """
+    library = type(column).__module__.partition(".")[0]
+    if library == "pyarrow":
+        return column
+    if not hasattr(column, "dtype") or not hasattr(column, "to_numpy"):
+        remedy = "pass one column, a Series"
+        raise InputError(f"got a {library} {type(column).__name__}: {remedy}")
+    if str(column.dtype) == "Object":  # of Polars, whose memory holds addresses
+        raise InputError(
+            f"{_REMEDY}, got a column of Python objects: pass them as strings or bytes"
+        )
     import pyarrow
 
-    return pyarrow.array(column, from_pandas=True)
-
-
-def _polars_column(column: Any) -> Any:
-    if not hasattr(column, "to_arrow") or not hasattr(column, "dtype"):
-        raise InputError(f"got a polars {type(column).__name__}: pass one column, a Series")
-    return column.to_arrow()
+    try:
+        return column.to_arrow() if library == "polars" else pyarrow.array(column, from_pandas=True)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{_REMEDY}, got a column of {column.dtype}: {reason}") from error
 
 
 def _from_numpy(values: NDArray[Any]) -> tuple[NDArray[np.int64], bool]:
+    if isinstance(values, np.ma.MaskedArray):
+        masked = np.flatnonzero(np.ma.getmaskarray(values))
+        if len(masked):
+            raise InputError(
+                f"{_REMEDY}, got a masked value at position {masked[0]}: drop or fill it"
+            )
+        values = values.data
     if values.dtype.kind == "i":
         return values.astype(np.int64, copy=False), False
     if values.dtype.kind == "u":
         return values.astype(np.uint64, copy=False).view(np.int64), False
+    if values.dtype.kind == "S":
+        _check_full(values)
     if values.dtype.kind in "OUST":
         ids, are_strings = _from_sequence(values.ravel().tolist())
         return ids.reshape(values.shape), are_strings
     raise InputError(f"{_REMEDY}, got an array of {values.dtype}: convert the column first")
+
+
+def _check_full(values: NDArray[Any]) -> None:
+    """Refuse bytes of which NumPy may have forgotten the end: it takes zeros for padding."""
+    is_short = np.char.str_len(values.ravel()) < values.dtype.itemsize
+    if is_short.any():
+        raise InputError(
+            f"NumPy does not tell bytes from bytes with zeros at their end, as at position "
+            f"{int(is_short.argmax())} of this array of {values.dtype}: pass a list of bytes, an "
+            "Arrow array or an array of objects"
+        )
 
 
 def _from_sequence(values: Sequence[Any]) -> tuple[NDArray[np.int64], bool]:
@@ -164,7 +208,8 @@ def _wrong_value(values: Sequence[Any], kinds: dict[type, str]) -> InputError:
     first = kinds[type(values[0])]
     for position, value in enumerate(values):
         if kinds[type(value)] == "other":
-            found = "null (None)" if value is None else f"{type(value).__name__} {value!r:.50}"
+            shown = " ".join(repr(value).split())[:50]
+            found = "null (None)" if value is None else f"{type(value).__name__} {shown}"
             return InputError(f"{_REMEDY}, got {found} at position {position}: drop or convert it")
         if kinds[type(value)] != first:
             break
@@ -216,6 +261,8 @@ def _from_arrow(column: Any) -> tuple[NDArray[np.int64], bool]:
             return _from_arrow(column.dictionary_decode())
         ids, are_strings = _from_arrow(column.dictionary)
         return ids[column.indices.to_numpy(zero_copy_only=False)], are_strings
+    if pyarrow.types.is_null(kind):  # no values, of which no type is known
+        return np.zeros(0, np.int64), False
     if pyarrow.types.is_integer(kind):
         return _from_numpy(column.to_numpy(zero_copy_only=False))
     if not _is_text(kind):

@@ -222,6 +222,11 @@ class EmbeddingNetwork(nn.Module):
         embeddings: Tensor = self.output(self.hidden(codes))
         return embeddings if self.skip is None else embeddings + self.skip(codes)
 
+    def output_weights(self) -> list[Tensor]:
+        """Weights whose common factor is one of the embeddings: the last layer's, the skip's."""
+        skip = [] if self.skip is None else [self.skip.weight]
+        return [*self.output.parameters(), *skip]
+
     @property
     def first_layer(self) -> FirstLayer | None:
         """The first hidden layer; None where the codes are needed elsewhere too."""

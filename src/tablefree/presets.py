@@ -1,6 +1,7 @@
 """Embeddings by name: the paper's, and the one to begin with."""
 
 from tablefree.embeddings import DeepHashEmbedding, SketchEmbedding, build
+from tablefree.network import check_positive
 
 
 def kdd2021(embedding_dim: int, *, seed: int | str) -> DeepHashEmbedding:
@@ -20,7 +21,12 @@ def kdd2021(embedding_dim: int, *, seed: int | str) -> DeepHashEmbedding:
 
 
 def sketch(
-    embedding_dim: int, *, num_ids: int, size: float = 1 / 4, seed: int | str
+    embedding_dim: int,
+    *,
+    capacity: int = 0,
+    size: float = 1 / 4,
+    seed: int | str,
+    num_ids: int = 0,
 ) -> SketchEmbedding:
     """The bounded default: a row of a few numbers for each id that training meets, and a decoder.
 
@@ -30,22 +36,26 @@ def sketch(
 
     Args:
         embedding_dim: width of an embedding.
-        num_ids: about how many distinct ids are expected.
-        size: parameters, as a ratio to those of a table of `num_ids` rows.
-        seed: picks the hash functions; the name of the feature is a good seed.
+        capacity: about how many distinct ids are expected.
+        size: parameters, as a ratio to those of a table of `capacity` rows.
+        seed: picks the hash functions; the name of the feature is a good seed, but where
+            strangers choose ids: see `tablefree.Secret`.
+        num_ids: the former name of `capacity`.
 
     Raises:
-        InputError: a size too small for the decoder.
+        InputError: a capacity below 1, or a size too small for the decoder.
 
     Example:
-        >>> embedding = sketch(32, num_ids=1_000_000, seed="item_id")
+        >>> embedding = sketch(32, capacity=1_000_000, seed="item_id")
         >>> embedding.encoding.width, embedding.num_parameters
         (7, 7999980)
     """
+    capacity = capacity or num_ids
+    check_positive(capacity=capacity)
     embedding = build(
         "sketch",
-        num_parameters=max(1, int(size * num_ids * embedding_dim)),
-        num_embeddings=num_ids,
+        num_parameters=max(1, int(size * capacity * embedding_dim)),
+        num_embeddings=capacity,
         embedding_dim=embedding_dim,
         seed=seed,
     )

@@ -11,6 +11,7 @@ checkpoint or the new one.
 import contextlib
 import hashlib
 import json
+import operator
 import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -77,7 +78,8 @@ def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tens
         "dtypes": _float_dtypes(contents),
         "sha256": digest_of(contents),
     }
-    text = json.dumps({**of_files, **config}, indent=2, allow_nan=False)
+    # Sizes may be integers of NumPy.
+    text = json.dumps({**of_files, **config}, indent=2, allow_nan=False, default=operator.index)
     # The weights take their place first, and have the new configuration with them.
     with replacing(folder / CONFIG) as config_file, replacing(folder / WEIGHTS) as weights_file:
         with config_file.open("w", encoding="utf-8") as file:

@@ -20,7 +20,7 @@ from torch import Tensor
 from tablefree.embeddings import Embedding
 from tablefree.encodings import DenseHashEncoding
 from tablefree.errors import InputError
-from tablefree.ids import to_ids
+from tablefree.ids import IdType, ids_and_type
 
 
 class HashEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # it has no types
@@ -28,7 +28,8 @@ class HashEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # it 
 
     The name of a column is the seed of its hash functions ("x0", "x1", ... without names), so equal
     categories of different columns differ, and those of one name agree between data sets, processes
-    and versions. `fit` keeps names alone, and `transform` works without it.
+    and versions. `fit` keeps names alone and whether categories are integers or strings, which
+    `transform` then holds to ("7" and 7 differ); it works without.
 
     A category is a string, bytes or an integer. A float is one if only one integer can have become
     it: whole, and smaller than 2^53 (2^24 in float32), from where floats merge integers. So a
@@ -45,12 +46,13 @@ class HashEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # it 
 
     Attributes:
         encoders_: for each column the module that encodes it; a copy, on the CPU.
+        id_types_: of each column "integer" or "string", None for one without rows.
         n_features_in_: columns seen by `fit`.
         feature_names_in_: their names, if they have any.
 
     Raises:
-        InputError: an option out of its range, an embedding for no column, or a category that is
-            none, with column and row.
+        InputError: an option out of its range, an embedding for no column, a category that is none,
+            with column and row, or a column of another type than in `fit`.
 
     Example:
         >>> codes = HashEncoder(num_hashes=4).fit_transform([["ann", 7], ["bob", 7]])
@@ -72,13 +74,13 @@ class HashEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # it 
         self.embeddings = embeddings
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002, N803
-        """Keep the names of the columns, and load their embeddings.
+        """Keep the names and types of the columns, and load their embeddings.
 
         Args:
             X: array, list of rows, or pandas or Polars frame [n, columns].
             y: not used.
         """
-        _validate(self, X, reset=True)
+        columns = _columns(_validate(self, X, reset=True))
         names = _check_feature_names_in(self)
         unknown = set(self.embeddings or ()) - set(names)
         if unknown:
@@ -86,6 +88,7 @@ class HashEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # it 
                 f"embeddings are for the column(s) {', '.join(sorted(map(repr, unknown)))}, which "
                 f"the data lacks: it has {', '.join(map(repr, names))}"
             )
+        self.id_types_ = [_ids(*one)[1] for one in zip(names, columns, strict=True)]
         self.encoders_ = [self._encoder(name) for name in names]
         return self
 
@@ -102,10 +105,11 @@ class HashEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # it 
             return copy.copy(self).fit(X).transform(X)
         columns = _columns(_validate(self, X, reset=False))
         names = _check_feature_names_in(self)
+        ids = [_ids(*one) for one in zip(names, columns, self.id_types_, strict=True)]
         with torch.no_grad():
             codes = [
-                encode(_ids(name, column)).float()
-                for name, encode, column in zip(names, self.encoders_, columns, strict=True)
+                encode(of_column).float()
+                for encode, (of_column, _) in zip(self.encoders_, ids, strict=True)
             ]
         return torch.cat(codes, dim=-1).numpy()
 
@@ -162,11 +166,19 @@ def _columns(data: Any) -> Sequence[Any]:
     return list(data.T)
 
 
-def _ids(name: str, column: Any) -> Tensor:
+def _ids(name: str, column: Any, wanted: IdType | None = None) -> tuple[Tensor, IdType | None]:
+    """The ids of a column and their type, which must be the wanted one if it is known."""
+    is_float = "float" in str(column.dtype).lower()
     try:
-        return to_ids(_whole(column) if "float" in str(column.dtype).lower() else column)
+        ids, id_type = ids_and_type(_whole(column) if is_float else column)
     except InputError as error:
         raise InputError(f"column {name!r}: {error}") from error
+    if None not in (id_type, wanted) and id_type != wanted:
+        raise InputError(
+            f"column {name!r} has categories of type {id_type}, and in fit they were of type "
+            f"{wanted}, of which none is equal: convert the column"
+        )
+    return ids, id_type
 
 
 def _whole(column: Any) -> NDArray[np.int64]:

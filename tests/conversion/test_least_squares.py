@@ -88,4 +88,4 @@ def test_options_out_of_range_are_refused():
     with pytest.raises(InputError, match="max_steps must be"):
         solve_sketch(TABLE, SketchEncoding(9, 4, seed=0), max_steps=0)
     with pytest.raises(InputError, match="16 rows that ids own: use distill"):
-        solve_sketch(TABLE, SketchEncoding(9, 4, own_rows=16, seed=0))
+        solve_sketch(TABLE, SketchEncoding(9, 4, capacity=16, seed=0))

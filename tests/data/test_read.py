@@ -160,7 +160,7 @@ def test_amazon_json_lines(tmp_path, name):
     assert data.name == "reviews_X_5"
     assert events(data) == hashed(AMAZON_IDS)
     assert data.label.tolist() == [1, 0]
-    assert data.timestamp.tolist() == [1252800000, 1252900000]
+    assert data.timestamp.tolist() == [1252800000 * 10**9, 1252900000 * 10**9]
 
 
 @pytest.mark.parametrize("item_first", [True, False])
@@ -185,7 +185,7 @@ def test_amazon_2023_in_milliseconds(tmp_path):
         file.write("user_id,parent_asin,rating,timestamp\nAE,B1,5.0,1588687728923\n")
     data = read_interactions(tmp_path / "X.csv.gz")
     assert events(data) == hashed([("AE", "B1")])
-    assert data.timestamp.tolist() == [1588687728]
+    assert data.timestamp.tolist() == [1588687728923 * 10**6]
 
 
 # RecBole
@@ -203,14 +203,16 @@ def test_recbole_with_side_features(tmp_path):
         "11\tA B\t1957\tAction Drama\n12\tC\tV\tDrama\n",
     )
     for data in (read_interactions(tmp_path / "x"), read_interactions(path)):
-        assert events(data) == [(3, 11), (1, 12)]
-        assert data.timestamp.tolist() == [880000000, 9]
+        assert events(data) == hashed([("3", "11"), ("1", "12")])  # a token is a string
+        assert data.timestamp.tolist() == [880000000 * 10**9, 9 * 10**9]
         assert feature(data.user_features, "age=56") == [1, 0]
         assert feature(data.item_features, "genre=Action") == [1, 0]
         assert data.item_features.names == ("genre=Action", "genre=Drama", "decade=1950")
     data = read_interactions(path, user_feature_columns=["age"])
-    assert data.user_features.names == ("age",)
-    assert feature(data.user_features, "age") == [1, -1]
+    assert data.user_features.names == ("age=17", "age=60")
+    assert feature(data.user_features, "age=60") == [1, 0]
+    data = read_interactions(path, item_feature_columns=["class"])
+    assert data.item_features.names == ("class=Action", "class=Drama")
 
 
 def test_recbole_without_side_features(tmp_path):
@@ -250,7 +252,7 @@ def test_named_columns_in_every_form(tmp_path, name):
         assert data.user_ids.tolist() == [7, 9]
         assert data.item_ids.tolist() == to_ids(["b", "a"]).tolist()
         assert data.rating.tolist() == [5, 2, 4.5]
-        assert data.timestamp.tolist() == [30, 10, 20]
+        assert (data.timestamp // 10**9).tolist() == [30, 10, 20]
         assert (data.user.dtype, data.user_ids.dtype, data.rating.dtype, data.timestamp.dtype) == (
             np.int64,
             np.int64,
@@ -277,17 +279,19 @@ def test_own_names_labels_and_side_features(tmp_path):
     assert data.label.tolist() == [1, 0, 1, 0]
     assert data.rating is data.timestamp is None
     assert data.item_features.names == ("price", "kind=a", "kind=b")
-    assert feature(data.item_features, "price") == pytest.approx([-1.2247449, 1.2247449, 0])
+    assert feature(data.item_features, "price") == pytest.approx([10, 30, np.nan], nan_ok=True)
+    assert data.item_features.are_numbers == (True, False, False)
     assert feature(data.item_features, "kind=b") == [0, 1, 0]
     # The first row of a user counts, and u has no city there.
     assert data.user_features.names == ("city=Rome",)
     assert feature(data.user_features, "city=Rome") == [0, 1, 1]
 
 
-def test_a_constant_numeric_feature_is_zero(tmp_path):
+def test_a_constant_numeric_feature_says_nothing(tmp_path):
     path = write(tmp_path / "x.csv", "user_id,item_id,p\n1,2,5\n3,4,5\n")
     data = read_interactions(path, item_feature_columns=["p"])
-    assert feature(data.item_features, "p") == [0, 0]
+    assert feature(data.item_features, "p") == [5, 5]
+    assert data.item_features.scaled(np.ones(2, bool)).shape == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -295,11 +299,10 @@ def test_a_constant_numeric_feature_is_zero(tmp_path):
     [
         (["5", "-3", "0"], [5, -3, 0]),
         (["0060393203", "1384719342"], None),  # a leading zero is part of an ISBN
-        (["1384719342", "B0002E1G5C"], None),
         (["18446744073709551615"], [-1]),
         (["99999999999999999999999"], None),
+        (["007", "0012"], None),
         (["1e5", "a7", "b"], None),
-        (["1e5", "2"], None),
     ],
 )
 def test_ids_of_a_text_file_are_integers_only_if_all_are(tmp_path, ids, expected):
@@ -324,7 +327,7 @@ def test_dates_and_fine_timestamps(tmp_path):
         for column in (stamp, stamp.cast(pl.Datetime(unit))):
             frame = pl.DataFrame({"user_id": [1], "item_id": [2], "timestamp": column})
             frame.write_parquet(tmp_path / "x.parquet")
-            assert read_interactions(tmp_path / "x.parquet").timestamp.tolist() == [seconds]
+            assert read_interactions(tmp_path / "x.parquet").timestamp.tolist() == [seconds * 10**9]
 
 
 def test_repeated_pairs_are_kept(tmp_path):
@@ -342,19 +345,29 @@ def test_a_name_with_a_wildcard_is_a_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"x\.csv cannot be read \(empty"),
+        ("", r"x\.csv cannot be read \(Empty"),
         ("user_id,item_id\n", r"x\.csv holds no rows"),
-        ("user_id,movie\n1,2\n", r"no column 'item_id'; its columns are user_id, movie"),
+        (
+            "user_id,movie\n1,2\n",
+            r"no column 'item_id' \(item\); its columns are 'user_id', 'movie'",
+        ),
         ("user_id,item_id\n1,2\n,3\n", r"row 2 of .*x\.csv has no user id \(1 such rows"),
-        ("user_id,item_id\n1.0,2\n2.0,3\n", r"user ids of .*x\.csv are floats"),
-        ("user_id,item_id\n1.5,2\nnan,3\n", r"user ids of .*x\.csv are floats"),
-        ("user_id,item_id\n1,2\n22,3\nabc,3\n", r"mostly integers, but row 3 has 'abc'"),
+        (
+            "user_id,item_id\n1.0,2\n2.0,3\n",
+            r"row 1 of .* has the user id '1.0', no integer as a program",
+        ),
+        ("user_id,item_id\n1.5,2\nnan,3\n", r"row 1 of .* has the user id '1.5'"),
+        (
+            "user_id,item_id\n1,2\n22,3\nabc,3\n",
+            r"row 3 of .* has the user id 'abc'.* most are num",
+        ),
         ("user_id,item_id,label\n1,2,1\n1,3,1\n", r"all labels of .* are 1, and both"),
         ("user_id,item_id,label\n1,2,1\n1,3,4\n", r"labels must be 0 or 1, row 2 .* has 4"),
         ("user_id,item_id,label\n1,2,1\n1,3,\n", r"row 2 .* has no label"),
-        ("user_id,item_id,rating\n1,2,1\n1,3,x\n", r"row 2 .* has no rating, or none that is"),
-        ("user_id,item_id,timestamp\n1,2,1\n1,3,\n", r"row 2 .* has no timestamp"),
-        ("user_id,item_id\n1,2\n1,2,3\n", r"cannot be read \(found more fields"),
+        (
+            "user_id,item_id\n1,2\n1,2,3\n",
+            r"cannot be read \(CSV.* Row #3: Expected 2 columns, got 3",
+        ),
     ],
 )
 def test_bad_text_files(tmp_path, text, message):
@@ -367,11 +380,9 @@ def test_bad_text_files(tmp_path, text, message):
     ("columns", "message"),
     [
         ({"user_id": [1.0, 2.0]}, r"are floats \(Float64"),
-        ({"user_id": [1.0, float("nan")]}, r"are floats \(Float64, such as NaN"),
+        ({"user_id": [1.0, float("nan")]}, r"are floats \(Float64, such as"),
         ({"user_id": [None, 2]}, r"row 1 of .* has no user id"),
         ({"user_id": [True, False]}, r"are of type Boolean: ids must be integers or strings"),
-        ({"user_id": [1, 2], "rating": ["good", "bad"]}, r"rating column .* must hold numbers"),
-        ({"user_id": [1, 2], "rating": [1.0, float("nan")]}, r"row 2 .* has no rating"),
     ],
 )
 def test_bad_columns(tmp_path, columns, message):
@@ -383,7 +394,7 @@ def test_bad_columns(tmp_path, columns, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"item_column": "article"}, r"no column 'article' \(item\); its columns are user_id"),
+        ({"item_column": "article"}, r"no column 'article' \(item\); its columns are 'user_id'"),
         ({"item_feature_columns": ["price"]}, r"no column 'price' \(feature\)"),
         ({"positive_rating": 6}, r"all labels .* choose another positive_rating than 6"),
         ({"positive_rating": 4, "label_column": "rating"}, "use one of the two"),
@@ -440,8 +451,8 @@ def test_paths_that_are_no_data(tmp_path):
     with pytest.raises(InputError, match=r"x\.xlsx is in no known form: recognised are"):
         read_interactions(path)
     write(tmp_path / "a.csv", CSV)
-    write(tmp_path / "b.csv", CSV)
-    with pytest.raises(InputError, match=r"it holds a\.csv, b\.csv, x\.xlsx"):
+    write(tmp_path / "b.tsv", CSV)
+    with pytest.raises(InputError, match=r"it holds a\.csv, b\.tsv, x\.xlsx"):
         read_interactions(tmp_path)
 
 
@@ -503,5 +514,5 @@ def test_the_types_of_ids_are_those_of_a_typed_column(tmp_path, column, id_type)
 
 
 def test_nan_among_the_integers_of_a_csv_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"user ids .* NaN"):
+    with pytest.raises(InputError, match=r"row 2 of .* has the user id 'nan'"):
         read_interactions(write(tmp_path / "x.csv", "user_id,item_id\n1,a\nnan,b\n3,c\n"))

@@ -68,8 +68,8 @@ def test_a_sketch_has_a_row_for_each_id_of_at_least_two_numbers():
     for part, width, rows_per_id in ((4, 7, 1.14), (8, 3, 1.33), (16, 2, 1.0)):
         encoding = sized("sketch", 82_629 * DIM // part, 82_629).encoding
         assert encoding.width == width
-        assert encoding.own_rows / 82_629 == pytest.approx(rows_per_id * 31 / 32, rel=0.02)
-        assert 4 * encoding.num_rows / encoding.own_rows == pytest.approx(1 / 31, rel=0.05)
+        assert encoding.capacity / 82_629 == pytest.approx(rows_per_id * 31 / 32, rel=0.02)
+        assert 4 * encoding.num_rows / encoding.capacity == pytest.approx(1 / 31, rel=0.05)
 
 
 def test_a_sketch_of_few_ids_has_a_small_decoder():
@@ -84,7 +84,7 @@ def test_a_sketch_of_few_ids_has_a_small_decoder():
 
 def test_a_sketch_of_too_many_ids_shares_all_rows():
     encoding = sized("sketch", 82_629 * DIM // 32, 82_629).encoding
-    assert (encoding.width, encoding.own_rows) == (2, 0)
+    assert (encoding.width, encoding.capacity) == (2, 0)
 
 
 def test_codes_start_wider_than_embeddings():

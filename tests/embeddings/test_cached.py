@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tablefree.embeddings import CachedEmbedding, DeepHashEmbedding, Embedding, HashingTrick
+from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
 
 DIM = 8
@@ -216,6 +217,40 @@ def test_weights_whose_changes_are_not_counted_are_refused():
         embedding = deep().freeze()
     with pytest.raises(InputError, match=r"made in torch.inference_mode"):
         CachedEmbedding(embedding, 8)(ids(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "hidden"), [*((change, None) for change in CHANGES.values()), (load, (4,))]
+)
+@torch.no_grad()
+def test_no_user_outlives_the_items_of_its_history(change, hidden):
+    items = rows()
+    users = HistoryUsers(items, DIM, hidden=hidden)
+    users.set_histories(ids(0, 2, 3), ids(1, 2, 3))
+    cached = CachedEmbedding(users.eval(), 100)
+    before = cached(ids(0, 1))
+    with torch.enable_grad():
+        change(items)
+    after = cached(ids(0, 1))
+    assert after.dtype != before.dtype or not torch.equal(after, before)
+    assert torch.equal(after, users(ids(0, 1)))
+
+
+def test_gradients_pass_through_to_the_items_of_a_history():
+    items = rows()
+    users = HistoryUsers(items, DIM)
+    users.set_histories(ids(0, 2), ids(1, 2))
+    CachedEmbedding(users.eval(), 8)(ids(0)).sum().backward()
+    assert items.rows.weight.grad is not None
+
+
+def test_it_is_scaled_as_the_wrapped_embedding_is():
+    embedding = rows()
+    cached = CachedEmbedding(embedding, 8)
+    with torch.no_grad():
+        before = cached(ids(1, 2))
+        cached.rescale(2.0)
+        assert torch.equal(cached(ids(1, 2)), 2 * before)
 
 
 def test_autocast_has_rows_of_its_own():

@@ -515,7 +515,7 @@ def as_table(library, columns):
     if library == "pyarrow":
         import pyarrow
 
-        return pyarrow.record_batch(columns)
+        return pyarrow.table(columns)
     if library == "polars":
         import polars
 
@@ -523,6 +523,86 @@ def as_table(library, columns):
     import pandas
 
     return pandas.DataFrame(columns)
+
+
+def of_two_types():
+    """A collection, and batches of integers and of strings in all its columns."""
+    features = {"a": SHAPE, "b": SHAPE | {"pooling": "mean"}, "h": {"shared_with": "a"}}
+    collection = EmbeddingCollection(features)
+    integers = {"a": [1, 2], "b": [[1], [2, 3]], "h": [2, 1]}
+    strings = {"a": ["1", "2"], "b": [["1"], ["2", "3"]], "h": ["2", "1"]}
+    return collection, as_table("polars", integers), as_table("polars", strings)
+
+
+@pytest.mark.parametrize("is_string", [False, True])
+def test_the_type_of_ids_is_that_of_training(is_string, tmp_path):
+    pytest.importorskip("polars")
+    collection, *tables = of_two_types()
+    taught, other = reversed(tables) if is_string else tables
+    collection.eval()(taught), collection(other)  # nothing is trained on them
+    assert not collection.state_dict().keys() & {"id_types"}
+    collection.train()(taught)
+    assert collection.config()["a"]["id_type"] == ("string" if is_string else "integer")
+    fresh = of_two_types()[0]
+    fresh.load_state_dict(collection.state_dict())
+    collection.save_pretrained(tmp_path)
+    loaded = EmbeddingCollection.from_pretrained(tmp_path)
+    for one in (collection, collection.freeze(), fresh, loaded, copy.deepcopy(loaded)):
+        one.eval()(taught)
+        with pytest.raises(InputError, match=r"feature 'a' has ids of type .*convert the column"):
+            one(other)
+    shared = taught.with_columns(h=other["h"])
+    with pytest.raises(InputError, match="feature 'h' has ids of type"):
+        collection.train()(shared)
+
+
+def test_a_state_without_types_is_loaded_as_before():
+    pytest.importorskip("polars")
+    collection, integers, strings = of_two_types()
+    old = collection.state_dict()
+    collection(integers)
+    assert set(collection.state_dict()) == {*old, "id_types"}
+    fresh = of_two_types()[0]
+    fresh.load_state_dict(old)
+    fresh(strings)
+    assert fresh.config()["a"]["id_type"] == "string"
+
+
+def test_a_type_of_ids_can_be_told():
+    pytest.importorskip("polars")
+    told = EmbeddingCollection({"a": SHAPE | {"id_type": "string"}})
+    with pytest.raises(InputError, match="'a' has ids of type integer"):
+        told(as_table("polars", {"a": [1]}))
+    with pytest.raises(InputError, match="feature 'a': its id_type must be integer or string"):
+        EmbeddingCollection({"a": SHAPE | {"id_type": "text"}})
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("library", ["polars", "pandas", "pyarrow"])
+def test_batches_of_empty_bags_and_of_no_rows(library, training):
+    pytest.importorskip(library)
+    shared = {"shared_with": "a", "pooling": "sum"}
+    collection = EmbeddingCollection(
+        {"a": SHAPE, "b": SHAPE | {"pooling": "max"}, "c": shared, "d": TABLE | {"pooling": "sum"}}
+    ).train(training)
+    columns = {"a": [1], "b": [[]], "c": [[]], "d": [[]]}
+    embeddings = collection(as_table(library, columns))
+    assert embeddings["a"].shape == (1, 6)
+    assert not embeddings["b"].any()
+    assert embeddings["d"].shape == (1, 5)
+    empty = as_table(library, columns)[:0]
+    assert {name: len(one) for name, one in collection(empty).items()} == dict.fromkeys("abcd", 0)
+    untyped = as_table(library, {name: [] for name in columns})
+    assert {name: len(one) for name, one in collection(untyped).items()} == dict.fromkeys("abcd", 0)
+
+
+def test_what_is_no_batch_says_what_to_do():
+    polars = pytest.importorskip("polars")
+    collection = EmbeddingCollection({"a": SHAPE})
+    frame = polars.DataFrame({"a": [1]}).lazy()
+    with pytest.raises(InputError, match="got LazyFrame: collect a lazy frame"):
+        collection(frame)
+    assert collection(frame.collect())["a"].shape == (1, 6)
 
 
 def count_operators(num_features, training):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from tablefree.data import NegativeSampler
 from tablefree.data.histories import Histories
-from tablefree.embeddings import FullTable, HashingTrick, NarrowTable
+from tablefree.embeddings import FullTable, HashingTrick, NarrowTable, SketchEmbedding
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
 from tablefree.models import GMF
@@ -70,6 +70,23 @@ def test_without_a_decoder_there_are_no_parameters():
     decoder = DIM * 16 + 16 * DIM + DIM * DIM
     assert with_decoder.num_parameters == decoder + 16 + DIM
     assert with_decoder.multiply_adds == round((DIM + 2 * DIM) * 5 / 3) + decoder
+
+
+@pytest.mark.parametrize(
+    "calm",
+    [
+        lambda users: users.eval(),
+        lambda users: torch.nn.ModuleList([users]).eval()[0],
+        lambda users: users.requires_grad_(False),
+    ],
+)
+def test_histories_that_do_not_learn_claim_no_rows_for_their_items(calm):
+    items = SketchEmbedding(DIM, num_rows=9, code_width=2, capacity=160, seed="item_id")
+    users = make(items)
+    before = users.state_dict().keys(), items.state_dict().keys()
+    calm(users)(torch.arange(3))
+    assert not items.encoding.claims.fingerprints.any()
+    assert (users.state_dict().keys(), items.state_dict().keys()) == before
 
 
 def test_an_empty_history_is_zero():
@@ -236,3 +253,17 @@ def test_nothing_is_learnt_from_noise():
 
 def test_with_the_target_in_the_history_noise_seems_to_have_a_signal():
     assert min(train_on_noise(leaves_out=False)) > 0.7
+
+
+@pytest.mark.parametrize("hidden", [(), (16,)])
+def test_decoded_users_can_be_scaled(hidden):
+    own = NarrowTable(3, DIM, rank=2)
+    users = make(hidden=hidden, own=own, user_keys=torch.arange(3))
+    before = users(torch.arange(3))
+    users.rescale(2.0)
+    torch.testing.assert_close(users(torch.arange(3)), 2 * before)
+
+
+def test_users_without_a_decoder_cannot_be_scaled_apart_from_their_items():
+    with pytest.raises(InputError, match="rescale the items"):
+        make().rescale(2.0)

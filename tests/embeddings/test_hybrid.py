@@ -54,3 +54,12 @@ def test_frequent_ids_are_state_and_are_counted():
 def test_bad_frequent_ids_are_named(frequent, message):
     with pytest.raises(InputError, match=message):
         HybridHash(frequent, 20, 5, seed=0)
+
+
+def test_frequent_and_other_ids_are_scaled_alike():
+    embedding = HybridHash(torch.tensor([7, 42]), 9, 4, seed="item_id")
+    ids = torch.tensor([7, 42, 1, 2])
+    before, std = embedding(ids), embedding.std
+    embedding.rescale(3.0)
+    torch.testing.assert_close(embedding(ids), 3 * before)
+    assert embedding.std == 3 * std

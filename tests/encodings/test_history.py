@@ -156,3 +156,19 @@ def test_a_place_outside_its_bag_is_refused(place):
 def test_alpha_out_of_range_is_refused(alpha):
     with pytest.raises(InputError, match="alpha must be between 0"):
         HistoryEncoding(FullTable(NUM_ITEMS, WIDTH), alpha=alpha)
+
+
+def test_the_items_follow_mode_device_and_requires_grad():
+    table = FullTable(NUM_ITEMS, WIDTH)
+    encoding = HistoryEncoding(table)
+    both = torch.nn.Sequential(torch.nn.ModuleDict({"users": encoding}))
+    both.eval()
+    assert not table.training
+    both.train()
+    assert table.training
+    both.to(torch.float64)
+    assert table.rows.weight.dtype == torch.float64
+    encoding.requires_grad_(False)
+    assert not table.rows.weight.requires_grad
+    assert not encoding.state_dict()
+    assert not list(encoding.parameters())

@@ -1,5 +1,4 @@
-import subprocess
-import sys
+import warnings
 
 import pytest
 import torch
@@ -7,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tablefree.encodings.row_claims import FREE, REFUSED, SLOTS, RowClaims
-from tablefree.errors import CheckpointError, InputError
+from tablefree.errors import CapacityWarning, CheckpointError, InputError
 
+# Most of these ask for more rows than there are.
+pytestmark = pytest.mark.filterwarnings("ignore::tablefree.CapacityWarning")
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
@@ -27,7 +28,7 @@ def test_every_id_owns_a_row_of_its_own_or_was_refused(values, num_buckets):
     owned = claims(distinct)
     assert ((owned == REFUSED) | (owned >= 0)).all()
     taken = owned[owned >= 0]
-    assert (taken < claims.num_rows).all()
+    assert (taken < claims.capacity).all()
     assert len(taken.unique()) == len(taken)  # false owners are one in 2,000
 
 
@@ -89,34 +90,20 @@ def test_the_claims_travel_in_the_state_dict():
         RowClaims(160, seed="user").load_state_dict(claims.state_dict())
 
 
-@pytest.mark.parametrize(("num_rows", "message"), [(0, "num_rows"), (17, "got 17: use 32")])
+@pytest.mark.parametrize(("num_rows", "message"), [(0, "capacity"), (17, "capacity of 17: use 32")])
 def test_bad_sizes_are_named(num_rows, message):
     with pytest.raises(InputError, match=message):
         RowClaims(num_rows, seed=0)
 
 
-PROCESS = """
-import sys, torch
-from torch import distributed
-from tablefree.encodings.row_claims import RowClaims
-rank, address, result = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-claims = RowClaims(160, seed=0)
-for step in range(3):  # the second process has nothing new after the first
-    claims.claim(torch.arange(20) + 20 * step if rank == 0 else torch.arange(30, 50))
-torch.save(claims.fingerprints, result)
-distributed.destroy_process_group()
-"""
-
-
-def test_processes_claim_the_same_rows(tmp_path):
-    address = f"file://{tmp_path / 'rendezvous'}"
-    results = [tmp_path / f"{rank}.pt" for rank in range(2)]
-    processes = [
-        subprocess.Popen([sys.executable, "-c", PROCESS, str(rank), address, str(result)])
-        for rank, result in enumerate(results)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    first, second = map(torch.load, results)
-    assert torch.equal(first, second)
-    assert torch.count_nonzero(first.view(torch.int16)) == 60
+def test_it_is_said_once_that_all_rows_are_taken():
+    claims = RowClaims(160, seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        claims.claim(torch.arange(150))
+        assert 140 < claims.num_claimed <= 150
+    with pytest.warns(CapacityWarning, match=r"new ids share rows.*Call grow\(capacity\)"):
+        claims.claim(torch.arange(150, 300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        claims.claim(torch.arange(300, 400))

@@ -41,6 +41,8 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
     work = {"deep_hash": 3 * parameters // 4, "narrow_table": 256, "hash_embedding": 64}
     run: dict[str, object] = {
         "dataset": "ml-1m",
+        "data_digest": "0123456789abcdef",
+        "notes": "",
         "split": "random",
         "study": "",
         "variant": "",
@@ -86,6 +88,10 @@ def invented_run(method: str, size: float, seed: int, **changes: object) -> dict
         "ndcg_10": auc - 0.42,
         "recall_20": auc - 0.7,
         "ndcg_20": auc - 0.75,
+        "validation_auc_float16": auc + 0.001,
+        "validation_auc_int8": auc + 0.0008,
+        "validation_auc_int4": auc - 0.003,
+        "validation_auc_codebook": auc - 0.004,
         "test_auc_float16": auc,
         "test_auc_int8": auc - 0.0002,
         "test_auc_int4": auc - 0.004,
@@ -116,7 +122,7 @@ def invented_runs(sizes: tuple[float, ...], seeds: int, **changes: object) -> pl
     """A whole comparison, with a trial that lost beside every selected run."""
     settings = [("full_table", 1.0), *((method, size) for size in sizes for method in INVENTED)]
     rows = [
-        invented_run(method, size, seed, **trial, **changes)
+        invented_run(method, size, seed, **trial | changes)
         for method, size in settings
         for seed in range(seeds)
         for trial in ({}, {"selected": False, "trial": 3, "learning_rate": 0.3, "test_auc": 0.5})

@@ -43,6 +43,30 @@ def test_an_unknown_method_is_drawn_last(runs):
     assert [mark.name for mark in drawn] == ["Narrow table", "A new idea"]
 
 
+def test_a_method_in_other_forms_has_a_mark_for_each(runs):
+    forms = [
+        {"users": users, "side_features": features, "decoder": decoder}
+        for users in ("id", "history", "both")
+        for features in ("none", "encoding")
+        for decoder in ("", "64")
+    ]
+    summary = summarise(pl.concat(runs((0.25,), 1, **form) for form in forms))
+    drawn = marks(summary.filter(method="deep_hash"))
+    assert len(drawn) == len(forms)
+    assert len({(mark.colour, mark.path) for mark in drawn}) == len(forms)
+
+
+def test_users_as_histories_are_a_line_beside_ids(runs):
+    """In each chart a point is that of one form, with its name."""
+    summary = summarise(pl.concat([runs((0.25,), 1), runs((0.25,), 1, users="history")]))
+    names = {"Deep hash", "Deep hash, users as histories"}
+    for chart in (
+        *(draw(summary) for draw in (auc_by_size, auc_by_time, auc_by_bytes)),
+        *auc_by_popularity(summary).values(),
+    ):
+        assert names <= {row["name"] for row in rows_behind(chart) if "name" in row}
+
+
 def test_sizes_are_ticks_on_a_logarithmic_axis(runs):
     spec = page_spec(auc_by_size(summarise(runs((0.25, 0.0625), 2))))
     x = spec["layer"][1]["encoding"]["x"]
@@ -83,9 +107,10 @@ def test_bytes_have_a_point_for_each_dtype_and_a_line_for_each_size(runs):
     assert spec["layer"][1]["encoding"]["detail"]["field"] == "size"
 
 
-def test_no_bytes_no_chart(runs):
-    columns = dict.fromkeys(f"deployed_bytes_{dtype}" for dtype in DTYPES)
-    assert auc_by_bytes(summarise(runs((0.25,), 2, **columns))) is None
+def test_what_diverged_leaves_an_empty_chart(runs):
+    nothing = dict.fromkeys((f"test_auc_{dtype}" for dtype in DTYPES[1:]), float("nan"))
+    spec = page_spec(auc_by_bytes(summarise(runs((), 2, test_auc=float("nan"), **nothing))))
+    assert not any(spec["datasets"].values())
 
 
 def test_popularity_has_a_chart_a_size_on_one_scale(runs):

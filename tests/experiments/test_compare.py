@@ -213,6 +213,7 @@ def test_finished_runs_are_read_and_not_run_again(comparison, task, tmp_path, re
     ("column", "other"),
     [
         ("dataset", "another"),
+        ("data_digest", "0" * 16),
         ("split", "time"),
         ("precision", "bfloat16"),
         ("optimizer", "muon"),
@@ -221,8 +222,6 @@ def test_finished_runs_are_read_and_not_run_again(comparison, task, tmp_path, re
         ("max_epochs", 50),
         ("patience", 7),
         ("embedding_dim", 64),
-        ("decoder", "64"),
-        ("users", "history"),
         ("num_train_events", 1),
         ("search_space", "{}"),
     ],
@@ -244,11 +243,24 @@ def test_runs_of_other_data_or_another_recipe_are_refused(
         finished_runs(comparison, task, tmp_path)
 
 
+def test_runs_in_another_form_stand_beside_those_asked_for(comparison, task, tmp_path, result):
+    """They are cells of their own, and none of this comparison's trials."""
+    first, *others = comparison.next_jobs(finished_table([]))
+    forms = ({"users": "history"}, {"decoder": "64"}, {"side_features": "input"})
+    for form in forms:
+        append_result(tmp_path, result(first, **form))
+    finished = finished_runs(comparison, task, tmp_path)
+    assert finished.height == len(forms)
+    assert comparison.next_jobs(finished) == [first, *others]
+    append_result(tmp_path, result(first))
+    assert read_results(tmp_path)["selected"].to_list() == [True] * (len(forms) + 1)
+
+
 def test_runs_of_an_older_version_are_refused(comparison, task, tmp_path, table, result):
     first, *_ = comparison.next_jobs(finished_table([]))
-    old = table([result(first)]).drop("users", "side_features", "decoder", "trial")
+    old = table([result(first)]).drop("users", "side_features", "decoder", "data_digest")
     old.write_parquet(tmp_path / "results.parquet")
-    with pytest.raises(InputError, match=r"holds runs with users None, .* asks for id"):
+    with pytest.raises(InputError, match="'data_digest' should be String, got no such column"):
         finished_runs(comparison, task, tmp_path)
 
 

@@ -140,7 +140,7 @@ def test_rows_an_id_decide_the_size_and_nothing_else(task, rows_per_id, num_hash
     wanted = rows_per_id * task.items.num_embeddings
     assert wanted - 4 < len(sketch.rows.weight) <= wanted
     # Even where the method would have none: an owned row for a few of the ids.
-    assert (sketch.own_rows > 0.6 * wanted) == (num_hashes is None)
+    assert (sketch.capacity > 0.6 * wanted) == (num_hashes is None)
 
 
 def test_designs_of_earlier_results_are_named_as_they_were():

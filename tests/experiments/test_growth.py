@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import polars as pl
 import pytest
 
@@ -79,6 +82,9 @@ def test_another_scenario_does_not_resume(cold, cells, tmp_path):
     next(carry_out(cold, cells[:1], tmp_path))
     with pytest.raises(InputError, match="holds rows with hold_out item"):
         next(carry_out(ColdStart(DATA, "user"), cells, tmp_path))
+    fewer = replace(DATA, label=(np.arange(DATA.num_events) < 2_990).astype(np.float32))
+    with pytest.raises(InputError, match="holds rows with data_digest"):
+        next(carry_out(ColdStart(fewer, "item"), cells, tmp_path))
     longer, _ = plan(cold, **OPTIONS | {"max_epochs": 2})
     with pytest.raises(InputError, match="max_epochs 1, and this command asks for 2"):
         next(carry_out(cold, longer, tmp_path))

@@ -1,3 +1,4 @@
+import math
 import re
 from xml.etree import ElementTree
 
@@ -7,7 +8,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tablefree.errors import InputError
 from tablefree.experiments.report import write_report
-from tablefree.experiments.results import ADDED, SCHEMA, append_result
+from tablefree.experiments.results import SCHEMA, append_result
 
 HOSTILE = "</script><script>console.error('escaped')</script><b>|`"
 
@@ -75,11 +76,18 @@ def test_summary_reads_well_raw(tmp_path, write, runs):
     assert "learning rate 0.003 to 0.3" in text
 
 
-def test_results_of_version_0_1_are_shown_without_what_they_lack(read, runs):
-    browser = read(runs((0.25,), 2).drop(ADDED))
-    assert browser.get_log("browser") == []
-    assert len(browser.find_elements("css selector", ".chart svg")) == 3
-    assert "deployed" not in browser.find_element("css selector", "section").text.split("Words")[0]
+def test_what_diverged_is_shown_without_figures(write, runs):
+    aucs = [name for name in SCHEMA if name.startswith(("test_auc", "validation_auc"))]
+    text = write(runs((0.25,), 2, **dict.fromkeys(aucs, math.nan))).read_text()
+    assert "Neither the full table nor a method without a vocabulary is measured yet" in text
+
+
+def test_users_as_histories_stand_beside_ids(write, runs):
+    page = write(runs((0.25,), 2).vstack(runs((0.25,), 2, users="history"))).read_text()
+    legend = page.partition('<ul class="legend">')[2].partition("</ul>")[0]
+    drawn = dict(re.findall(r"(<path .*?/>)</svg>(.*?)</li>", legend))
+    assert len(drawn) == legend.count("<li>") == 16
+    assert {"Deep hash", "Deep hash, users as histories"} <= set(drawn.values())
 
 
 def test_markdown_takes_names_as_text(tmp_path, write, runs):

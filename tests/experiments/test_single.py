@@ -18,9 +18,9 @@ def test_a_checkpoint_has_the_measures_of_its_training(task, tmp_path, users, de
     run = Run("full_table", "gmf", 1.0, 0, 8, RECIPE, decoder=decoder, users=users)
     checkpoint = train_checkpoint(run, task, tmp_path / "new")
     measures = {k: v for k, v in checkpoint.measures.items() if k != "validation_auc"}
-    assert evaluate_checkpoint(checkpoint, task.interactions) == measures
+    assert evaluate_checkpoint(checkpoint, task) == measures
     loaded = load_checkpoint(tmp_path / "new")
-    assert evaluate_checkpoint(loaded, task.interactions) == measures
+    assert evaluate_checkpoint(loaded, task) == measures
 
 
 @pytest.mark.parametrize("users", ["history", "both"])
@@ -40,6 +40,6 @@ def test_no_id_tells_a_user_that_is_a_history(task, tmp_path, users):
 def test_ids_of_another_type_are_refused(task, tmp_path):
     run = Run("hashing_trick", "gmf", 0.5, 0, 8, RECIPE)
     checkpoint = train_checkpoint(run, task, tmp_path / "new")
-    other = replace(task.interactions, user_id_type="string")
+    other = replace(task, interactions=replace(task.interactions, user_id_type="string"))
     with pytest.raises(InputError, match="user ids of synthetic are of type string"):
         evaluate_checkpoint(checkpoint, other)

@@ -4,10 +4,11 @@ import math
 import polars as pl
 import pytest
 
-from tablefree.experiments.results import ADDED
+from tablefree.experiments.results import SCHEMA
 from tablefree.experiments.summary import (
     TABLE,
     advice,
+    cell_name,
     decimal,
     fraction,
     how_measured,
@@ -81,26 +82,31 @@ def test_one_seed_has_no_spread(runs):
             "float32",
             "312 KB (float32)",
         ),
-        (
-            {"float16": None, "int8": None, "int4": None, "codebook": None},
-            "float32",
-            "312 KB (float32)",
-        ),
     ],
 )
 def test_the_fewest_bytes_that_lose_little_are_shown(run, table, losses, chosen, cell):
-    aucs = {
-        f"test_auc_{dtype}": None if loss is None else 0.9 - loss for dtype, loss in losses.items()
-    }
-    row = summarise(table([run("sketch", 0.25, 0, test_auc=0.9, **aucs)])).row(0, named=True)
+    aucs = {f"validation_auc_{dtype}": 0.9 - loss for dtype, loss in losses.items()}
+    rows = [run("sketch", 0.25, 0, validation_auc=0.9, **aucs)]
+    row = summarise(table(rows)).row(0, named=True)
     assert smallest_dtype(row) == chosen
     assert TABLE["Deployed bytes"](row) == cell
 
 
-def test_bytes_that_were_not_measured_are_a_dash(run, table):
-    row = summarise(table([run("sketch", 0.25, 0, **dict.fromkeys(ADDED))])).row(0, named=True)
-    assert smallest_dtype(row) is None
-    assert TABLE["Deployed bytes"](row) == TABLE["Recall@20"](row) == "-"
+def test_the_test_part_does_not_choose_the_dtype(run, table):
+    """What looks good there and bad in validation is not taken, nor the other way round."""
+    in_test = {f"test_auc_{dtype}": 0.5 for dtype in ("float16", "int8", "int4", "codebook")}
+    in_validation = {"validation_auc_int4": 0.5, "validation_auc_codebook": 0.5}
+    for test in (in_test, in_test | {"test_auc_int4": 0.99}):
+        rows = [run("sketch", 0.25, 0, test_auc=0.9, **test, **in_validation)]
+        assert smallest_dtype(summarise(table(rows)).row(0, named=True)) == "int8"
+
+
+def test_what_diverged_has_a_cell_in_each_column(run, table):
+    nothing = dict.fromkeys(
+        (name for name in SCHEMA if name.startswith(("test_auc", "validation_auc"))), math.nan
+    )
+    row = summarise(table([run("sketch", 0.25, 0, **nothing)])).row(0, named=True)
+    assert {heading: cell(row) for heading, cell in TABLE.items()}["Test AUC"] == "-"
 
 
 def test_a_diverged_run_does_not_spoil_the_mean(run, table):
@@ -260,16 +266,34 @@ def test_what_was_selected_at_the_end_of_its_range_is_named(run, table):
     assert AT_THE_END not in how_measured(table([row | {"trial": 0} for row in rows]))
 
 
-def test_a_decoder_and_histories_are_named(run, table):
-    how = how_measured(table([run("sketch", 0.25, 0, decoder="64", users="history")]))
-    assert how["Decoder of every method"] == "64"
-    assert how["Users"] == "history"
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "Sketch"),
+        ({"decoder": "64-64"}, "Sketch, decoder 64-64"),
+        ({"users": "history"}, "Sketch, users as histories"),
+        ({"users": "both"}, "Sketch, users also as histories"),
+        ({"side_features": "input"}, "Sketch, features at the input"),
+        ({"study": "depth", "variant": "3 layers"}, "depth, 3 layers"),
+    ],
+)
+def test_a_cell_is_named_by_what_differs_from_its_usual(run, changes, name):
+    row = run("sketch", 0.25, 0, **changes)
+    assert cell_name(row) == TABLE["Method"](row) == name
 
 
-def test_results_of_version_0_1_are_described_too(run, table):
-    old = dict.fromkeys(ADDED)
-    rows = [run("deep_hash", 0.25, 0, learning_rate=rate, **old) for rate in (0.03, 0.1)]
-    assert how_measured(table(rows))["Learning rates tried"] == "0.03, 0.1"
+def test_forms_of_one_method_are_rows_of_their_own(run, table):
+    forms = [{}, {"users": "history"}, {"side_features": "encoding"}, {"decoder": "64"}]
+    summary = summarise(table([run("sketch", 0.25, 0, **form) for form in forms]))
+    assert len({cell_name(row) for row in summary.to_dicts()}) == len(forms)
+
+
+def test_what_is_to_be_known_of_the_data_is_said_once(run, table):
+    notes = "half of it repeats\nratings count as likes"
+    rows = [run("sketch", 0.25, seed, notes=notes) for seed in range(2)]
+    said = how_measured(table(rows))["To be known of the data"]
+    assert said == "half of it repeats; ratings count as likes"
+    assert "To be known of the data" not in how_measured(table([run("sketch", 0.25, 0)]))
 
 
 def test_figures_read_as_people_write_them():

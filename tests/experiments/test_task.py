@@ -1,4 +1,4 @@
-import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from tablefree.data import Interactions, Split, synthetic_interactions
 from tablefree.embeddings import FullTable, HashingTrick
 from tablefree.errors import InputError
-from tablefree.experiments.task import BUCKETS, NUM_RANKED_NEGATIVES, Side, Task
+from tablefree.experiments.task import BUCKETS, NUM_RANKED_NEGATIVES, Side, Task, rating_notes
 
 
 def interactions(user, item, num_items=None, label=None):
@@ -34,8 +34,8 @@ def cold():
     return Task.from_interactions(data, "cold-items")
 
 
-def known_pairs(data):
-    return set(zip(data.user.tolist(), data.item.tolist(), strict=True))
+def known_pairs(data, events=slice(None)):
+    return set(zip(data.user[events].tolist(), data.item[events].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("how", ["random", "leave-last-out", "cold-users"])
@@ -51,15 +51,29 @@ def test_a_task_is_the_same_each_time(task, how):
 
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_evaluation_pairs_are_positives_and_a_negative_for_each(task, part):
-    data, pairs, events = task.interactions, getattr(task, part), getattr(task.split, part)
+    data, pairs, events = task.interactions, getattr(task, part), getattr(task, f"{part}_events")
     positives, negatives = np.split(np.arange(2 * len(events)), 2)
     assert np.array_equal(pairs.users[positives], data.user[events])
     assert np.array_equal(pairs.items[positives], data.item[events])
     assert np.array_equal(pairs.users[negatives], pairs.users[positives])
     assert pairs.labels.tolist() == [1.0] * len(events) + [0.0] * len(events)
     drawn = zip(pairs.users[negatives].tolist(), pairs.items[negatives].tolist(), strict=True)
-    assert not set(drawn) & known_pairs(data)
+    known = [task.split.train, task.split.validation, task.split.test]
+    known = np.concatenate(known if part == "test" else known[:2])
+    assert not set(drawn) & known_pairs(data, known)
     assert getattr(task, part) is pairs
+
+
+def test_negatives_of_a_part_do_not_tell_the_positives_of_a_later_one(task):
+    """Each held-out positive can be drawn as a negative where it is not known yet."""
+    data = task.interactions
+    rng = np.random.default_rng(0)
+    users = np.tile(data.user[task.split.test], 400)
+    drawn = task.train_sampler.sample(users, rng, task.train_items)
+    pairs = set(zip(users.tolist(), drawn.tolist(), strict=True))
+    tested = {pair for pair in known_pairs(data, task.test_events) if pair[1] in task.train_items}
+    assert len(tested & pairs) > 0.9 * len(tested)
+    assert not pairs & known_pairs(data, task.split.train)
 
 
 def test_unseen_items_are_evaluation_negatives_too(cold):
@@ -118,22 +132,36 @@ def test_buckets_hold_a_third_of_the_training_events_each(cold):
     assert np.array_equal(bucket == BUCKETS.index("unseen"), counts == 0)
 
 
-def test_a_user_who_knows_everything_is_refused_before_training():
-    # User 1 has the four items that the others have, in no order.
-    pairs = [(0, 0), (1, 3), (0, 1), (1, 2), (2, 3), (1, 1), (1, 0), (2, 2)]
-    user, item = np.array(pairs * 8).T
-    message = "user 2 (by first appearance) of made up has every one of the 4 items"
-    with pytest.raises(InputError, match=re.escape(message)):
-        Task.from_interactions(interactions(user, item))
+def last_out(*rows):
+    """Events of users, each a list of its items in order, with their times."""
+    user = [position for position, items in enumerate(rows) for _ in items]
+    data = interactions(user, [item for items in rows for item in items])
+    return replace(data, timestamp=np.arange(len(user)))
+
+
+@pytest.mark.parametrize(
+    ("others", "known"),
+    [
+        (([0, 1, 2, 4, 3], [2, 0, 4, 5]), "3 items with a training event"),
+        (([3, 0, 1, 5], [2, 0, 1, 5]), "4 items before the test part"),
+        (([3, 4, 1, 2], [2, 0, 4, 3]), "5 items in all"),
+    ],
+)
+def test_a_user_who_knows_everything_is_refused_before_training(others, known):
+    data = last_out([0, 1, 2, 3, 4], *others)
+    user = f"user with the 64-bit id {data.user_ids[0]} of made up has every one of the {known}"
+    with pytest.raises(InputError, match=user):
+        Task.from_interactions(data, "leave-last-out")
 
 
 def test_a_negative_label_is_not_known_as_a_positive():
-    user, item = np.array([(u, i) for u in range(4) for i in range(10)] * 4).T
+    user, item = np.array([(u, i) for u in range(20) for i in range(20)]).T
     label = (user + item) % 2
     task = Task.from_interactions(interactions(user, item, label=label))
     assert len(task.test.labels) == len(task.split.test)
-    drawn = task.test_ranking
-    assert set(((drawn.users[:, None] + drawn.negatives) % 2).ravel().tolist()) == {0}
+    data, drawn = task.interactions, task.test_ranking
+    liked = (data.user_ids[drawn.users][:, None] + data.item_ids[drawn.negatives]) % 2
+    assert len(np.unique(liked)) == 1
 
 
 def test_a_full_ranking_holds_out_what_is_new_in_the_test_part(task):
@@ -164,3 +192,101 @@ def test_histories_are_of_training_positives(task):
 def test_events_are_counted_for_each_id(cold):
     ids = cold.users.num_embeddings + cold.items.num_embeddings
     assert cold.events_per_id == 2 * len(cold.split.train) / ids > 1
+
+
+def replays(how, times=2):
+    """Invented events in no order, each of which happens once, or as often as so many times."""
+    data, rng = synthetic_interactions(2_000, num_users=100, num_items=80), np.random.default_rng(0)
+    again = rng.integers(1, times + 1, data.num_events)
+    events = rng.permutation(np.repeat(np.arange(data.num_events), again))
+    return Task.from_interactions(
+        replace(
+            data,
+            user=data.user[events],
+            item=data.item[events],
+            timestamp=np.arange(len(events)),
+        ),
+        how,
+    )
+
+
+class TestRepeatedPairs:
+    @pytest.mark.parametrize("how", ["random", "time", "leave-last-out"])
+    def test_what_is_measured_is_new_to_its_user(self, how):
+        task = replays(how)
+        data, split = task.interactions, task.split
+        before = known_pairs(data, split.train)
+        assert not known_pairs(data, task.validation_events) & before
+        before |= known_pairs(data, split.validation)
+        assert not known_pairs(data, task.test_events) & before
+        positives = task.test.labels == 1
+        assert np.array_equal(task.test.users[positives], data.user[task.test_events])
+        users, items, _ = task.test_ranking
+        assert not set(zip(users.tolist(), items.tolist(), strict=True)) & before
+
+    def test_the_random_split_keeps_a_pair_in_one_part(self):
+        task = replays("random", times=5)
+        data, split = task.interactions, task.split
+        parts = [known_pairs(data, part) for part in (split.train, split.validation, split.test)]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == len(known_pairs(data))
+        assert len(task.test_events) == len(split.test)
+
+    def test_a_test_part_that_repeats_all_is_refused(self):
+        user, item = np.array([(u, i) for u in range(20) for i in range(15)] * 5).T
+        data = replace(interactions(user, item, 20), timestamp=np.arange(len(user)))
+        with pytest.raises(InputError, match="has no pair that is new to its user: use the random"):
+            Task.from_interactions(data, "time")
+
+
+class TestNotes:
+    def test_nothing_is_to_be_known_of_distinct_pairs_without_ratings(self):
+        assert replays("random", times=1).notes == ()
+
+    @pytest.mark.parametrize("how", ["random", "time", "leave-last-out"])
+    def test_repeats_say_how_many_and_which_share_is_not_counted(self, how):
+        task = replays(how)
+        (note,) = task.notes
+        num_events, num_test = task.interactions.num_events, len(task.split.test)
+        num_repeats = num_events - len(known_pairs(task.interactions))
+        assert note.startswith(f"{num_repeats:,} of {num_events:,} events repeat a pair")
+        known = num_test - len(task.test_events)
+        assert f"of the test part {known:,} of {num_test:,} ({known / num_test:.1%})" in note
+        assert (known > 0) == (how != "random")
+
+    def test_ratings_without_a_threshold_say_what_counts_as_a_positive(self):
+        data = synthetic_interactions(2_000, num_users=100, num_items=80)
+        rating = np.tile(np.array([1, 4, 5, 5], np.float32), 500)[: data.num_events]
+        rated = replace(data, rating=rating)
+        said = f"all {data.num_events:,} events count as positives, {(rating == 1).sum():,} of them"
+        assert rating_notes(rated)[0].startswith(f"{said} with the lowest rating, 1: name a")
+        assert set(rating_notes(rated)) <= set(Task.from_interactions(rated).notes)
+        assert rating_notes(replace(rated, label=np.float32(rating > 3))) == []
+        assert rating_notes(data) == []
+
+
+class TestDataDigest:
+    """Equal digits, equal data: whatever else would give other figures has others."""
+
+    DATA = synthetic_interactions(2_000, num_users=100, num_items=80)
+
+    def test_the_same_data_have_the_same(self):
+        digests = {Task.from_interactions(self.DATA).data_digest for _ in range(2)}
+        assert len(digests) == 1
+        assert len(digests.pop()) == 16
+
+    def test_other_labels_ids_times_features_and_splits_have_others(self):
+        data = self.DATA
+        labels = (np.arange(data.num_events) % 2).astype(np.float32)
+        features = replace(data.item_features, values=data.item_features.values + 1)
+        changed = (
+            data,
+            replace(data, label=labels),
+            replace(data, label=1 - labels),
+            replace(data, item_ids=data.item_ids + 1),
+            replace(data, timestamp=np.arange(data.num_events)),
+            replace(data, item_features=features),
+            replace(data, item_features=None),
+            replace(data, item=data.item[::-1]),
+        )
+        tasks = [*map(Task.from_interactions, changed), Task.from_interactions(data, "cold-items")]
+        assert len({task.data_digest for task in tasks}) == len(tasks)

@@ -67,7 +67,7 @@ def modules() -> dict[str, Pretrained]:
         "deep_hash": DeepHashEmbedding(DIM, num_hashes=6, hidden=(5, 5), seed="item_id"),
         "sketch": SketchEmbedding(DIM, num_rows=9, code_width=2, hidden=(5,), seed="item_id"),
         "own_rows": SketchEmbedding(
-            DIM, num_rows=9, code_width=2, own_rows=16, hidden=(5,), seed="item_id"
+            DIM, num_rows=9, code_width=2, capacity=16, hidden=(5,), seed="item_id"
         ),
         "rms_norm": SketchEmbedding(
             DIM, num_rows=9, code_width=2, hidden=(5,), norm="rms", seed="item_id"

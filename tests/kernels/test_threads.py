@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 
 import numpy as np
@@ -83,6 +84,44 @@ def test_several_threads_may_call():
     for caller in callers:
         caller.join(timeout=60)
     assert [(filled == 20).all() for filled in results] == [True] * 3
+
+
+FORKS = {
+    "by hand": """
+        child = os.fork()
+        if child == 0:
+            os._exit(work())
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    """,
+    "by multiprocessing": """
+        context = multiprocessing.get_context("fork")
+        child = context.Process(target=lambda: os._exit(work()))
+        child.start()
+        child.join()
+        code = child.exitcode
+    """,
+}
+
+
+@pytest.mark.parametrize("fork", FORKS.values(), ids=FORKS.keys())
+def test_kernels_that_a_forked_process_is_the_first_to_call_do_not_wait_for_ever(fork):
+    script = """
+import multiprocessing, os, torch, tablefree
+torch.set_num_threads(2)
+torch.rand(600, 600) @ torch.rand(600, 600)
+(torch.rand(10**6) + 1).sum()  # torch has threads now, and no kernel has been called
+def work():
+    ids = tablefree.hash_strings([str(i) for i in range(200_000)])
+    return 0 if ids[7] == tablefree.hash_strings(["7"])[0] else 1
+""" + textwrap.dedent(fork)
+    ran = subprocess.run(
+        [sys.executable, "-c", script + "\nprint(code)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+    )
+    assert ran.stdout.strip() == "0"
 
 
 def test_a_forked_process_starts_threads_of_its_own():

@@ -184,7 +184,10 @@ def test_another_hash_contract_is_refused(folder, monkeypatch):
     ("change", "named"),
     [
         (lambda t: t.pop("vocabulary.items"), "vocabulary.items"),
-        (lambda t: t.update({"vocabulary.items": torch.arange(9)}), r"vocabulary.items has shape \[9\], not \[300\]"),
+        (
+            lambda t: t.update({"vocabulary.items": torch.arange(9)}),
+            r"vocabulary.items has shape \[9\], not \[300\]",
+        ),
         (lambda t: t.update({"vocabulary.items": torch.zeros(IDS, dtype=torch.int64)}), "twice"),
     ],
 )

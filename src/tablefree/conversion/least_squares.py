@@ -66,9 +66,9 @@ def solve_sketch(
         1.0
     """
     check_positive(max_steps=max_steps)
-    if encoding.own_rows:
+    if encoding.capacity:
         raise InputError(
-            f"the rows of a plain sketch can be solved for, this one has {encoding.own_rows} rows "
+            f"the rows of a plain sketch can be solved for, this one has {encoding.capacity} rows "
             "that ids own: use distill"
         )
     for name, value in {"ridge": ridge, "tolerance": tolerance}.items():

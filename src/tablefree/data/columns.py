@@ -3,21 +3,21 @@
 A reader hands over frames with canonical column names; what a column may hold is decided here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tablefree.data.interactions import Features, IdType, Interactions
+from tablefree.data.id_types import id_type_of, typed_ids
+from tablefree.data.interactions import Features, Interactions
+from tablefree.data.numbers import as_numbers, check_finite, nanoseconds, numbers
+from tablefree.data.parts import Rows
 from tablefree.errors import InputError
-from tablefree.ids import to_ids
+from tablefree.ids import IdType, to_ids
 
 MAX_CATEGORIES = 256
-
-# Units of a timestamp by its size: seconds reach 10^11 in the year 5138.
-TIMESTAMP_UNITS = ((10**17, 10**9), (10**14, 10**6), (10**11, 10**3))
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,35 @@ class Tables:
         events: Columns `user`, `item` and optionally `label`, `rating`, `timestamp`.
         users: Column `user` and one column for each side feature, or None.
         items: Column `item` and one column for each side feature, or None.
+        guessed: Those of `user` and `item` that are text of no known type.
+        named: Those columns of `events` that the caller named.
+        form: What has columns of its own, "MovieLens" or "libFM"; "" for other tables.
     """
 
     source: str
     events: pl.DataFrame
     users: pl.DataFrame | None = None
     items: pl.DataFrame | None = None
+    guessed: Collection[str] = ()
+    named: Collection[str] = ()
+    form: str = ""
 
 
-def to_interactions(tables: Tables, name: str, positive_rating: float | None) -> Interactions:
+def to_interactions(
+    tables: Tables,
+    name: str,
+    positive_rating: float | None,
+    id_types: Sequence[IdType | None] = (None, None),
+) -> Interactions:
     """Check the columns and convert them; users and items are numbered by first appearance."""
     events, source = tables.events, tables.source
     if not events.height:
         raise InputError(f"{source} holds no rows: pass a file with at least one interaction")
-    user, users = _encode(events["user"], source)
-    item, items = _encode(events["item"], source)
-    rating = _numbers(events, "rating", source)
-    label = _numbers(events, "label", source)
+    user, users, user_ids = _encode(tables, "user", id_types[0])
+    item, items, item_ids = _encode(tables, "item", id_types[1])
+    is_rating_needed = "rating" in tables.named or positive_rating is not None
+    rating = _numbers(events, "rating", source, is_needed=is_rating_needed)
+    label = _numbers(events, "label", source, is_needed=True)
     if label is not None and positive_rating is not None:
         raise InputError(
             f"{source} has a label column and positive_rating was given: use one of the two"
@@ -56,71 +68,50 @@ def to_interactions(tables: Tables, name: str, positive_rating: float | None) ->
         label = (rating >= positive_rating).astype(np.float64)
     if label is not None:
         _check_labels(label, source, positive_rating)
-    timestamp = _numbers(events, "timestamp", source)
     return Interactions(
         name=name,
         user=user,
         item=item,
-        user_ids=to_ids(users).numpy(),
-        item_ids=to_ids(items).numpy(),
+        user_ids=to_ids(user_ids).numpy(),
+        item_ids=to_ids(item_ids).numpy(),
         label=None if label is None else label.astype(np.float32),
         rating=None if rating is None else rating.astype(np.float32),
-        timestamp=None if timestamp is None else _to_seconds(timestamp),
-        user_features=_features(tables.users, users.rename("user"), source),
-        item_features=_features(tables.items, items.rename("item"), source),
-        user_id_type=_id_type(users),
-        item_id_type=_id_type(items),
+        timestamp=_times(tables),
+        user_features=_features(tables.users, users, source),
+        item_features=_features(tables.items, items, source),
+        user_id_type=id_type_of(user_ids),
+        item_id_type=id_type_of(item_ids),
     )
 
 
-def _id_type(ids: pl.Series) -> IdType:
-    return "integer" if ids.dtype.is_integer() else "string"
-
-
-def _encode(ids: pl.Series, source: str) -> tuple[npt.NDArray[np.int64], pl.Series]:
-    """Return the position of each id among the distinct ids, and those, by first appearance."""
-    kind = ids.name
-    if ids.dtype.is_float():
-        first = "NaN" if ids.is_nan().any() else ids.drop_nulls().head(1).to_list()
-        raise InputError(
-            f"the {kind} ids of {source} are floats ({ids.dtype}, such as {first}): ids must be "
-            "integers or strings; convert the column first"
-        )
-    if ids.null_count():
-        row = int(ids.is_null().arg_max() or 0) + 1
-        raise InputError(
-            f"row {row} of {source} has no {kind} id ({ids.null_count()} such rows in all): "
-            "remove these rows or fill them in"
-        )
-    if isinstance(ids.dtype, (pl.Categorical, pl.Enum)):
-        ids = ids.cast(pl.String)
-    if not (ids.dtype.is_integer() or ids.dtype in (pl.String, pl.Binary)):
-        raise InputError(
-            f"the {kind} ids of {source} are of type {ids.dtype}: ids must be integers or strings"
-        )
+def _encode(
+    tables: Tables, kind: str, id_type: IdType | None
+) -> tuple[npt.NDArray[np.int64], pl.Series, pl.Series]:
+    """The position of each id among the distinct ones, and those as they are, and in their type."""
+    found = tables.events[kind]
+    ids = typed_ids(found, Rows(tables.source), id_type, is_text=kind in tables.guessed)
     encoded = ids.to_arrow().dictionary_encode()
     positions = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return positions, pl.Series(kind, encoded.dictionary)
+    first = np.unique(positions, return_index=True)[1]
+    return positions, found[first], pl.Series(kind, encoded.dictionary)
 
 
-def _numbers(events: pl.DataFrame, name: str, source: str) -> npt.NDArray[np.float64] | None:
+def _numbers(
+    events: pl.DataFrame, name: str, source: str, *, is_needed: bool
+) -> npt.NDArray[np.float64] | None:
+    """A column of numbers; None if it is not there, or unfit and not needed."""
     if name not in events.columns:
         return None
-    column = events[name]
-    if column.dtype.is_temporal():
-        column = column.cast(pl.Datetime("ms")).dt.epoch("ms")
-    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        raise InputError(
-            f"the {name} column of {source} is of type {column.dtype}: it must hold numbers"
-        )
-    numbers = column.cast(pl.Float64).fill_nan(None)
-    if numbers.null_count():
-        row = int(numbers.is_null().arg_max() or 0) + 1
-        raise InputError(
-            f"row {row} of {source} has no {name}, or none that is a number "
-            f"({numbers.null_count()} such rows in all): remove these rows or fill them in"
-        )
-    return numbers.to_numpy()
+    if not is_needed and as_numbers(events[name]).null_count():
+        return None
+    return numbers(events[name], Rows(source))
+
+
+def _times(tables: Tables) -> npt.NDArray[np.int64] | None:
+    if "timestamp" not in tables.events.columns:
+        return None
+    column, is_needed = tables.events["timestamp"], "timestamp" in tables.named
+    return nanoseconds(column, Rows(tables.source), is_needed=is_needed)
 
 
 def _check_labels(
@@ -141,20 +132,15 @@ def _check_labels(
         raise InputError(f"all labels of {source} are {label[0]:g}, and both are needed: {remedy}")
 
 
-def _to_seconds(timestamp: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Convert seconds, milliseconds, microseconds or nanoseconds, told apart by their size."""
-    largest = timestamp.max()
-    per_second = next((unit for least, unit in TIMESTAMP_UNITS if largest > least), 1)
-    return np.floor_divide(timestamp, per_second).astype(np.int64)
-
-
 def _features(table: pl.DataFrame | None, ids: pl.Series, source: str) -> Features | None:
     """Align a table of side features with the ids; the first row of an id counts."""
     if table is None or table.width < 2:
         return None
     key = ids.name
+    for column in table.drop(key).iter_columns():
+        _check_feature(column, source)
     if table[key].dtype != ids.dtype:
-        table = table.with_columns(pl.col(key).cast(ids.dtype))
+        table = table.with_columns(pl.col(key).cast(ids.dtype, strict=False))
     aligned = ids.to_frame().join(
         table.unique(key, keep="first", maintain_order=True),
         on=key,
@@ -167,7 +153,7 @@ def _features(table: pl.DataFrame | None, ids: pl.Series, source: str) -> Featur
     for column in aligned.drop(key).iter_columns():
         if column.dtype.is_numeric() or column.dtype == pl.Boolean:
             names.append(column.name)
-            numbers = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            numbers = as_numbers(column).fill_null(float("nan")).to_numpy()
             columns.append(numbers[:, None])
             are_numbers.append(True)
         else:
@@ -176,6 +162,18 @@ def _features(table: pl.DataFrame | None, ids: pl.Series, source: str) -> Featur
             columns.append(values)
             are_numbers += [False] * len(categories)
     return Features(tuple(names), np.concatenate(columns, axis=1), tuple(are_numbers))
+
+
+def _check_feature(column: pl.Series, source: str) -> None:
+    """Refuse what is neither a number nor a category, and numbers that are not finite."""
+    dtype = column.dtype
+    if dtype.is_numeric() or dtype == pl.Boolean:
+        check_finite(as_numbers(column), Rows(source))
+    elif (dtype.is_nested() and dtype != pl.List(pl.String)) or dtype in (pl.Binary, pl.Object):
+        raise InputError(
+            f"the side feature {column.name} of {source} is of type {dtype}: it must hold numbers, "
+            "strings or lists of strings"
+        )
 
 
 def _one_hot(column: pl.Series, source: str) -> tuple[Sequence[str], npt.NDArray[np.float32]]:

@@ -1,152 +1,162 @@
-"""Ids read in chunks from text, a column of a file or standard input: memory stays bounded."""
+"""Ids read in chunks, as the reader of interactions reads them: memory stays bounded."""
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
-from tablefree.data.interactions import IdType
-from tablefree.data.read import FORMATS, KNOWN_NAMES
+from tablefree.data.id_types import id_type_of, typed_ids
+from tablefree.data.parser import CHUNK, HEAD, Source, as_utf8, encoding_of
+from tablefree.data.parts import Rows, find_parts, form_of, local_path, reading
+from tablefree.data.read import column_of, read_known, series_of
 from tablefree.errors import InputError
+from tablefree.ids import IdType
 
-CHUNK = 65_536  # ids
-INTEGER = r"^(0|-?[1-9][0-9]*)$"
-SEPARATORS = {"csv": ",", "tsv": "\t"}
+
+class _Chunk(NamedTuple):
+    """Some ids, and whether they are text whose type no file tells."""
+
+    ids: pl.Series
+    is_text: bool
 
 
 def read_ids(
-    path: Path | None, *, column: str | None, feature: str, id_type: IdType
+    path: str | Path | None,
+    *,
+    column: str | None,
+    feature: str,
+    id_type: IdType,
+    taken_for: IdType | None = None,
 ) -> Iterator[pa.Array]:
     """Read ids as they were in training: integers as they are, or strings to be hashed.
 
     Args:
-        path: a CSV or TSV file (also `.gz`), a Parquet file, or text with one id a line; None for
-            such text on standard input.
+        path: what `read_interactions` takes, or text with one id a line (by its name, in no other
+            form); None for such text on standard input.
         column: of a file that has columns; by default a usual name of the feature, as `user_id`.
         feature: "user" or "item".
         id_type: of the ids in training.
+        taken_for: what ids are taken for, whatever their column is; none but `id_type`.
 
     Yields:
-        Arrow arrays of int64 (or uint64) or of strings (or bytes), none of them empty.
+        Arrow arrays of int64 (or uint64, if any needs it) or of strings (or bytes), none of them
+        empty.
 
     Raises:
         InputError: a file that cannot be read, no such column, no ids at all, or ids of another
             type; the message names the first line or row.
     """
-    source = "standard input" if path is None else str(path)
-    kind = "text" if path is None else FORMATS.get(Path(path.name.removesuffix(".gz")).suffix)
-    if kind not in ("csv", "tsv", "parquet"):
-        if kind == "json" or column is not None:
-            raise InputError(
-                f"{source} has no columns that can be read: pass a CSV, TSV or Parquet file, or "
-                "one id a line and no column"
-            )
-        kind = "text"
-    position = 0
-    with _readable(source):
-        for chunk in (
-            _lines(path)
-            if path is None or kind == "text"
-            else _column(path, kind, column, KNOWN_NAMES[feature])
-        ):
-            if len(chunk):
-                place = f"{'line' if kind == 'text' else 'row'} {{}} of {source}"
-                yield _typed(chunk, id_type, place, position)
-                position += len(chunk)
-    if not position:
-        raise InputError(f"{source} holds no ids: pass at least one")
-
-
-@contextmanager
-def _readable(source: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
+    if taken_for not in (None, id_type):
         raise InputError(
-            f"{source} cannot be read ({reason}): is it whole and in its form?"
-        ) from error
+            f"the ids of the checkpoint are of type {id_type}: they cannot be taken for {taken_for}"
+        )
+    is_lines = path is None or _is_lines(path)
+    if is_lines and column is not None:
+        raise InputError(
+            f"{path or 'standard input'} has no columns that can be read: pass a CSV, TSV, JSON or "
+            "Parquet file, or one id a line and no column"
+        )
+    source, word = str(path or "standard input"), "line" if is_lines else "row"
+
+    def typed() -> Iterator[tuple[pl.Series, Rows]]:
+        position = 0
+        chunks = _lines(path) if is_lines else _rows(str(path), column, feature)
+        for chunk in chunks:
+            rows = Rows(source, word, position)
+            if len(chunk.ids):
+                yield _in_type(chunk, feature, id_type, taken_for, rows), rows
+            position += len(chunk.ids)
+        if not position:
+            raise InputError(f"{source} holds no ids: pass at least one")
+
+    dtype: pl.DataType | None = None
+    if id_type == "integer" and _is_read_twice(path):  # one type for all, known before the first
+        is_unsigned = any(ids.dtype == pl.UInt64 for ids, _ in typed())
+        dtype = pl.UInt64() if is_unsigned else pl.Int64()
+    for ids, rows in typed():
+        dtype = dtype or ids.dtype
+        yield _cast(ids, dtype, rows).to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def _lines(path: Path | None) -> Iterator[pa.Array]:
-    file: BinaryIO = sys.stdin.buffer if path is None else path.open("rb")
-    text = TextIOWrapper(file, "utf-8-sig")  # a mark at the start is not part of the first id
-    try:
-        while lines := [line.rstrip("\n") for line in islice(text, CHUNK)]:
-            yield pa.array(lines, pa.string())
-    finally:
-        text.detach()
-        if path is not None:
-            file.close()
-
-
-def _column(
-    path: Path, kind: str, column: str | None, known: tuple[str, ...]
-) -> Iterator[pa.Array]:
-    if kind == "parquet":
-        with pa.parquet.ParquetFile(path) as file:
-            name = _find(column, known, file.schema_arrow.names, path)
-            for batch in file.iter_batches(CHUNK, columns=[name]):
-                yield batch.column(0)
-        return
-    parse = pa.csv.ParseOptions(delimiter=SEPARATORS[kind])
-    with pa.csv.open_csv(path, parse_options=parse) as file:
-        name = _find(column, known, file.schema.names, path)
-    convert = pa.csv.ConvertOptions(include_columns=[name], column_types={name: pa.string()})
-    with pa.csv.open_csv(path, parse_options=parse, convert_options=convert) as file:
-        for batch in file:
-            yield batch.column(0)
-
-
-def _find(column: str | None, known: tuple[str, ...], available: list[str], path: Path) -> str:
-    wanted = known if column is None else (column,)
-    for name in wanted:
-        if name in available:
-            return name
-    raise InputError(
-        f"{path} has no column {wanted[0]!r}; its columns are {', '.join(available)}: name the "
-        "column of ids"
+def _is_lines(path: str | Path) -> bool:
+    local = local_path(path)
+    return (
+        form_of(str(path)) is None and local is not None and local.exists() and not local.is_dir()
     )
 
 
-def _typed(chunk: Any, id_type: IdType, place: str, position: int) -> pa.Array:
-    """The ids in the type of training; `position` is that of the first in the whole file."""
-    ids = pl.from_arrow(chunk)
-    assert isinstance(ids, pl.Series)
-    if isinstance(ids.dtype, (pl.Categorical, pl.Enum)):
-        ids = ids.cast(pl.String)
-    missing = ids.is_null() | (ids == "") if ids.dtype == pl.String else ids.is_null()
-    if missing.any():
-        row = position + int(missing.arg_max() or 0) + 1
-        raise InputError(f"{place.format(row)} has no id: remove it or fill it in")
-    if id_type == "integer" and ids.dtype == pl.String:
-        return _integers(ids, place, position).to_arrow()
-    wanted = ids.dtype.is_integer() if id_type == "integer" else ids.dtype in (pl.String, pl.Binary)
-    if not wanted:
-        raise InputError(
-            f"{place.format(position + 1)} has an id of type {ids.dtype}, and the ids of the "
-            f"checkpoint are of type {id_type}: pass them as in training"
-        )
-    if id_type == "integer":
-        return ids.cast(pl.UInt64 if ids.dtype == pl.UInt64 else pl.Int64).to_arrow()
-    return ids.to_arrow(compat_level=pl.CompatLevel.oldest())
+def _is_read_twice(path: str | Path | None) -> bool:
+    local = None if path is None else local_path(path)
+    return path is not None and (local is None or local.is_file() or not local.exists())
 
 
-def _integers(text: pl.Series, place: str, position: int) -> pl.Series:
-    integers = text.set(~text.str.contains(INTEGER), None).cast(pl.Int64, strict=False)
-    if integers.null_count():
-        first = int(integers.is_null().arg_max() or 0)
-        raise InputError(
-            f"{place.format(position + first + 1)} is {text[first][:50]!r}, and the ids of the "
-            "checkpoint are integers of 64 bits: correct it (above 2^63 - 1: pass a Parquet column "
-            "of uint64)"
+def _lines(path: str | Path | None) -> Iterator[_Chunk]:
+    """The lines of a text, without those that are empty at its end."""
+    source = str(path or "standard input")
+    with reading(source):
+        raw = sys.stdin.buffer if path is None else find_parts(path)[0].open()
+        buffered = BufferedReader(raw, HEAD)
+        encoding = encoding_of(buffered.peek(), source)
+        # A mark at the start is not part of the first id.
+        file = TextIOWrapper(
+            buffered, "utf-8-sig" if encoding == "utf-8" else encoding, "surrogateescape"
         )
-    return integers
+        position = num_empty = 0
+        try:
+            while lines := [line.rstrip("\n") for line in islice(file, CHUNK)]:
+                lines = [""] * num_empty + lines
+                num_empty = next(
+                    (at for at, line in enumerate(reversed(lines)) if line), len(lines)
+                )
+                lines = lines[: len(lines) - num_empty]
+                yield _Chunk(pl.Series(as_utf8(lines, Rows(source, "line", position))), True)
+                position += len(lines)
+        finally:
+            file.detach().detach()
+            if path is not None:
+                raw.close()
+
+
+def _rows(path: str, column: str | None, feature: str) -> Iterator[_Chunk]:
+    """The ids of a table."""
+    if (tables := read_known(path)) is not None:
+        if column not in (None, feature):
+            raise InputError(f"{path} is {tables.form}: leave the name of the column out")
+        yield _Chunk(tables.events[feature], False)
+        return
+    source = Source(path)
+    name = column_of(feature, column, source)
+    for batch in source.batches([name]):
+        yield _Chunk(series_of(batch.column(0), feature, source), source.is_text(name))
+
+
+def _in_type(
+    chunk: _Chunk, feature: str, id_type: IdType, taken_for: IdType | None, rows: Rows
+) -> pl.Series:
+    ids = typed_ids(
+        chunk.ids.alias(feature), rows, taken_for, is_text=chunk.is_text, text_type=id_type
+    )
+    if id_type_of(ids) != id_type:
+        raise InputError(
+            f"{rows.at(0)} has an id of type {chunk.ids.dtype}, and the ids of the checkpoint are "
+            f"of type {id_type}: pass them as in training, or say what they are to be taken for "
+            f"(--id-type {id_type})"
+        )
+    return ids
+
+
+def _cast(ids: pl.Series, dtype: pl.DataType, rows: Rows) -> pl.Series:
+    """The ids in the type of the first of all."""
+    cast = ids.cast(dtype, strict=False)
+    if cast.null_count():
+        at = int(cast.is_null().arg_max() or 0)
+        raise InputError(
+            f"{rows.at(at)} is {ids[at]!r}, which no column of {dtype} holds with the ids before: "
+            "pass a file in the place of a stream, or such ids apart"
+        )
+    return cast

@@ -5,13 +5,11 @@ that methods with a table use the position and methods without one use the id.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-# Strings and bytes are hashed to 64-bit ids, integers are ids as they are: "12" and 12 differ.
-IdType = Literal["integer", "string"]
+from tablefree.ids import IdType
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,9 @@ class Features:
         for column in np.flatnonzero(self.are_numbers):
             numbers = values[known, column]
             numbers = numbers[~np.isnan(numbers)]
-            mean, deviation = (numbers.mean(), numbers.std()) if len(numbers) else (0.0, 0.0)
+            # Of equal numbers the deviation is a rounding error, and not always 0.
+            differ = len(np.unique(numbers)) > 1
+            mean, deviation = (numbers.mean(), numbers.std()) if differ else (0.0, 0.0)
             scaled = (values[:, column] - mean) / (deviation or np.inf)
             values[:, column] = np.nan_to_num(scaled)
         return values[:, values[known].any(axis=0)].astype(np.float32)
@@ -63,7 +63,7 @@ class Interactions:
         item_ids: int64 `[num_items]`, likewise.
         label: float32 0/1 `[num_events]`, or None when every event is a positive.
         rating: float32 `[num_events]`, or None.
-        timestamp: int64 seconds `[num_events]`, or None.
+        timestamp: int64 `[num_events]`, nanoseconds since 1970, or None.
         user_features: One row for each of `user_ids`, or None.
         item_features: One row for each of `item_ids`, or None.
         user_id_type: Whether `user_ids` were integers or strings (or bytes) in the file.

@@ -6,6 +6,7 @@ from typing import Any
 
 from tablefree.data.download import DATASETS, download
 from tablefree.data.interactions import Interactions
+from tablefree.data.parts import exists
 from tablefree.data.read import read_interactions
 from tablefree.data.synthetic import synthetic_interactions
 from tablefree.errors import InputError
@@ -23,7 +24,7 @@ def load_interactions(data: str, **options: Any) -> Interactions:
     """Load interactions.
 
     Args:
-        data: the path of a file or folder; a key of `SYNTHETIC` for generated data; or the
+        data: what `read_interactions` takes; a key of `SYNTHETIC` for generated data; or the
             name of a data set (a key of `tablefree.data.download.DATASETS`), which is downloaded
             from its owner into `data/`, once.
         **options: those of `read_interactions`; for files only.
@@ -31,7 +32,7 @@ def load_interactions(data: str, **options: Any) -> Interactions:
     Raises:
         InputError: neither a path nor a known name, or whatever is wrong with the data.
     """
-    if Path(data).exists():
+    if exists(data):
         return read_interactions(data, **options)
     if data in SYNTHETIC:
         given = [name for name, value in options.items() if value not in (None, (), [])]

@@ -7,6 +7,7 @@ publishes them; genres and the decade of release of movies.
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +24,7 @@ GENRES_100K = (
     *("Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
 
+FORM = "MovieLens"
 HEADER_20M = "userId,movieId,rating,timestamp"
 
 RATINGS_FILES = ("u.data", "ratings.dat", "ratings.csv")
@@ -59,7 +61,7 @@ def read_zip(path: Path) -> Tables:
             f"{path} is not a MovieLens zip: it holds none of {', '.join(RATINGS_FILES)} in the "
             "owner's form; unpack other archives first"
         )
-    return Tables(str(path), tables.events, tables.users, tables.items)
+    return replace(tables, source=str(path))
 
 
 def features_1m(folder: Path) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
@@ -87,7 +89,7 @@ def decade(year: pl.Expr) -> pl.Expr:
 
 # The same features in RecBole's files, which name them otherwise.
 RECBOLE_FEATURES = {
-    "age": age_group(pl.col("age").cast(pl.Float64)),
+    "age": age_group(pl.col("age").cast(pl.Float64, strict=False)),
     "gender": pl.col("gender"),
     "occupation": pl.col("occupation"),
     "class": pl.col("class").str.split(" ").alias("genre"),
@@ -119,12 +121,12 @@ def _read_100k(folder: Path) -> Tables:
             .alias("genre"),
             decade(pl.col("date").str.extract(r"(\d{4})$")),
         )
-    return Tables(str(folder), events, users, items)
+    return Tables(str(folder), events, users, items, form=FORM)
 
 
 def _read_1m(folder: Path) -> Tables:
     ratings = _read_dat(folder / "ratings.dat", ["user", "item", "rating", "timestamp"])
-    return Tables(str(folder), ratings.cast(pl.Int64), *features_1m(folder))
+    return Tables(str(folder), ratings.cast(pl.Int64), *features_1m(folder), form=FORM)
 
 
 def _read_20m(folder: Path) -> Tables:
@@ -139,7 +141,7 @@ def _read_20m(folder: Path) -> Tables:
     if (folder / "movies.csv").is_file():
         movies = pl.read_csv(folder / "movies.csv", schema_overrides={"movieId": pl.Int64})
         items = _movies(movies.rename({"movieId": "item"}))
-    return Tables(str(folder), events, None, items)
+    return Tables(str(folder), events, None, items, form=FORM)
 
 
 def _movies(movies: pl.DataFrame) -> pl.DataFrame:

@@ -81,6 +81,19 @@ class NegativeSampler:
             negatives[rows] = rng.choice(self._unknown(one, candidates), size=len(rows))
         return negatives
 
+    def has_negative(self, candidates: Ints) -> npt.NDArray[np.bool_]:
+        """Whether a user has a negative among the candidates: bool `[num_users]`.
+
+        Args:
+            candidates: int64 `[m]`, distinct, the items to draw from.
+        """
+        users = np.repeat(np.arange(self.num_users), np.diff(self._starts))
+        inside = np.isin(self._items, candidates)
+        known = np.unique(users[inside] * self.num_items + self._items[inside])
+        counts = np.bincount(known // max(self.num_items, 1), minlength=self.num_users)
+        has_negative: npt.NDArray[np.bool_] = counts < len(candidates)
+        return has_negative
+
     def _unknown(self, user: int, candidates: Ints) -> Ints:
         known = self._items[self._starts[user] : self._starts[user + 1]]
         unknown = candidates[~np.isin(candidates, known)]

@@ -1,24 +1,25 @@
 """Read interactions from a file or folder, whatever its form.
 
 Recognises MovieLens (`movielens`), Amazon reviews (`amazon`), RecBole's atomic files, libFM's text
-files (`libfm`) and any CSV, TSV, JSON lines or Parquet file with named columns. Polars reads only
-the columns that are needed.
+files (`libfm`) and any CSV, TSV, JSON lines or Parquet files with named columns (`parser`).
 """
 
-import gzip
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+from pyarrow import types
 
-from tablefree.data import amazon, libfm, movielens
+from tablefree.data import libfm, movielens
 from tablefree.data.columns import Tables, to_interactions
 from tablefree.data.interactions import Interactions
-from tablefree.data.text import feature_from_text, ids_from_text
+from tablefree.data.numbers import feature_from_text
+from tablefree.data.parser import FORMS, Source
+from tablefree.data.parts import Part, Rows, find_parts, form_of, local_path, name_of, reading
 from tablefree.errors import InputError
+from tablefree.ids import ID_TYPES, IdType
 
 # The names by which a column goes when none is given, most specific first: ours, MovieLens',
 # Amazon's of 2023 and of 2014.
@@ -29,27 +30,16 @@ KNOWN_NAMES = {
     "rating": ("rating", "overall"),
     "timestamp": ("timestamp", "unixReviewTime"),
 }
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".inter": "tsv",
-    ".libfm": "libfm",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
-INFERENCE_ROWS = 10_000
+KNOWN_STRINGS = ("reviewerID", "parent_asin", "asin")  # some of Amazon's are all digits
 RECOGNISED = (
     "MovieLens (u.data, ratings.dat or ratings.csv, or the owner's zip), Amazon reviews (.json, "
-    ".csv, .gz), RecBole (.inter), libFM (.libfm), and one CSV, TSV, JSON lines or Parquet file"
+    ".csv, .gz), RecBole (.inter), libFM (.libfm), and CSV, TSV, JSON lines or Parquet files"
 )
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """The names given by the caller.
+    """What the caller says of the columns.
 
     Attributes:
         names: For each kind of `KNOWN_NAMES` a name, or None: whichever known name is there.
@@ -60,6 +50,11 @@ class _Columns:
     names: Mapping[str, str | None]
     user_features: tuple[str, ...]
     item_features: tuple[str, ...]
+
+    @property
+    def given(self) -> list[str]:
+        """All names that the caller gave."""
+        return [*filter(None, self.names.values()), *self.user_features, *self.item_features]
 
 
 def read_interactions(
@@ -73,31 +68,43 @@ def read_interactions(
     user_feature_columns: Sequence[str] = (),
     item_feature_columns: Sequence[str] = (),
     positive_rating: float | None = None,
+    id_type: IdType | Sequence[IdType] | None = None,
 ) -> Interactions:
     """Read interactions and recognise their form.
 
-    Users and items are numbered in order of first appearance. In a CSV file a column of ids is
-    one of integers when every value is an integer without leading zeros, and of strings
-    otherwise. Numeric side features are standardised, others become one column for each of at
-    most 256 categories; the first row of a user or item counts, and a missing value is 0 (for
-    numbers: the mean).
+    Users and items are numbered in order of first appearance. Numeric side features stay numbers,
+    others become one column for each of at most 256 categories; the first row of a user or item
+    counts, and a missing value is 0 (for numbers: the mean). Columns that are not needed are not
+    looked at.
+
+    A typed column of ids has its type, as has RecBole's `token`, a string. Text is integers if all
+    of it is, without leading zeros, signs or spaces; if half or more of it looks like numbers but
+    not all is so, it is refused with its row; else it is strings.
 
     Args:
         path: A MovieLens zip or folder; Amazon reviews; a RecBole `.inter` file or its folder; a
-            `.csv`, `.tsv`, `.json`/`.jsonl` (lines; all three also `.gz`) or `.parquet` file, or a
-            folder with one of those; a `.libfm` file (also `.gz`) of categorical fields, or a
-            folder of them, joined in order of name: the first field is the user, the second the
-            item, and the further ones (context) are not part of `Interactions`.
+            `.csv`, `.tsv`, `.json`/`.jsonl` (lines) or `.parquet` file; or a `.libfm` file of
+            categorical fields: the first field is the user, the second the item, and the further
+            ones (context) are not part of `Interactions`. Text may be packed (`.gz`, `.zst`,
+            `.bz2`, `.lz4`), and is in UTF-8, or in UTF-16 with a mark; other separators than a
+            comma (`;`, tab, `|`) are told by the line of names. A folder with files of one form,
+            also in partitions (`day=1/`), or a pattern (`parts/*.parquet`), is one table, its
+            files joined in order of name. An address of fsspec, such as `s3://bucket/x.parquet`,
+            is read where it is.
         user_column: Name of the column of user ids; `user_id` and other usual names by default.
         item_column: Likewise; `item_id` by default.
         label_column: Column of 0 and 1; `label` by default if there is one. Without labels every
             row is a positive.
         rating_column: `rating` by default if there is one.
-        timestamp_column: Seconds since 1970 (milliseconds, microseconds and nanoseconds are told
-            by their size), or a date type; `timestamp` by default if there is one.
+        timestamp_column: Dates, also as text of ISO 8601 (UTC where they have no time zone), or
+            numbers since 1970: seconds, milliseconds, microseconds or nanoseconds, told by their
+            size; `timestamp` by default if there is one. A rating or timestamp that is not named
+            may be anything: it counts only if no value is missing.
         user_feature_columns: Names of side features of users.
         item_feature_columns: Names of side features of items.
         positive_rating: The label is 1 for ratings of at least this much, else 0.
+        id_type: "integer" or "string", for both or for users and for items: what ids are taken
+            for, whatever their column is.
 
     Raises:
         InputError: One line that names what is wrong with the file, where, and what to do.
@@ -106,7 +113,6 @@ def read_interactions(
         >>> read_interactions("ml-1m.zip", positive_rating=4)
         >>> read_interactions("clicks.parquet", user_column="visitor", item_column="article")
     """
-    path = Path(path)
     names = {
         "user": user_column,
         "item": item_column,
@@ -115,169 +121,205 @@ def read_interactions(
         "timestamp": timestamp_column,
     }
     columns = _Columns(names, tuple(user_feature_columns), tuple(item_feature_columns))
-    if not path.exists():
-        raise InputError(f"{path} does not exist: pass the path of a file or folder")
-    try:
-        tables = _read_tables(path, columns)
-    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
+    id_types = (id_type, id_type) if id_type is None or isinstance(id_type, str) else (*id_type,)
+    if len(id_types) != 2 or not {*id_types} <= {None, *ID_TYPES}:
         raise InputError(
-            f"{path} cannot be read ({reason}): is it whole and in its form?"
-        ) from error
-    return to_interactions(tables, path.resolve().name.split(".")[0], positive_rating)
-
-
-def _read_tables(path: Path, columns: _Columns) -> Tables:
-    if path.is_dir():
-        return _read_folder(path, columns)
-    if path.suffix == ".zip":
-        _refuse_names(path, "MovieLens", columns)
-        return movielens.read_zip(path)
-    if _format(path) == "libfm":
-        _refuse_names(path, "libFM", columns)
-        return Tables(str(path), libfm.read_files([path]))
-    if path.suffix == ".inter":
-        return _read_recbole(path, columns)
-    return _read_named(path, columns)
-
-
-def _read_folder(folder: Path, columns: _Columns) -> Tables:
-    if tables := movielens.read_folder(folder):
-        _refuse_names(folder, "MovieLens", columns)
-        return tables
-    files = sorted(file for file in folder.iterdir() if file.is_file() and _format(file))
-    if files and all(_format(file) == "libfm" for file in files):
-        _refuse_names(folder, "libFM", columns)
-        return Tables(str(folder), libfm.read_files(files))
-    if len(files) != 1:
-        found = ", ".join(sorted(file.name for file in folder.iterdir())[:10]) or "nothing"
-        raise InputError(
-            f"the folder {folder} is in no known form (it holds {found}): recognised are "
-            f"{RECOGNISED}; or pass the path of one file"
+            f"id_type must be {' or '.join(ID_TYPES)}, or one for users and one for items; got "
+            f"{id_type!r}"
         )
-    tables = _read_tables(files[0], columns)
-    if (folder / "movies.dat").is_file():
-        users, items = movielens.features_1m(folder)
-        return Tables(tables.source, tables.events, users, items)
+    tables = read_tables(path, columns)
+    return to_interactions(tables, name_of(path), positive_rating, id_types)
+
+
+def read_tables(address: str | Path, columns: _Columns) -> Tables:
+    """What an address holds, the columns that are needed as they are."""
+    local = local_path(address)
+    if (tables := read_known(address)) is not None:
+        if columns.given:
+            raise InputError(
+                f"{address} is {tables.form}, whose columns are known: leave out the column names "
+                f"({', '.join(columns.given)})"
+            )
+        return tables
+    parts = find_parts(address)
+    events = [part for part in parts if not part.path.endswith((".user", ".item"))] or parts
+    if not events or len({part.form for part in events}) > 1 or events[0].form not in FORMS:
+        raise InputError(
+            f"{address} is in no known form{_found(local)}: recognised are {RECOGNISED}"
+        )
+    source = Source(address, events)
+    if source.form == "recbole":
+        return _read_recbole(source, events[0], columns)
+    tables = _read_named(source, columns)
+    if local is not None and (local / "movies.dat").is_file():
+        users, items = movielens.features_1m(local)
+        return replace(tables, users=users, items=items)
     return tables
 
 
-def _format(path: Path) -> str | None:
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
-    return FORMATS.get(suffixes[-1]) if suffixes else None
+def read_known(address: str | Path) -> Tables | None:
+    """What is on this machine in a form that has no columns to choose; None for any other.
+
+    These are MovieLens and libFM.
+    """
+    local = local_path(address)
+    if local is None:
+        return None
+    with reading(address):
+        if local.is_dir() and (tables := movielens.read_folder(local)):
+            return tables
+        if local.suffix.lower() == ".zip" and local.is_file():
+            return movielens.read_zip(local)
+        paths = [Path(part.path) for part in find_parts(address)]
+        if paths and all(form_of(path.name) == "libfm" for path in paths):
+            return Tables(str(address), libfm.read_files(paths), form="libFM")
+    return None
 
 
-def _refuse_names(path: Path, form: str, columns: _Columns) -> None:
-    given = [*filter(None, columns.names.values()), *columns.user_features, *columns.item_features]
-    if given:
-        raise InputError(
-            f"{path} is {form}, whose columns are known: leave out the column names "
-            f"({', '.join(given)})"
-        )
+def column_of(feature: str, name: str | None, source: Source) -> str:
+    """The name of the column of a feature's ids, by default a usual one."""
+    found = _find(feature, name, source)
+    assert found is not None
+    return found
 
 
-def _read_recbole(path: Path, columns: _Columns) -> Tables:
+def _found(local: Path | None) -> str:
+    """What a folder holds."""
+    if local is None or not local.is_dir():
+        return ""
+    names = sorted(file.name for file in local.iterdir())[:10]
+    return f" (it holds {', '.join(names) or 'nothing'})"
+
+
+def _read_recbole(source: Source, events: Part, columns: _Columns) -> Tables:
     """Read an atomic file and the `.user` and `.item` beside it; a header cell is `name:type`."""
-    events = _select(_scan_recbole(path), columns.names, (), path)
-    users = _recbole_features(path.with_suffix(".user"), columns.user_features)
-    items = _recbole_features(path.with_suffix(".item"), columns.item_features)
-    return Tables(str(path), events, users, items)
+    tables = _read_named(source, replace(columns, user_features=(), item_features=()))
+    users = _recbole_features(events, "user", columns.user_features)
+    items = _recbole_features(events, "item", columns.item_features)
+    return replace(tables, users=users, items=items)
 
 
-def _recbole_features(path: Path, names: Sequence[str]) -> pl.DataFrame | None:
+def _recbole_features(events: Part, side: str, names: Sequence[str]) -> pl.DataFrame | None:
     """Read the named features; by default those that MovieLens has in every form."""
-    if not path.is_file():
+    path = f"{events.path[: events.path.lower().rindex('.inter')]}.{side}"
+    if not events.system.exists(path):
         if names:
             raise InputError(f"{path} does not exist, and it should hold {', '.join(names)}")
         return None
-    side = path.suffix[1:]
-    frame = _scan_recbole(path)
-    table = _select(frame, {side: None}, names or frame.collect_schema().names(), path)
+    source = Source(path, [Part(events.system, path)])
+    key = column_of(side, None, source)
     if names:
-        return table
-    known = [value for name, value in movielens.RECBOLE_FEATURES.items() if name in table.columns]
-    return table.select(side, *known)
+        return _side(source, source.read([key, *names]), side, key, names)
+    known = [name for name in movielens.RECBOLE_FEATURES if name in source.columns]
+    table = source.read([key, *known])
+    frame = pl.DataFrame([series_of(table[name], name, source) for name in [key, *known]])
+    features = [movielens.RECBOLE_FEATURES[name] for name in known]
+    return frame.select(pl.col(key).alias(side), *features)
 
 
-def _read_named(path: Path, columns: _Columns) -> Tables:
-    """Read a file with named columns, side features among them."""
-    features = (*columns.user_features, *columns.item_features)
-    table = _select(_scan(path), columns.names, features, path)
-    events = table.select(name for name in table.columns if name in KNOWN_NAMES)
-    users = table.select("user", *columns.user_features)
-    items = table.select("item", *columns.item_features)
-    return Tables(str(path), events, users, items)
-
-
-def _scan(path: Path) -> pl.LazyFrame:
-    match _format(path):
-        case "parquet":
-            return pl.scan_parquet(path, glob=False)
-        case "json":
-            return pl.scan_ndjson(path, infer_schema_length=INFERENCE_ROWS)
-        case "csv":
-            if names := amazon.headerless_columns(path, _first_lines(path)):
-                schema = dict.fromkeys(names, pl.String)
-                return pl.scan_csv(path, has_header=False, schema=schema, glob=False)
-            return pl.scan_csv(path, infer_schema=False, glob=False)
-        case "tsv":
-            return pl.scan_csv(path, separator="\t", infer_schema=False, glob=False)
-    raise InputError(f"{path} is in no known form: recognised are {RECOGNISED}")
-
-
-def _scan_recbole(path: Path) -> pl.LazyFrame:
-    frame = pl.scan_csv(path, separator="\t", quote_char=None, infer_schema=False, glob=False)
-    return frame.rename(lambda name: name.split(":")[0])
-
-
-def _first_lines(path: Path) -> list[str]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
-        return [line.rstrip("\r\n") for line in islice(file, INFERENCE_ROWS)]
-
-
-def _select(
-    frame: pl.LazyFrame, names: Mapping[str, str | None], features: Sequence[str], path: Path
-) -> pl.DataFrame:
-    """Read the needed columns: those of `names` under their kind, features under their own."""
-    available = frame.collect_schema().names()
-    chosen = {kind: _find(kind, name, available, path) for kind, name in names.items()}
-    for name in features:
-        _find("feature", name, available, path)
-    is_text = _format(path) not in ("parquet", "json")
-    expressions = [_canonical(kind, name, is_text) for kind, name in chosen.items() if name]
-    table = frame.select(*expressions, *dict.fromkeys(features)).collect()
-    if not is_text:
-        return table
-    return table.with_columns(
-        ids_from_text(column, str(path))
-        if column.name in ("user", "item")
-        else feature_from_text(column)
-        for column in table.iter_columns()
-        if column.dtype == pl.String
+def _read_named(source: Source, columns: _Columns) -> Tables:
+    """Read a table with named columns, side features among them."""
+    found = {kind: _find(kind, name, source) for kind, name in columns.names.items()}
+    chosen = {kind: name for kind, name in found.items() if name is not None}
+    for name in (*columns.user_features, *columns.item_features):
+        source.check(name, "feature")
+    wanted = [*chosen.values(), *columns.user_features, *columns.item_features]
+    table = source.read(list(dict.fromkeys(wanted)))
+    events = pl.DataFrame(
+        [
+            series_of(table[name], kind, source, is_needed=kind in ("user", "item"))
+            for kind, name in chosen.items()
+        ]
+    )
+    guessed = [
+        kind
+        for kind in ("user", "item")
+        if source.is_text(chosen[kind])
+        and source.kind(chosen[kind]) != "token"
+        and chosen[kind] not in KNOWN_STRINGS
+    ]
+    return Tables(
+        source.name,
+        events,
+        _side(source, table, "user", chosen["user"], columns.user_features),
+        _side(source, table, "item", chosen["item"], columns.item_features),
+        guessed,
+        [kind for kind, name in columns.names.items() if name is not None],
     )
 
 
-def _canonical(kind: str, name: str, is_text: bool) -> pl.Expr:
-    column = pl.col(name).alias(kind)
-    # What is no number becomes a missing one and is refused with its row.
-    return (
-        column if kind in ("user", "item") or not is_text else column.cast(pl.Float64, strict=False)
-    )
+def _side(
+    source: Source, table: pa.Table, side: str, key: str, names: Sequence[str]
+) -> pl.DataFrame | None:
+    """The ids of one side and their features; None without any."""
+    if not names:
+        return None
+    features = [_feature(source, table, name) for name in dict.fromkeys(names)]
+    return pl.DataFrame([series_of(table[key], side, source), *features])
 
 
-def _find(kind: str, name: str | None, available: Sequence[str], path: Path) -> str | None:
-    """Return the name of the column, None for an optional one that is neither named nor there."""
-    if name is not None:
-        if name not in available:
+def _feature(source: Source, table: pa.Table, name: str) -> pl.Series:
+    column = series_of(table[name], name, source)
+    if not source.is_text(name) or column.dtype != pl.String:
+        return column
+    match source.kind(name):
+        case "token":
+            return column.set(column == "", None)
+        case "token_seq":
+            return column.str.split(" ").list.eval(pl.element().filter(pl.element() != ""))
+    return feature_from_text(column, Rows(source.name))
+
+
+def series_of(
+    column: pa.ChunkedArray | pa.Array, name: str, source: Source, *, is_needed: bool = True
+) -> pl.Series:
+    """A column of Arrow's as Polars has it; nulls where its type is none of ours and not needed."""
+    kind = column.type
+    is_list = types.is_list(kind) or types.is_large_list(kind)
+    if not _is_plain(kind) and not (is_list and _is_string(kind.value_type)):
+        if is_needed:
             raise InputError(
-                f"{path} has no column {name!r} ({kind}); its columns are {', '.join(available)}"
+                f"the column of {name} of {source.name} is of type {kind}: ids must be integers or "
+                "strings, features numbers, strings or lists of strings; convert the column first"
             )
-        return name
-    known = next((known for known in KNOWN_NAMES[kind] if known in available), None)
-    if known is None and kind in ("user", "item"):
-        raise InputError(
-            f"{path} has no column {KNOWN_NAMES[kind][0]!r}; its columns are "
-            f"{', '.join(available)}: name the column of {kind} ids"
+        return pl.Series(name, [None] * len(column), pl.Float64)
+    with reading(source.name):
+        series = pl.from_arrow(column)
+    assert isinstance(series, pl.Series)
+    return series.alias(name)
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return any(one(kind) for one in (types.is_string, types.is_large_string, types.is_string_view))
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return _is_string(kind) or any(
+        one(kind)
+        for one in (
+            types.is_integer,
+            types.is_floating,
+            types.is_boolean,
+            types.is_decimal128,
+            types.is_timestamp,
+            types.is_date,
+            types.is_null,
+            types.is_binary,
+            types.is_large_binary,
+            types.is_binary_view,
+            types.is_fixed_size_binary,
         )
-    return known
+    )
+
+
+def _find(kind: str, name: str | None, source: Source) -> str | None:
+    """Return the name of the column, None for an optional one that is neither named nor there."""
+    is_optional = name is None and kind not in ("user", "item")
+    if name is None:
+        known = KNOWN_NAMES[kind]
+        name = next(
+            (one for one in known if one in source.columns), None if is_optional else known[0]
+        )
+    if name is not None:
+        source.check(name, kind)
+    return name

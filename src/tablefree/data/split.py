@@ -4,7 +4,7 @@ Every split is a partition of all events, the same for the same data and seed on
 What each guards against: docs/evaluation.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,7 @@ def split_interactions(
             and the one before for validation (fractions and seed play no part; equal times keep
             the order of the file);
             `"time"`: the latest events are for test, those before for validation (events of the
-            same second stay together, so that fractions are approximate);
+            same moment stay together, so that fractions are approximate);
             `"cold-items"`, `"cold-users"`: all events of a random fraction of the items or users.
         seed: Seed of `numpy.random.default_rng`.
         validation_fraction: Part of the events (or items, or users) for validation.
@@ -146,9 +146,19 @@ def _time(
     interactions: Interactions, _rng: np.random.Generator, validation: float, test: float
 ) -> Parts:
     timestamp = _timestamps(interactions, "time")
-    # A boundary is a time, not a position: events of one moment never straddle it.
-    boundaries = np.quantile(timestamp, [1 - test - validation, 1 - test], method="higher")
-    return np.searchsorted(boundaries, timestamp, side="right").astype(np.int8)
+    return parts_by_time(timestamp, [1 - test - validation, 1 - test]).astype(np.int8)
+
+
+def parts_by_time(
+    timestamp: npt.NDArray[np.int64], fractions: Sequence[float] | npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """The part of each event, when time is cut after these fractions of the events.
+
+    A boundary is a time, not a position: events of one moment are in one part.
+    """
+    # Quantiles of positions, not of times, which float64 does not hold.
+    positions = np.quantile(np.arange(len(timestamp)), fractions, method="higher").astype(np.int64)
+    return np.searchsorted(np.sort(timestamp)[positions], timestamp, side="right")
 
 
 def _timestamps(interactions: Interactions, how: str) -> npt.NDArray[np.int64]:

@@ -66,7 +66,7 @@ def synthetic_interactions(
         item=item[order],
         user_ids=_random_ids(num_users, rng),
         item_ids=_random_ids(num_items, rng),
-        timestamp=timestamp[order],
+        timestamp=timestamp[order] * 10**9,
         user_features=_features("group", group, NUM_GROUPS, "active_hours", rng),
         item_features=_features("genre", cluster, NUM_CLUSTERS, "price", rng),
     )

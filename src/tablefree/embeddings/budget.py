@@ -109,7 +109,7 @@ def build(
             num_rows=num_rows,
             code_width=width,
             num_hashes=SKETCH_HASHES,
-            own_rows=own_rows,
+            capacity=own_rows,
             hidden=hidden,
             seed=seed,
         )

@@ -6,8 +6,9 @@ of fixed size; `kernels/slots.py` says which id has which row, and which one goe
 
 import threading
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tablefree.embeddings.base import Embedding
+from tablefree.encodings.history import HistoryEncoding
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
 from tablefree.network import check_positive
@@ -32,10 +34,10 @@ class CachedEmbedding(Embedding):
     the last bits of a float differently; so a row equals the one of an uncached call to rounding,
     and to the bit where an embedding is a sum of table rows.
 
-    All rows are dropped when a weight or buffer has changed: by an optimizer, an operation in
-    place, `load_state_dict` or `to`; also when autocast goes on or off, and after a step of any
-    fused optimizer, whose changes torch does not count. A write through `.data` or NumPy, which
-    torch does not count either, needs a `clear()`.
+    All rows are dropped when a weight or buffer has changed, also one of the items that users are
+    histories of: by an optimizer, an operation in place, `load_state_dict` or `to`; also when
+    autocast goes on or off, and after a step of any fused optimizer, whose changes torch does not
+    count. A write through `.data` or NumPy, which torch does not count either, needs a `clear()`.
 
     It passes through to the wrapped embedding, and caches nothing, in training mode, where
     gradients could be asked for (gradients enabled and a parameter that requires one; a frozen
@@ -102,6 +104,10 @@ class CachedEmbedding(Embedding):
         """Drop every row: after weights were changed in a way that torch does not count."""
         self._cache.clear()
 
+    def output_weights(self) -> list[Tensor]:
+        """Those of the wrapped embedding."""
+        return self.embedding.output_weights()
+
     def config(self) -> dict[str, object]:
         """That of the wrapped embedding: a cache is no part of a checkpoint."""
         return self.embedding.config()
@@ -123,8 +129,8 @@ class CachedEmbedding(Embedding):
         return (
             torch.compiler.is_compiling()
             or self.training
-            or self.embedding.training
-            or (torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters()))
+            or any(module.training for module in _modules(self.embedding))
+            or (torch.is_grad_enabled() and any(t.requires_grad for t in _tensors(self.embedding)))
         )
 
     def _embed(self, ids: Tensor) -> Tensor:
@@ -221,7 +227,17 @@ class _Weights:
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]
+    modules = _modules(module)
+    return [t for one in modules for t in chain(one.parameters(False), one.buffers(False))]
+
+
+def _modules(module: nn.Module) -> list[nn.Module]:
+    """A module and all that it consists of, the items of histories included."""
+    modules = list(module.modules())
+    histories = [one for one in modules if isinstance(one, HistoryEncoding)]
+    for items in (history.items for history in histories):
+        modules += _modules(cast(nn.Module, items))
+    return modules
 
 
 def _version(tensor: Tensor) -> int:

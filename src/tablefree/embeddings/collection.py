@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from tablefree.embeddings.base import Description, Embedding
 from tablefree.embeddings.collection_state import names_of, rearrange
-from tablefree.embeddings.columns import column_ids, is_table
+from tablefree.embeddings.columns import Column, column_ids, is_table
 from tablefree.embeddings.config import from_config
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
-from tablefree.embeddings.feature import Feature
+from tablefree.embeddings.feature import Feature, id_type
 from tablefree.embeddings.feature_ids import FeatureIds, checked_ids, flat_ids, look_up
 from tablefree.embeddings.stacked import StackedDeepHash, can_stack
 from tablefree.errors import CheckpointError, InputError
@@ -30,6 +30,8 @@ from tablefree.ids import tensor_ids
 from tablefree.pretrained import Pretrained
 
 FROZEN_DTYPES = (torch.float32, torch.bfloat16)
+_ID_TYPES = "id_types"  # in the state dict
+_OF_FEATURE = ("pooling", "padding_idx", "id_type")
 _WITHOUT_SEED = ("full_table", "narrow_table", "decoded")
 
 
@@ -55,7 +57,9 @@ class EmbeddingCollection(Pretrained):
             seed and the id together, by exclusive or. With a "pooling", "sum", "mean" or "max", a
             feature is a bag of ids, which become one embedding; see `EmbeddingBag`. With a
             "padding_idx", an integer or a string, this id counts as absent: it is in no bag, and
-            its embedding is zeros, which nothing trains.
+            its embedding is zeros, which nothing trains. With an "id_type", "integer" or "string",
+            columns of the other type are refused; without, the first column that the feature is
+            trained on decides.
 
     Attributes:
         names: of the features, in their order.
@@ -98,6 +102,9 @@ class EmbeddingCollection(Pretrained):
                     "is shared, are numbered: give it an embedding of its own, or no seed"
                 )
         self.frozen: str | None = None
+        self._id_types = {
+            name: id_type(name, one) for name, one in owned.items() if "id_type" in one
+        }
         self._arrange(embeddings)
 
     @classmethod
@@ -134,14 +141,21 @@ class EmbeddingCollection(Pretrained):
 
         Raises:
             InputError: a feature that is missing or unknown, a tensor of another number of
-                features, what are no ids, or no bags of ids.
+                features, what are no ids, no bags of ids, or a column of strings where the feature
+                was trained on integers, or of integers for strings.
         """
         if is_table(ids):
             device = next(chain(self.parameters(), self.buffers())).device
             columns = column_ids(ids, self.names)
-            ids = {name: column.to(device) for name, column in columns.items()}
+            self._keep_types(columns)
+            ids = {name: column.ids.to(device) for name, column in columns.items()}
         if isinstance(ids, Mapping):
             return self._embed_each(self._checked(ids))
+        if not isinstance(ids, Tensor):
+            raise InputError(
+                f"a collection takes ids by the names of features, a table or a tensor, got "
+                f"{type(ids).__name__}: collect a lazy frame, and make arrays tensors with to_ids"
+            )
         return self._embed_columns(ids)
 
     def freeze(self, dtype: torch.dtype = torch.float32) -> Self:
@@ -173,7 +187,7 @@ class EmbeddingCollection(Pretrained):
     def config(self) -> dict[str, dict[str, object]]:
         """What the constructor builds a collection of the same shape and hash functions from."""
         return {
-            name: feature.config(name, copy.deepcopy(self._configs[feature.owner]))
+            name: feature.config(name, self._config_of(feature.owner))
             for name, feature in self._features.items()
         }
 
@@ -242,6 +256,40 @@ class EmbeddingCollection(Pretrained):
             for names in self._group_names
         )
         self.singles = nn.ModuleList(embeddings[name] for name in self._single_names)
+
+    def _config_of(self, owner: str) -> dict[str, object]:
+        config = copy.deepcopy(self._configs[owner])
+        return config | ({"id_type": self._id_types[owner]} if owner in self._id_types else {})
+
+    def _keep_types(self, columns: Mapping[str, Column]) -> None:
+        """Refuse ids of another type than those of training; in training, the first decide."""
+        known = dict(self._id_types)
+        for name, column in columns.items():
+            owner = self._features[name].owner
+            if column.id_type is None:
+                continue
+            wanted = known.setdefault(owner, column.id_type)
+            if column.id_type != wanted:
+                raise InputError(
+                    f"feature {name!r} has ids of type {column.id_type}, and was trained on ids of "
+                    f"type {wanted}, of which none is equal: convert the column"
+                )
+        if self.training:
+            self._id_types = known
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._id_types:  # text by name, as bytes
+            text = json.dumps(self._id_types, sort_keys=True).encode()
+            destination[prefix + _ID_TYPES] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *others)
+        key, (_, _, _, unexpected, _) = prefix + _ID_TYPES, others
+        if key in unexpected:
+            unexpected.remove(key)
+        if key in state_dict:  # one of older versions has none
+            self._id_types = json.loads(bytes(state_dict[key].tolist()))
 
     def _groups(self) -> list[StackedDeepHash]:
         return [cast(StackedDeepHash, group) for group in self.groups]
@@ -314,7 +362,7 @@ class EmbeddingCollection(Pretrained):
 
 
 def _embedding(name: str, config: Mapping[str, object]) -> Embedding:
-    config = {key: value for key, value in config.items() if key not in ("pooling", "padding_idx")}
+    config = {key: value for key, value in config.items() if key not in _OF_FEATURE}
     if config.get("method") not in _WITHOUT_SEED:
         config = {"seed": name, **config}
     try:

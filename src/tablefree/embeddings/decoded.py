@@ -157,8 +157,7 @@ class DecodedEmbedding(Embedding):
         network = self.network
         if isinstance(network, FrozenNetwork):
             raise InputError("a frozen embedding has no weights to scale: scale the trained one")
-        skip = [] if network.skip is None else [network.skip.weight]
-        return [*network.output.parameters(), *skip]
+        return network.output_weights()
 
     def config(self) -> dict[str, object]:
         """The method and its arguments."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from tablefree.embeddings.feature_ids import FeatureIds, flat_ids, naming, shaped_as
 from tablefree.embeddings.jagged import Bags, checked_pooling
 from tablefree.errors import InputError
-from tablefree.ids import to_ids
+from tablefree.ids import ID_TYPES, IdType, to_ids
 
 _OPTIONS = ("shared_with", "pooling", "padding_idx", "seed")
 
@@ -96,3 +96,17 @@ class Feature:
     def owner_ids(self, ids: Tensor) -> Tensor:
         """The ids as the owner's embedding takes them."""
         return ids if self.seed is None else ids ^ to_ids(self.seed).to(ids.device)
+
+
+def id_type(name: str, config: Mapping[str, Any]) -> IdType:
+    """The "id_type" of a configuration that has one.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = config["id_type"]
+    if found not in ID_TYPES:
+        raise InputError(
+            f"feature {name!r}: its id_type must be {' or '.join(ID_TYPES)}, got {found!r}"
+        )
+    return cast(IdType, found)

@@ -29,7 +29,12 @@ def checked_ids(feature: str, ids: FeatureIds, pooling: str | None) -> FeatureId
     with naming(feature):
         is_jagged = isinstance(ids, Tensor) and ids.is_nested
         if not isinstance(ids, Bags) and (is_jagged or pooling is not None):
-            ids = Bags.from_rows(ids)
+            no_bags = isinstance(ids, Tensor) and ids.shape == (0,)  # a column without rows
+            ids = (
+                Bags(ids, torch.zeros(1, dtype=torch.int64, device=ids.device))
+                if no_bags
+                else Bags.from_rows(ids)
+            )
         if isinstance(ids, Bags):
             ids.check_mode(pooling)
             return ids

@@ -6,6 +6,7 @@ user, and a new one is described as soon as it has done something.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -36,7 +37,8 @@ class HistoryUsers(Embedding):
 
     Args:
         items: an embedding or encoding of the items, with a `width`; shared with the item side,
-            and so no submodule (see `HistoryEncoding`).
+            and so no submodule, but it follows `train`, `eval`, `to` and `requires_grad_` (see
+            `HistoryEncoding`).
         embedding_dim: width of an embedding; without `hidden` that of the items.
         hidden: widths of the hidden layers of a decoder with a linear skip; empty for a linear
             map, None for the code itself.
@@ -155,6 +157,25 @@ class HistoryUsers(Embedding):
             InputError: ids that are no integers, or offsets that do not divide the items.
         """
         return self._decode(self.encoding(items, offsets))
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """As every module's; the items follow."""
+        self.encoding.requires_grad_(requires_grad)
+        return super().requires_grad_(requires_grad)
+
+    def output_weights(self) -> list[Tensor]:
+        """The decoder's last layer's and those of its skip, and those of `own`.
+
+        Raises:
+            InputError: without a decoder, where the items alone could be scaled.
+        """
+        if self.network is None:
+            raise InputError(
+                "users without a decoder are the sum of their items: rescale the items, or give "
+                "the users a decoder (hidden=())"
+            )
+        own = [] if self.own is None else self.own.output_weights()
+        return [*self.network.output_weights(), *own]
 
     def config(self) -> dict[str, object]:
         """The method and its arguments, save `items`, which is the item side's."""

@@ -72,6 +72,10 @@ class HybridHash(Embedding):
             "seed": self.buckets.seed,
         }
 
+    def output_weights(self) -> list[Tensor]:
+        """Both tables'."""
+        return [self.frequent_rows.weight, self.rows.weight]
+
     @property
     def multiply_adds(self) -> int:
         """Those of adding two rows, which an infrequent id needs."""

@@ -27,14 +27,18 @@ class SketchEmbedding(DecodedEmbedding):
         num_rows: rows of each of the `num_hashes` shared tables.
         code_width: numbers of a row.
         num_hashes: shared rows an id has.
-        own_rows: rows for one id each, a multiple of 16 (see `SketchEncoding`); 0 for none.
+        capacity: rows for one id each, a multiple of 16 (see `SketchEncoding`); 0 for none.
         hidden: widths of the decoder's hidden layers.
         activation: "mish", "relu" or "gelu".
         norm: "batch", "layer", "rms" or "none".
         dropout: share of hidden units dropped in training.
         skip: whether a linear map goes from the code straight to the embedding.
-        seed: picks the hash functions; the name of the feature is a good seed.
-        sparse: whether the gradient of the rows is sparse.
+        seed: picks the hash functions; the name of the feature is a good seed, but where
+            strangers choose ids: see `tablefree.Secret`.
+        sparse: whether the gradient of the rows is sparse; by default where they are many.
+        sightings: in how many batches an id must have been before it gets a row (see
+            `SketchEncoding`).
+        own_rows: the former name of `capacity`.
 
     Raises:
         InputError: an option out of its range.
@@ -52,22 +56,25 @@ class SketchEmbedding(DecodedEmbedding):
         num_rows: int,
         code_width: int,
         num_hashes: int = 4,
-        own_rows: int = 0,
+        capacity: int | Sequence[int] = 0,
         hidden: Sequence[int] = (64,),
         activation: str = "mish",
         norm: str = "rms",
         dropout: float = 0.0,
         skip: bool = True,
         seed: int | str,
-        sparse: bool = False,
+        sparse: bool | None = None,
+        sightings: int = 1,
+        own_rows: int = 0,
     ) -> None:
         encoding = SketchEncoding(
             num_rows,
             code_width,
             num_hashes=num_hashes,
-            own_rows=own_rows,
+            capacity=capacity or own_rows,
             seed=seed,
             sparse=sparse,
+            sightings=sightings,
         )
         super().__init__(
             embedding_dim,
@@ -85,6 +92,29 @@ class SketchEmbedding(DecodedEmbedding):
         encoding = self.encodings[0]
         assert isinstance(encoding, SketchEncoding)
         return encoding
+
+    def grow(self, capacity: int) -> None:
+        """Have more rows for ids of their own (see `SketchEncoding.grow`).
+
+        Raises:
+            InputError: not more than there are, or a sketch that began without.
+        """
+        self.encoding.grow(capacity)
+
+    @property
+    def capacity(self) -> int:
+        """Ids that can have a row of their own."""
+        return self.encoding.capacity
+
+    @property
+    def num_claimed(self) -> int:
+        """Ids that have one."""
+        return self.encoding.num_claimed
+
+    @property
+    def load(self) -> float:
+        """The share of the own rows that are taken, 0 to 1."""
+        return self.encoding.load
 
     @torch.no_grad()
     def rescale_code(self, factor: float) -> None:
@@ -124,7 +154,8 @@ class SketchEmbedding(DecodedEmbedding):
             "num_rows": self.encoding.num_rows,
             "code_width": self.encoding.width,
             "num_hashes": self.encoding.buckets.num_hashes,
-            "own_rows": self.encoding.own_rows,
+            "capacity": self.encoding.saved_capacity,
+            "sightings": self.encoding.sightings,
             "seed": self.encoding.buckets.seed,
             "sparse": self.encoding.rows.sparse,
             **self.options,

@@ -5,15 +5,17 @@ checkpoint made with other hash functions is refused, as its weights would mean 
 """
 
 import json
+import operator
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
 from tablefree.errors import CheckpointError
-from tablefree.hashing import CONTRACT_VERSION, check_hashes, seed_from
+from tablefree.hashing import CONTRACT_VERSION, check_hashes
 from tablefree.ids import tensor_ids
 from tablefree.kernels import op
+from tablefree.secret import kept_seed, seed_value
 
 
 class HashBuckets(nn.Module):
@@ -22,7 +24,9 @@ class HashBuckets(nn.Module):
     Args:
         num_hashes: number of hash functions k.
         num_buckets: size of each function's range m, 1 to 2^32.
-        seed: an integer or a feature name; equal seeds give equal functions everywhere.
+        seed: an integer or a feature name; equal seeds give equal functions everywhere. Where
+            strangers choose ids, `tablefree.Secret(key).seed(name)`: who knows the seed can make
+            ids that share a bucket with any other.
         family: `"multiply_shift"` or `"carter_wegman"`.
 
     Raises:
@@ -45,7 +49,7 @@ class HashBuckets(nn.Module):
         check_hashes(family, num_hashes, num_buckets)
         self.num_hashes = num_hashes
         self.num_buckets = num_buckets
-        self.seed = seed_from(seed)
+        self.seed = kept_seed(seed)
         self.family = family
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
@@ -68,7 +72,9 @@ class HashBuckets(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """The contract as canonical JSON in a uint8 tensor, which every checkpoint format holds."""
-        text = json.dumps(self.contract, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(
+            self.contract, sort_keys=True, separators=(",", ":"), default=operator.index
+        )
         return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -108,4 +114,5 @@ class HashBuckets(nn.Module):
     @property
     def signed_seed(self) -> int:
         """The seed as the two's complement of its 64 bits, as torch's operators take it."""
-        return self.seed - 2**64 if self.seed >= 2**63 else self.seed
+        seed = seed_value(self.seed)
+        return seed - 2**64 if seed >= 2**63 else seed

@@ -5,6 +5,9 @@ A user as what it did: no parameters of its own, and a new one needs no training
 about must not be in the bag: it is taken out of the sum, exactly as if it had never been there.
 """
 
+from collections.abc import Callable
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -23,7 +26,8 @@ class HistoryEncoding(nn.Module):
 
     Args:
         items: an embedding or encoding of the items, with a `width`. It belongs to the item side:
-            it is no submodule, and its parameters are not among this module's.
+            it is no submodule, and neither its parameters nor its state are among this module's.
+            Its mode, device, dtype and `requires_grad_` follow this module's.
         alpha: 0 for the sum, 1 for the mean.
 
     Raises:
@@ -43,7 +47,8 @@ class HistoryEncoding(nn.Module):
         super().__init__()
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha must be between 0 (sum) and 1 (mean), got {alpha}")
-        self._items = (items,)  # a tuple, so that it is not registered
+        # A tuple, so that it is not registered: parameters and state are the item side's.
+        self._items = (items,)
         self.alpha = alpha
         self.width = items.width
 
@@ -98,6 +103,24 @@ class HistoryEncoding(nn.Module):
             sums = sums.index_add(0, is_short, exact[rows[places]], alpha=-1)
             sizes = sizes - (left_out >= 0).long()
         return (sums / sizes.clamp(min=1).to(sums.dtype)[:, None] ** self.alpha).to(codes.dtype)
+
+    def train(self, mode: bool = True) -> Self:
+        """As every module's; the items follow."""
+        if isinstance(self.items, nn.Module):
+            self.items.train(mode)
+        return super().train(mode)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """As every module's; the items follow."""
+        if isinstance(self.items, nn.Module):
+            self.items.requires_grad_(requires_grad)
+        return super().requires_grad_(requires_grad)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        if recurse and isinstance(self.items, nn.Module):
+            self.items._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def extra_repr(self) -> str:
         """The options; the items are shown where they belong."""

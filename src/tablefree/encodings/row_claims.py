@@ -7,18 +7,26 @@ rows one id in a hundred finds none. A row knows its owner by a fingerprint of 1
 an id that never asked is taken for an owner once in 2,000 times at most.
 """
 
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from jaxtyping import Int
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from tablefree.encodings.hash_buckets import HashBuckets
-from tablefree.errors import InputError
-from tablefree.hashing import seed_from
+from tablefree.encodings.processes import data_parallel_group, of_all
+from tablefree.encodings.sightings import Sightings
+from tablefree.encodings.unlearnt import UnlearntRows
+from tablefree.errors import CapacityWarning, InputError
 from tablefree.kernels import op
 from tablefree.network import check_positive
+from tablefree.secret import next_seed
 
 FREE, REFUSED = -1, -2  # instead of a row: one is free for the id, or none is
 SLOTS = 16  # rows of a bucket
+FULL = 0.1  # of the ids of a batch without a row of their own, from where on that is said
 _HASHES, _RANGE = 3, 2**32  # two buckets and a fingerprint, of 32 bits each
 _FINGERPRINTS = 2**16 - 1  # zero says that a row is free
 
@@ -27,12 +35,19 @@ class RowClaims(nn.Module):
     """Which rows are taken, and by ids of which fingerprint.
 
     Args:
-        num_rows: rows to give away, a multiple of `SLOTS`.
-        seed: an integer or a feature name; picks the hash functions.
+        capacity: rows to give away, a multiple of `SLOTS`; several, of a map that has grown.
+        sightings: in how many batches, of late, an id must be before it gets a row.
+        seed: an integer or a feature name; picks the hash functions. Who knows it finds ids with
+            the row of any other in seconds, and some 32 that keep an id from ever getting one:
+            where strangers choose ids, take a secret one (`tablefree.Secret`).
 
     Attributes:
-        fingerprints: uint8 `[num_rows / 16, 32]`, the two bytes of each row's fingerprint; bytes,
+        fingerprints: uint8 `[capacity / 16, 32]`, the two bytes of each row's fingerprint; bytes,
             for collectives between processes know no 16-bit integers.
+        unlearnt: the rows that were given away and have not learnt yet.
+        process_group: the processes that train one model together, whose ids all claim rows in each
+            of them; by default those of the `DistributedDataParallel` that calls. Copies and
+            pickles have none.
 
     Raises:
         InputError: a number of rows that is no positive multiple of `SLOTS`.
@@ -46,41 +61,119 @@ class RowClaims(nn.Module):
 
     fingerprints: Tensor
 
-    def __init__(self, num_rows: int, *, seed: int | str) -> None:
+    def __init__(
+        self, capacity: int | Sequence[int], *, seed: int | str, sightings: int = 1
+    ) -> None:
         super().__init__()
-        check_positive(num_rows=num_rows)
-        if num_rows % SLOTS:
+        capacity, *more = capacity if isinstance(capacity, Sequence) else [capacity]
+        check_positive(capacity=capacity, sightings=sightings)
+        if capacity % SLOTS:
             raise InputError(
-                f"rows of ids' own come in buckets of {SLOTS}, got {num_rows}: use "
-                f"{num_rows + SLOTS - num_rows % SLOTS}"
+                f"rows of ids' own come in buckets of {SLOTS}, got a capacity of {capacity}: use "
+                f"{capacity + SLOTS - capacity % SLOTS}"
             )
-        self.num_rows = num_rows
+        self.num_rows = int(capacity)
+        self._has_warned = False
         # Not the functions that the same seed gives to a sketch: ids that share a bucket would
         # share rows there too.
-        self.hashes = HashBuckets(_HASHES, _RANGE, seed=(seed_from(seed) + 1) % 2**64)
-        empty = torch.zeros(num_rows // SLOTS, 2 * SLOTS, dtype=torch.uint8)
+        self.seed = seed
+        self.hashes = HashBuckets(_HASHES, _RANGE, seed=next_seed(seed))
+        empty = torch.zeros(capacity // SLOTS, 2 * SLOTS, dtype=torch.uint8)
         self.register_buffer("fingerprints", empty)
+        # Each map that was added has other hash functions, and the ids that the one before refuses.
+        self.more = RowClaims(more, seed=next_seed(next_seed(seed))) if more else None
+        self.sightings = Sightings(sightings, self.capacity, seed=seed) if sightings > 1 else None
+        self.unlearnt = UnlearntRows()
+        self.process_group: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "process_group": None}
 
     def forward(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """The row that each id owns; or `FREE`, where it would get one, or `REFUSED`."""
-        if ids.device.type != "cpu":
-            return self._find(ids)
-        rows: Tensor = op.find_rows(ids, self.slots, self.hashes.signed_seed)
-        return rows
+        rows: Tensor
+        if ids.device.type == "cpu":
+            rows = op.find_rows(ids, self.slots, self.hashes.signed_seed)
+        else:
+            rows = self._find(ids)
+        if self.more is None:
+            return rows
+        others = self.more(ids)
+        missing = torch.where((rows == FREE) | (others == FREE), FREE, REFUSED)
+        others = torch.where(others >= 0, others + self.num_rows, missing)
+        return torch.where(rows >= 0, rows, others)
 
     @torch.no_grad()
     def claim(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """Give a row to each id that has none, as far as there are any, and look all up.
 
-        In a distributed training all processes must call it, for each claims the ids of all: their
-        rows stay the same.
+        The processes of a group must call it equally often: each gives rows to the ids of all, so
+        that they stay the same.
+
+        Raises:
+            InputError: another process has left, or they are within `join()`.
         """
         rows: Tensor = self(ids)
-        new = _of_all_processes(ids[rows == FREE])
+        is_new = rows == FREE
+        group = self.process_group or data_parallel_group(self)
+        new = ids[is_new]
+        if self.sightings is not None:
+            new = new[self.sightings(new)]
+        new = new if group is None else of_all(new, group)
         if len(new):
             self._give_rows(torch.unique(new))
             rows = self(ids)
+            self.unlearnt.add(rows[is_new & (rows >= 0)])
+        if not self._has_warned:
+            self._warn_if_full(rows)
         return rows
+
+    @property
+    def num_claimed(self) -> int:
+        """Rows that have an owner; counts all."""
+        others = 0 if self.more is None else self.more.num_claimed
+        return int(torch.count_nonzero(self.slots)) + others
+
+    def leave_out(self, rows: Int[Tensor, " n"], state: dict[str, Any], prefix: str) -> None:
+        """Have some rows be free in the copy of the fingerprints that goes into a state."""
+        slots = self.slots.clone()
+        slots.view(-1)[rows[rows < self.num_rows]] = 0
+        state[f"{prefix}fingerprints"] = slots.view(torch.uint8)
+        if self.more is not None:
+            others = rows[rows >= self.num_rows] - self.num_rows
+            self.more.leave_out(others, state, f"{prefix}more.")
+
+    def grow(self, num_rows: int) -> None:
+        """Have more rows to give away, a multiple of `SLOTS`; owners keep theirs."""
+        if self.more is not None:
+            self.more.grow(num_rows)
+        else:
+            seed = next_seed(next_seed(self.seed))
+            self.more = RowClaims(num_rows, seed=seed).to(self.fingerprints.device)
+        self._has_warned = False
+
+    @property
+    def capacity(self) -> int:
+        """Rows to give away, taken or not."""
+        return sum(self.capacities)
+
+    @property
+    def capacities(self) -> list[int]:
+        """The rows that there were at first, and that came with each growth."""
+        return [self.num_rows, *([] if self.more is None else self.more.capacities)]
+
+    def _warn_if_full(self, rows: Int[Tensor, " n"]) -> None:
+        refused = int((rows == REFUSED).sum())
+        if refused > FULL * len(rows):
+            self._has_warned = True
+            warnings.warn(
+                f"{refused} of {len(rows)} ids found none of the {self.capacity} rows free "
+                f"({self.num_claimed} are taken): from now on new ids share rows, which tells them "
+                "apart less well, and the others keep theirs. Call grow(capacity) on the sketch, "
+                "or build it with a larger capacity",
+                CapacityWarning,
+                stacklevel=2,
+            )
 
     def _find(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """What the kernel finds, by torch's operators."""
@@ -94,21 +187,25 @@ class RowClaims(nn.Module):
 
     def _give_rows(self, ids: Int[Tensor, " n"]) -> None:
         """Give each id a row, as far as there are any."""
+        all_ids = ids
         buckets, fingerprints = self._places(ids)
         slots = self.slots
         while len(ids):
             num_free, emptier = (slots[buckets] == 0).sum(-1).max(1)
             bucket = buckets.gather(1, emptier[:, None]).squeeze(1)
-            # One id a bucket and round: the first.
+            # One id a bucket and round: the first. The cost is that of the ids, not of all rows.
             order = torch.arange(len(ids), device=ids.device)
-            first = order.new_full((len(slots),), len(ids))
-            first.scatter_reduce_(0, bucket, order, "amin")
-            is_served = (first[bucket] == order) & (num_free > 0)
+            asked, place = torch.unique(bucket, return_inverse=True)
+            first = order.new_full((len(asked),), len(ids))
+            first.scatter_reduce_(0, place, order, "amin")
+            is_served = (first[place] == order) & (num_free > 0)
             served = bucket[is_served]
             slot = (slots[served] == 0).to(torch.uint8).argmax(1)
             slots[served, slot] = fingerprints[is_served]
             waits = ~is_served & (num_free > 0)
             ids, buckets, fingerprints = ids[waits], buckets[waits], fingerprints[waits]
+        if self.more is not None:
+            self.more._give_rows(all_ids[self(all_ids) < 0])
 
     @property
     def slots(self) -> Int[Tensor, "num_buckets slots"]:
@@ -121,12 +218,3 @@ class RowClaims(nn.Module):
         buckets = (hashes[:, :2] * len(self.fingerprints)) >> 32
         fingerprints = ((hashes[:, 2] * _FINGERPRINTS) >> 32) + 1
         return buckets, fingerprints.to(torch.int16)
-
-
-def _of_all_processes(ids: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
-    """The ids of all processes of a distributed training."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return ids
-    gathered: list[Tensor] = [ids] * distributed.get_world_size()
-    distributed.all_gather_object(gathered, ids)
-    return torch.cat([part.to(ids.device) for part in gathered])

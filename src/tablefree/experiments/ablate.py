@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from tablefree.errors import InputError
 from tablefree.experiments.compare import VARIED, Comparison
 from tablefree.experiments.designs import Design
-from tablefree.experiments.run import Run, default_recipe
+from tablefree.experiments.run import STEPS_PER_EPOCH, Run, default_recipe, steps_per_epoch
 from tablefree.experiments.studies import BASES, STUDIES, Variant, place
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import PARAMETERS
@@ -54,7 +54,7 @@ def plan(
     for name in studies:
         base = Variant("base", base=STUDIES[name].base)
         for variant in (base, *STUDIES[name].variants):
-            cell = variant_run(template, name, variant, task.events_per_id)
+            cell = variant_run(template, name, variant, task.events_per_id, steps_per_epoch(task))
             if cell in cells:
                 continue
             try:
@@ -69,7 +69,13 @@ def plan(
     return Comparison(tuple(cells), seeds, trials, tuple(left_out), ABLATED)
 
 
-def variant_run(template: Run, study: str, variant: Variant, events_per_id: float) -> Run:
+def variant_run(
+    template: Run,
+    study: str,
+    variant: Variant,
+    events_per_id: float,
+    steps: float = STEPS_PER_EPOCH,
+) -> Run:
     """The run of a variant with the defaults of its base, from which its tuning starts.
 
     Args:
@@ -77,6 +83,7 @@ def variant_run(template: Run, study: str, variant: Variant, events_per_id: floa
         study: name of the study.
         variant: one of its variants.
         events_per_id: see `Task.events_per_id`.
+        steps: of an epoch, see `steps_per_epoch`.
     """
     method = variant.base or STUDIES[study].base
     of_design = {name: new for name, new in variant.changes.items() if name in _OF_DESIGN}
@@ -88,7 +95,7 @@ def variant_run(template: Run, study: str, variant: Variant, events_per_id: floa
     return replace(
         template,
         method=method,
-        recipe=default_recipe(method, events_per_id, **same | of_recipe),
+        recipe=default_recipe(method, events_per_id, steps_per_epoch=steps, **same | of_recipe),
         study=study_column,
         variant=variant_column,
         design=replace(BASES[method], **of_design),

@@ -13,6 +13,7 @@ import altair as alt
 import polars as pl
 
 from tablefree.embeddings.quantize import BITS
+from tablefree.experiments.results import CELL
 from tablefree.experiments.summary import (
     METHOD_NAMES,
     SECTION,
@@ -51,7 +52,7 @@ _STAR = (
 )
 _CROSS = "M-1,-0.4H-0.4V-1H0.4V-0.4H1V0.4H0.4V1H-0.4V0.4H-1Z"
 
-_DRAWN = {
+DRAWN = {
     "full_table": (INK, "M-1.2,-0.3H1.2V0.3H-1.2Z"),
     "narrow_table": ("#e69f00", _SQUARE),
     "hashing_trick": ("#8a8a8a", _CROSS),
@@ -62,10 +63,14 @@ _DRAWN = {
     "deep_hash": ("#0072b2", _CIRCLE),
     "sketch": ("#8b3fbf", _STAR),
 }
-# A method in another form than its usual, and what has no mark of its own, in turn.
-_OTHERS = (
-    *(("#b3a000", _RIGHT), ("#1b9e77", _DOWN), ("#a6303e", _DIAMOND), ("#5b6abf", _SQUARE)),
-)
+# Of a method in another form than its usual, or one that has none of its own: no two are alike.
+_COLOURS = ("#b3a000", "#1b9e77", "#a6303e", "#5b6abf")
+_PATHS = (_RIGHT, _DOWN, _DIAMOND, _SQUARE)
+_OTHERS = [
+    drawn
+    for i in range(len(_PATHS))
+    for drawn in zip(_COLOURS, _PATHS[i:] + _PATHS[:i], strict=True)
+]
 
 
 def marks(section: pl.DataFrame) -> list[Mark]:
@@ -75,10 +80,8 @@ def marks(section: pl.DataFrame) -> list[Mark]:
     names = sorted(
         found, key=lambda name: (order.index(found[name]) if found[name] in order else 99, name)
     )
-    return [
-        Mark(name, *(_DRAWN[found[name]] if METHOD_NAMES.get(found[name]) == name else next(others)))
-        for name in names
-    ]
+    own = {METHOD_NAMES[method]: drawn for method, drawn in DRAWN.items()}
+    return [Mark(name, *(own.get(name) or next(others))) for name in names]
 
 
 def auc_by_size(section: pl.DataFrame) -> alt.LayerChart:
@@ -126,14 +129,14 @@ def auc_by_time(section: pl.DataFrame) -> alt.LayerChart:
     return _auc_chart(section, milliseconds, area)
 
 
-def auc_by_bytes(section: pl.DataFrame) -> alt.LayerChart | None:
+def auc_by_bytes(section: pl.DataFrame) -> alt.LayerChart:
     """Test AUC against deployed bytes: a line a method and size, its points the dtypes of the rows.
 
     Args:
         section: Rows of `summarise` for one data set, split and model.
 
     Returns:
-        A layered chart as wide as its container; None where no bytes were measured.
+        A layered chart as wide as its container.
     """
     points = [
         {
@@ -148,15 +151,15 @@ def auc_by_bytes(section: pl.DataFrame) -> alt.LayerChart | None:
         for row in section.to_dicts()
         for dtype, value in auc_by_dtype(row).items()
     ]
-    if not points:
-        return None
     rows = _tidy(pl.DataFrame(points, infer_schema_length=None).with_columns(sd=None))
     size = alt.X(
         "deployed_bytes:Q",
         title="Deployed bytes, vocabulary included (logarithmic)",
         scale=alt.Scale(type="log", padding=24, nice=False),
         axis=alt.Axis(
-            values=_ticks(rows["deployed_bytes"].to_list()), format="~s", labelOverlap="greedy"
+            values=_ticks([point["deployed_bytes"] for point in points]),
+            format="~s",
+            labelOverlap="greedy",
         ),
     )
     base = alt.Chart(_values(rows)).encode(
@@ -190,8 +193,7 @@ def auc_by_popularity(section: pl.DataFrame) -> dict[float, alt.LayerChart]:
     rows = _tidy(
         pl.concat(
             section.select(
-                "method",
-                "size",
+                *CELL,
                 "seeds",
                 pl.lit(bucket).alias("bucket"),
                 pl.col(f"test_auc_{bucket}").alias("auc"),

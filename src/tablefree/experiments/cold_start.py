@@ -65,8 +65,15 @@ class ColdStart:
         self.revealed: Ints = events[is_revealed].reshape(len(held_out), -1)
 
         split = split_at_random(np.flatnonzero(~is_new), rng)
-        self.task = Task(data, f"cold {hold_out}s", split)
         tested = events[~is_revealed]
+        # What is learned at a count depends on nothing that is revealed later, or never.
+        stage = np.zeros(data.num_events, np.int64)
+        stage[split.validation] = 1
+        stage[events] = 2 + np.minimum(rank, EVENTS[-1])
+        stage[split.test] = 2 + EVENTS[-1]
+        data = data.ordered_by(stage)
+        held_out = np.unique((data.item if hold_out == "item" else data.user)[events])
+        self.task = Task(data, f"cold {hold_out}s", split)
         self.among_new = with_negatives(data, tested, held_out, rng, differ_in=hold_out)
         self.among_all = with_negatives(data, tested, np.arange(data.num_items), rng)
         self.kept = with_negatives(data, split.test, self.task.train_items, rng)

@@ -23,8 +23,16 @@ import torch
 
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
-from tablefree.experiments.results import CELL, FILE_NAME, SCHEMA, append_result, read_results
-from tablefree.experiments.run import Run, decoder_text, default_recipe, identity, measure
+from tablefree.experiments.parquet import FILE_NAME
+from tablefree.experiments.results import CELL, SCHEMA, append_result, read_results
+from tablefree.experiments.run import (
+    Run,
+    decoder_text,
+    default_recipe,
+    identity,
+    measure,
+    steps_per_epoch,
+)
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import (
     PARAMETERS,
@@ -154,7 +162,16 @@ def plan(
         "optimizer": optimizer,
         "precision": precision,
     }
-    recipes = {method: default_recipe(method, task.events_per_id, **same) for method in chosen}
+    recipes = {
+        method: default_recipe(
+            method,
+            task.events_per_id,
+            steps_per_epoch=steps_per_epoch(task),
+            has_decoder=bool(template.decoder),
+            **same,
+        )
+        for method in chosen
+    }
     cells: list[Run] = []
     left_out: dict[str, float] = {}  # why → the size
     for method, model in product(chosen, models):

@@ -96,7 +96,7 @@ class Design:
                 codes = [SketchEncoding(plain, width, num_hashes=self.num_hashes, seed=seed)]
             else:
                 num_rows, own_rows = sketch_rows(rows, expected)
-                codes = [SketchEncoding(num_rows, width, own_rows=own_rows, seed=seed)]
+                codes = [SketchEncoding(num_rows, width, capacity=own_rows, seed=seed)]
             if self.dense:
                 codes.append(DenseHashEncoding(self.dense, seed=seed))
         return DecodedEmbedding(

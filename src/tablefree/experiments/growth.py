@@ -4,7 +4,6 @@ Each contender is trained once with each seed, and then taken through all steps 
 rows of these are written together, and what a folder holds is not made again: so it resumes.
 """
 
-import io
 import json
 import platform
 from collections.abc import Iterator, Sequence
@@ -21,18 +20,24 @@ from tablefree.embeddings.quantize import deployed_bytes
 from tablefree.errors import InputError
 from tablefree.experiments.cold_start import ColdStart
 from tablefree.experiments.learner import CONTENDERS, Contender, Learner
-from tablefree.experiments.results import FILE_NAME
+from tablefree.experiments.parquet import FILE_NAME, read_table, write_table
 from tablefree.experiments.results import SCHEMA as RUNS
-from tablefree.experiments.run import Run, describe_machine, identity, vocabulary_bytes
+from tablefree.experiments.run import (
+    Run,
+    describe_machine,
+    identity,
+    steps_per_epoch,
+    vocabulary_bytes,
+)
 from tablefree.experiments.stream import Stream
 from tablefree.experiments.task import Task
-from tablefree.files import replace_file
 from tablefree.network import check_choice
 
 HOLD_OUTS = ("item", "user", "time")
 
 _OF_RUN = (
-    "dataset", "method", "model", "size", "seed", "num_parameters", "num_bytes", "vocabulary_bytes",
+    "dataset", "data_digest", "method", "model", "size", "seed",
+    "num_parameters", "num_bytes", "vocabulary_bytes",
     "multiply_adds", "learning_rate", "network_learning_rate", "weight_decay",
     "network_weight_decay", "optimizer", "precision", "batch_size", "max_epochs", "patience",
     "embedding_dim", "best_epoch", "validation_auc", "train_seconds", "num_users", "num_items",
@@ -123,6 +128,7 @@ def plan(
             continue
         run = contender.run(
             scenario.task.events_per_id,
+            steps_per_epoch(scenario.task),
             size=size,
             seed=0,
             embedding_dim=embedding_dim,
@@ -161,9 +167,7 @@ def carry_out(
             continue
         rows = pl.DataFrame(_rows(scenario, contender, run), schema=SCHEMA)
         finished = pl.concat([finished, rows])
-        buffer = io.BytesIO()
-        finished.write_parquet(buffer)
-        replace_file(folder / FILE_NAME, buffer.getvalue())
+        write_table(folder, finished)
         yield rows.to_dicts()
 
 
@@ -194,14 +198,9 @@ def read_growth(folder: Path) -> pl.DataFrame:
     Raises:
         InputError: there is no table there, or another one.
     """
-    path = folder / FILE_NAME
-    try:
-        rows = pl.read_parquet(io.BytesIO(path.read_bytes()))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path} cannot be read as Parquet: {reason}") from error
-    if rows.schema != SCHEMA:
-        raise InputError(f"{path} holds other results: choose another output folder")
+    rows = read_table(folder)
+    if rows.schema != SCHEMA or rows.is_empty():
+        raise InputError(f"{folder / FILE_NAME} holds other results: choose another folder")
     return rows
 
 

@@ -49,7 +49,7 @@ GLOSSARY = {
     "±": "one standard deviation over seeds.",
 }
 _ALWAYS = ("User history, item history", "Sketch with features", "Tables", "±")
-_DRAWN = {
+_DRAWN = charts.DRAWN | {
     "sketch_with_features": ("#b3a000", "M-1,0L0.8,-1V1Z"),
     "user_history": ("#009e73", "M0,-1L1,0.8H-1Z"),
     "item_history": ("#d55e00", "M0,1L1,-0.8H-1Z"),
@@ -152,10 +152,10 @@ def finding(panel: pl.DataFrame) -> str:
 
 def marks(methods: pl.Series) -> list[charts.Mark]:
     """How each method is drawn, as in the report of a comparison."""
-    of_comparison = {mark.name: mark for mark in charts.marks(methods.to_frame("method"))}
-    own = {method_name(name): charts.Mark(method_name(name), *how) for name, how in _DRAWN.items()}
-    names = map(method_name, methods.unique(maintain_order=True))
-    return [own.get(name, of_comparison[name]) for name in names]
+    return [
+        charts.Mark(method_name(method), *_DRAWN[method])
+        for method in methods.unique(maintain_order=True)
+    ]
 
 
 def chart(panel: pl.DataFrame) -> alt.LayerChart:

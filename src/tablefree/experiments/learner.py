@@ -19,7 +19,13 @@ from tablefree.embeddings import FullTable, NarrowTable
 from tablefree.embeddings.base import table
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
-from tablefree.experiments.run import Run, batch_size, default_recipe, tell_histories
+from tablefree.experiments.run import (
+    STEPS_PER_EPOCH,
+    Run,
+    batch_size,
+    default_recipe,
+    tell_histories,
+)
 from tablefree.experiments.task import Ints, Pairs, Task
 from tablefree.training.batches import Batch, Negatives, TrainingBatches
 from tablefree.training.fit import Fit, fit
@@ -50,6 +56,7 @@ class Contender:
     def run(
         self,
         events_per_id: float,
+        steps: float = STEPS_PER_EPOCH,
         *,
         size: float,
         seed: int,
@@ -63,7 +70,9 @@ class Contender:
             1.0 if self.method == "full_table" else size,
             seed,
             embedding_dim,
-            default_recipe(self.method, events_per_id, max_epochs=max_epochs),
+            default_recipe(
+                self.method, events_per_id, steps_per_epoch=steps, max_epochs=max_epochs
+            ),
             users="id" if self.history is None else "history",
             side_features="encoding" if self.has_features else "none",
         )

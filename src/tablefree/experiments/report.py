@@ -87,13 +87,12 @@ def _page(sections: list[Section]) -> str:
 
 
 def _section_on_page(section: pl.DataFrame, runs: pl.DataFrame) -> dict[str, Any]:
-    by_bytes = charts.auc_by_bytes(section)
     return {
         "how": how_measured(runs),
         "advice": advice(section),
         "marks": charts.marks(section),
         "by_size": charts.page_spec(charts.auc_by_size(section)),
-        "by_bytes": None if by_bytes is None else charts.page_spec(by_bytes),
+        "by_bytes": charts.page_spec(charts.auc_by_bytes(section)),
         "by_time": charts.page_spec(charts.auc_by_time(section)),
         "by_popularity": {
             fraction(size): charts.page_spec(chart)

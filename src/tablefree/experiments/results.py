@@ -4,16 +4,13 @@ Every write replaces the whole file at once, so that a reader (or a run that was
 table before or after a run, never half of it.
 """
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from tablefree.errors import InputError
-from tablefree.files import replace_file
-
-FILE_NAME = "results.parquet"
+from tablefree.experiments.parquet import FILE_NAME, first_line, read_table, write_table
 
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     # What was run.
@@ -149,22 +146,14 @@ def read_results(folder: Path) -> pl.DataFrame:
     Example:
         >>> read_results(Path("runs/ml-1m")).filter(pl.col("selected"))  # doctest: +SKIP
     """
-    path = folder / FILE_NAME
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: run `tablefree compare` with this output folder")
-    try:
-        results = pl.read_parquet(io.BytesIO(path.read_bytes()))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read as Parquet ({_first_line(error)}): "
-            "it is damaged; restore it, or move it away to start anew"
-        ) from error
+    results = read_table(folder)
     for column, dtype in SCHEMA.items():
         found = results.schema.get(column)
         if found != dtype:
             raise InputError(
-                f"{path} is not a table of results of this version: column {column!r} should be "
-                f"{dtype}, got {found or 'no such column'}; choose another output folder"
+                f"{folder / FILE_NAME} is not a table of results of this version: column "
+                f"{column!r} should be {dtype}, got {found or 'no such column'}; choose another "
+                "output folder"
             )
     return results.select(SCHEMA.names())
 
@@ -200,14 +189,11 @@ def append_result(folder: Path, row: Mapping[str, object]) -> None:
         results = pl.DataFrame([{**row, "selected": False}], schema=SCHEMA)
     except (TypeError, pl.exceptions.PolarsError) as error:
         raise InputError(
-            f"a row of results does not fit SCHEMA: {_first_line(error)}; correct the value's type"
+            f"a row of results does not fit SCHEMA: {first_line(error)}; correct the value's type"
         ) from error
-    path = folder / FILE_NAME
-    if path.exists():
+    if (folder / FILE_NAME).exists():
         results = pl.concat([read_results(folder), results])
-    buffer = io.BytesIO()
-    _select(results).write_parquet(buffer)
-    replace_file(path, buffer.getvalue())
+    write_table(folder, _select(results))
 
 
 def _select(results: pl.DataFrame) -> pl.DataFrame:
@@ -228,7 +214,3 @@ def _select(results: pl.DataFrame) -> pl.DataFrame:
         .with_columns(selected=pl.col("trial").eq_missing(pl.col("best_trial")))
         .select(SCHEMA.names())
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

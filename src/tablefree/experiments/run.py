@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -45,9 +45,13 @@ SMALLEST_BATCH, LARGEST_BATCH = 256, 4096
 TIMED_IDS, TIMINGS = 4096, 7
 USERS = ("id", "history", "both")
 SIDE_FEATURES = ("none", "encoding", "input")
-# Decay of rows is this over the root of the events an id. Adam divides a row's gradient by the root
-# of its mean square, which grows with its events: so the decay is that of one prior for all rows.
-ROW_DECAY = 2.7
+# Decay of rows under a decoder is this over the root of the events an id. Adam divides a row's
+# gradient by the root of its mean square, which grows with its events: so the decay is that of one
+# prior for all rows.
+CODE_DECAY = 2.7
+# Rows that are embeddings themselves want this much in an epoch, whatever their events, and each
+# step its share. Both were found on eight data sets: docs/lab-notes.md, "Defaults again".
+TABLE_DECAY = 110.0
 HISTORY_ALPHA = 0.75  # better than .5 on sparse data
 DTYPES = tuple(BITS)
 FEWEST_IN_BUCKET = 50  # of either label, for an AUC by popularity
@@ -152,8 +156,7 @@ class Run:
         width, dim = side.features.shape[1] + 1, self.embedding_dim  # and a flag
         if self.side_features == "input":
             embedding = self._without_features(side, (dim + width + 1) * dim)
-            codes: list[Encoding] = [embedding, self._features(side, embedding)]
-            return DecodedEmbedding(dim, codes, hidden=(), skip=False)
+            return self._over_features(side, embedding, [embedding], hidden=(), skip=False)
         embedding = self._without_features(side)
         if not isinstance(embedding, DecodedEmbedding):
             raise InputError(
@@ -162,17 +165,22 @@ class Run:
             )
         spent = width * (embedding.options["hidden"][0] + dim * embedding.options["skip"])
         embedding = cast(DecodedEmbedding, self._without_features(side, spent))
-        codes = [*cast(Iterable[Encoding], embedding.encodings), self._features(side, embedding)]
-        return DecodedEmbedding(dim, codes, **embedding.options)
+        codes = cast(Sequence[Encoding], embedding.encodings)
+        return self._over_features(side, embedding, codes, **embedding.options)
 
-    def _features(self, side: Side, embedding: Embedding) -> SideFeatures:
-        """The features, by what the embedding takes; ids of one row can have none of their own."""
+    def _over_features(
+        self, side: Side, of: Embedding, codes: Sequence[Encoding], **options: Any
+    ) -> DecodedEmbedding:
+        """A network over the codes and the features, by what the embedding of the ids takes."""
         assert side.features is not None
-        keys, values = side.keys(embedding), torch.from_numpy(side.features)
-        if embedding.needs_vocabulary:
-            has_row = keys < side.num_embeddings
-            keys, values = keys[has_row], values[has_row]
-        return SideFeatures(keys, values)
+        keys, values = side.keys(of), torch.from_numpy(side.features)
+        is_trained = torch.from_numpy(side.train_counts > 0)
+        features = SideFeatures(keys[is_trained], values[is_trained])
+        embedding = DecodedEmbedding(self.embedding_dim, [*codes, features], **options)
+        if not of.needs_vocabulary:  # else the other ids have one row, and no features of their own
+            # Now, as the scale of the first weights is that of the trained ids.
+            embedding.encodings[-1] = SideFeatures(keys, values)
+        return embedding
 
     def _without_features(self, side: Side, spent: int = 0) -> Embedding:
         """The embedding of the method, with `spent` parameters less than its size allows.
@@ -199,21 +207,34 @@ class Run:
         )
 
 
-def default_recipe(method: str, events_per_id: float, **changes: Any) -> Recipe:
+def default_recipe(
+    method: str,
+    events_per_id: float,
+    *,
+    steps_per_epoch: float = STEPS_PER_EPOCH,
+    has_decoder: bool = False,
+    **changes: Any,
+) -> Recipe:
     """The recipe for a method where nothing is tuned, and the first trial where something is.
 
-    Rows learn faster than networks, and decay: the more the fewer events they have, see
-    `ROW_DECAY`. A network without rows under it, that of "deep_hash", has Muon and decay instead.
+    Rows learn faster than networks, and decay: see `TABLE_DECAY` and `CODE_DECAY`. A network
+    without rows under it, that of "deep_hash", has Muon and decay instead.
 
     Args:
         method: of the embeddings.
         events_per_id: see `Task.events_per_id`.
+        steps_per_epoch: batches of an epoch, see `steps_per_epoch`.
+        has_decoder: whether a method that has no decoder of its own is given one.
         changes: fields of `Recipe` that are to be other than the default, unless None.
     """
     has_rows = method != "deep_hash"
+    is_code = has_decoder or method in ("sketch", "narrow_table")
+    decay = (
+        CODE_DECAY / max(1.0, events_per_id) ** 0.5 if is_code else TABLE_DECAY / steps_per_epoch
+    )
     defaults: dict[str, Any] = {
         "learning_rate": 0.03,
-        "weight_decay": float(f"{ROW_DECAY / max(1.0, events_per_id) ** 0.5:.2g}"),
+        "weight_decay": float(f"{decay:.2g}"),
         "network_learning_rate": 0.01,
         "network_weight_decay": 0.0 if has_rows else 0.1,
         "optimizer": "adamw" if has_rows else "muon",
@@ -232,6 +253,11 @@ def batch_size(task: Task) -> int:
     """Events a batch: about `STEPS_PER_EPOCH` batches, a power of two within bounds."""
     wanted = max(1, len(task.split.train) // STEPS_PER_EPOCH)
     return min(LARGEST_BATCH, max(SMALLEST_BATCH, 1 << wanted.bit_length()))
+
+
+def steps_per_epoch(task: Task) -> int:
+    """Batches of an epoch, of the size that is the default."""
+    return -(-len(task.split.train) // batch_size(task))
 
 
 def train(
@@ -384,6 +410,7 @@ def measure(
     user_keys, item_keys = (side.keys(embedding) for side, embedding in sides)
     row: dict[str, object] = {
         **identity(run, task),
+        "notes": "\n".join(task.notes),
         "num_parameters": sum(embedding.num_parameters for embedding in embeddings),
         "num_bytes": sum(deployed_bytes(embedding, "float32", 0) for embedding in embeddings),
         "vocabulary_bytes": vocabulary_bytes(model, task),
@@ -456,7 +483,6 @@ def identity(run: Run, task: Task) -> dict[str, object]:
     return {
         "dataset": task.interactions.name,
         "data_digest": task.data_digest,
-        "notes": "\n".join(task.notes),
         "split": task.how,
         "study": run.study,
         "variant": run.variant,

@@ -4,13 +4,12 @@ from dataclasses import asdict
 from math import isnan
 from pathlib import Path
 
-from tablefree.data import Interactions
-from tablefree.data.interactions import IdType
 from tablefree.embeddings import Embedding
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
 from tablefree.experiments.run import Run, evaluate, tell_histories, train
 from tablefree.experiments.task import Side, Task
+from tablefree.ids import IdType
 from tablefree.models import Recommender
 from tablefree.training.checkpoint import LOGS, Checkpoint, Keys, check_folder, save_checkpoint
 
@@ -50,9 +49,7 @@ def train_checkpoint(
     return checkpoint
 
 
-def evaluate_checkpoint(
-    checkpoint: Checkpoint, interactions: Interactions, how: str | None = None
-) -> dict[str, float | None]:
+def evaluate_checkpoint(checkpoint: Checkpoint, task: Task) -> dict[str, float | None]:
     """Measure a checkpoint on the test part of a data set.
 
     The data of its training and the same split give the measures of its training. Popularity is
@@ -61,22 +58,22 @@ def evaluate_checkpoint(
 
     Args:
         checkpoint: the trained model.
-        interactions: any data with ids of the same types.
-        how: name of the split; that of the training by default.
+        task: any data with ids of the same types.
 
     Raises:
-        InputError: ids of another type than in training, or data that cannot be split so.
+        InputError: ids of another type than in training.
     """
+    data = task.interactions
     for feature, got, keys in (
-        ("user", interactions.user_id_type, checkpoint.users),
-        ("item", interactions.item_id_type, checkpoint.items),
+        ("user", data.user_id_type, checkpoint.users),
+        ("item", data.item_id_type, checkpoint.items),
     ):
         if got != keys.id_type:
             raise InputError(
-                f"the {feature} ids of {interactions.name} are of type {got}, and the checkpoint "
-                f"was trained on ids of type {keys.id_type}: pass the ids as in training"
+                f"the {feature} ids of {data.name} are of type {got}, and the checkpoint was "
+                f"trained on ids of type {keys.id_type}: pass the ids as in training, or say "
+                f"--id-type {checkpoint.users.id_type},{checkpoint.items.id_type}"
             )
-    task = Task.from_interactions(interactions, how or checkpoint.split)
     return _evaluate(checkpoint.model, task, checkpoint.users, checkpoint.items)
 
 

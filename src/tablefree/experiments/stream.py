@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tablefree.data import Interactions
+from tablefree.data.split import parts_by_time
 from tablefree.errors import InputError
 from tablefree.experiments.learner import (
     Learner,
@@ -50,9 +51,7 @@ class Stream:
                 f"a stream needs timestamps and {data.name} has none: name the timestamp column, "
                 "or hold items or users out"
             )
-        # A boundary is a time, not a position: events of one moment are in one part.
-        boundaries = np.quantile(data.timestamp, np.arange(1, PARTS) / PARTS, method="higher")
-        part = np.searchsorted(boundaries, data.timestamp, side="right")
+        part = parts_by_time(data.timestamp, np.arange(1, PARTS) / PARTS)
         sizes = np.bincount(part, minlength=PARTS)
         if not sizes.all():
             raise InputError(

@@ -109,7 +109,9 @@ def cell_name(row: Row) -> str:
     if row["decoder"]:
         name += f", decoder {row['decoder']}"
     if row["users"] != "id":
-        name += {"history": ", users as histories", "both": ", users also as histories"}[row["users"]]
+        name += {"history": ", users as histories", "both": ", users also as histories"}[
+            row["users"]
+        ]
     if row["side_features"] != "none":
         name += f", features at the {row['side_features']}"
     return name
@@ -125,7 +127,8 @@ def auc_by_dtype(row: Row, part: str = "test") -> dict[str, float]:
 
 def smallest_dtype(row: Row) -> str:
     """The dtype of fewest bytes that loses at most `ROUNDING_LOSS` on the validation part."""
-    aucs = auc_by_dtype(row, "validation")
+    # None where the training diverged.
+    aucs = {dtype: auc or 0.0 for dtype, auc in auc_by_dtype(row, "validation").items()}
     good = [dtype for dtype in DTYPES if aucs[dtype] >= aucs["float32"] - ROUNDING_LOSS]
     return min(good, key=lambda dtype: float(row[f"deployed_bytes_{dtype}"]))
 

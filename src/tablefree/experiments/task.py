@@ -5,7 +5,6 @@ part alone; validation and test pairs are new to their users. The protocol: docs
 """
 
 import hashlib
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -94,7 +93,8 @@ class Task:
     from its items, and avoid its positives alone: if they avoided those of the test part, a pair
     that is never a negative would be a test positive. Evaluation negatives are drawn from all
     items, so that an item without a training event is seen as a negative too; they avoid the
-    positives of their part and of those before.
+    positives of their part and of those before. Where items are held out, evaluation compares and
+    ranks those of its part alone: among all items, whoever tells new ones from old has the answer.
 
     Attributes:
         interactions: the data, positions in the order of `Interactions.ordered_by`.
@@ -119,18 +119,17 @@ class Task:
         stage = np.zeros(interactions.num_events, np.int8)
         stage[split.validation], stage[split.test] = 1, 2
         task = cls(interactions.ordered_by(stage), how, split)
-        task._check_held_out()
         task._check_negatives()
+        task._check_held_out()
         return task
 
     @cached_property
     def data_digest(self) -> str:
         """Hexadecimal digits that tell the data and its split from any other."""
         data, digest = self.interactions, hashlib.sha256()
-        features = (data.user_features, data.item_features)
         arrays = (
-            *(data.user, data.item, data.user_ids, data.item_ids, data.label, data.timestamp),
-            *(None if one is None else one.values for one in features),
+            *(data.user, data.item, data.user_ids, data.item_ids, data.label),
+            *(self.users.features, self.items.features),
             *(self.split.train, self.split.validation, self.split.test),
         )
         for array in arrays:
@@ -140,29 +139,7 @@ class Task:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the data before a figure is believed, a sentence each."""
-        data, notes = self.interactions, []
-        if data.label is None and data.rating is not None:
-            lowest, num_lowest = data.rating.min(), int((data.rating == data.rating.min()).sum())
-            notes.append(
-                f"all {data.num_events:,} events count as positives, {num_lowest:,} of them with "
-                f"the lowest rating, {lowest:g}: name a positive rating to tell them apart"
-            )
-        num_pairs = len(np.unique(self._pairs_of(np.arange(data.num_events))))
-        if num_pairs < data.num_events:
-            kept = {
-                name: len(part) - len(new)
-                for name, part, new in (
-                    ("validation", self.split.validation, self.validation_events),
-                    ("test", self.split.test, self.test_events),
-                )
-            }
-            notes.append(
-                f"{data.num_events - num_pairs:,} of {data.num_events:,} events repeat a pair of "
-                f"user and item; of the test part {kept['test']:,} of {len(self.split.test):,} "
-                f"({kept['test'] / len(self.split.test):.1%}) repeat one that is known from "
-                f"before, of the validation part {kept['validation']:,}: these are not counted"
-            )
-        return tuple(notes)
+        return (*rating_notes(self.interactions), *self._repeat_notes())
 
     @property
     def events_per_id(self) -> float:
@@ -211,22 +188,23 @@ class Task:
     def validation(self) -> Pairs:
         """Pairs of the validation part."""
         known = self._before_test  # what the test part holds decides nothing
-        items = np.unique(self.interactions.item[known])
+        items = self._candidates(self.split.validation, np.unique(self.interactions.item[known]))
         return self._pairs(self.validation_events, self._sampler(known), items, stream=1)
 
     @cached_property
     def test(self) -> Pairs:
         """Pairs of the test part."""
-        items = np.arange(self.interactions.num_items)
-        return self._pairs(self.test_events, self._test_sampler, items, stream=2)
+        return self._pairs(self.test_events, self._test_sampler, self._test_items, stream=2)
 
     @cached_property
     def test_ranking(self) -> Ranking:
         """The first test positive of each user, and its negatives."""
+        sampler, items = self._test_sampler, self._test_items
         events = self._positives(self.test_events)
+        events = events[sampler.has_negative(items)[self.interactions.user[events]]]
         users, first = np.unique(self.interactions.user[events], return_index=True)
         repeated = np.repeat(users, NUM_RANKED_NEGATIVES)
-        negatives = self._test_sampler.sample(repeated, _rng(stream=3))
+        negatives = sampler.sample(repeated, _rng(stream=3), items)
         return Ranking(
             users,
             self.interactions.item[events[first]],
@@ -258,13 +236,27 @@ class Task:
         bucket[counts == 0] = BUCKETS.index("unseen")
         return bucket
 
+    def _repeat_notes(self) -> list[str]:
+        num_events = self.interactions.num_events
+        num_repeats = num_events - len(np.unique(self._pairs_of(np.arange(num_events))))
+        if not num_repeats:
+            return []
+        num_test = len(self.split.test)
+        num_known = num_test - len(self.test_events)
+        num_validation = len(self.split.validation) - len(self.validation_events)
+        return [
+            f"{num_repeats:,} of {num_events:,} events repeat a pair of user and item; of the test "
+            f"part {num_known:,} of {num_test:,} ({num_known / num_test:.1%}) repeat one that is "
+            f"known from before, of the validation part {num_validation:,}: these are not counted"
+        ]
+
     def _hold_out(self, max_users: int) -> HeldOut | None:
         data = self.interactions
-        test = self._positives(self.split.test)
-        known = self._positives(self._before_test)
+        test, known = self._positives(self.test_events), self._before_test
         pairs = (data.user[test], data.item[test], data.user[known], data.item[known])
+        unranked = np.setdiff1d(np.arange(data.num_items), self._test_items)
         try:
-            return hold_out(*pairs, max_users=max_users)
+            return hold_out(*pairs, unranked=unranked, max_users=max_users)
         except InputError:
             return None
 
@@ -282,6 +274,14 @@ class Task:
     @cached_property
     def _test_sampler(self) -> NegativeSampler:
         return self._sampler(np.arange(self.interactions.num_events))
+
+    @cached_property
+    def _test_items(self) -> Ints:
+        return self._candidates(self.split.test, np.arange(self.interactions.num_items))
+
+    def _candidates(self, part: Ints, items: Ints) -> Ints:
+        """Those of the items that evaluation compares: where items are held out, the part's own."""
+        return np.unique(self.interactions.item[part]) if self.how == "cold-items" else items
 
     def _sampler(self, known: Ints) -> NegativeSampler:
         """Draws items that are no positive of the user among the known events."""
@@ -301,23 +301,23 @@ class Task:
     ) -> Pairs:
         """Labelled events as they are; or positives, and a fixed negative for each."""
         data = self.interactions
-        users, items = data.user[events], data.item[events]
         if data.label is not None:
-            return Pairs(users, items, data.label[events])
+            return Pairs(data.user[events], data.item[events], data.label[events])
+        events = events[sampler.has_negative(candidates)[data.user[events]]]
+        users, items = data.user[events], data.item[events]
         negatives = sampler.sample(users, _rng(stream), candidates)
         labels = np.repeat(np.array([1, 0], np.float32), len(events))
         return Pairs(np.concatenate([users, users]), np.concatenate([items, negatives]), labels)
 
     def _check_held_out(self) -> None:
         """Refuse, before any training, a part that tells nothing."""
-        data = self.interactions
-        for name, events in (("validation", self.validation_events), ("test", self.test_events)):
-            labels = None if data.label is None else np.unique(data.label[events])
-            if not len(events) or (labels is not None and len(labels) < 2):
-                what = "no pair" if not len(events) else "pairs of one label only"
+        for name, (_, _, labels) in (("validation", self.validation), ("test", self.test)):
+            if len(np.unique(labels)) < 2:
+                what = "pairs of one label only" if len(labels) else "no pair"
                 raise InputError(
-                    f"the {name} part of the {self.how} split of {data.name} has {what} that is "
-                    "new to its user: use the random split, or data with fewer repeated pairs"
+                    f"the {name} part of the {self.how} split of {self.interactions.name} has "
+                    f"{what} that is new to its user: use the random split, or data with fewer "
+                    "repeated pairs"
                 )
 
     def _check_negatives(self) -> None:
@@ -337,6 +337,18 @@ class Task:
                     f"{data.name} has every one of the {num_items} items {of}, so that no "
                     "negative can be drawn: leave the user out or use more items"
                 )
+
+
+def rating_notes(interactions: Interactions) -> list[str]:
+    """What is to be known of ratings that no threshold makes labels; nothing without any."""
+    rating = interactions.rating
+    if interactions.label is not None or rating is None:
+        return []
+    lowest, num_lowest = rating.min(), int((rating == rating.min()).sum())
+    return [
+        f"all {len(rating):,} events count as positives, {num_lowest:,} of them with the lowest "
+        f"rating, {lowest:g}: name a positive rating to tell them apart"
+    ]
 
 
 def _rng(stream: int) -> np.random.Generator:

@@ -7,6 +7,7 @@ forks, as data loaders do, or calls them from two threads.
 """
 
 import ctypes
+import multiprocessing
 import os
 import re
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-# About 120 microseconds of hashing: less is not worth waking a thread for.
+# About 120 microseconds of hashing: less is not worth waking a thread for. Two threads share a
+# thousand ids under 1,024 hashes, 2,600 lookups in a sketch, or more.
 _WORK_PER_THREAD = 2**19
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _MAPS = Path("/proc/self/maps")  # on Linux: what is loaded into this process
@@ -66,11 +68,18 @@ def _pool(process: int, num_threads: int) -> ThreadPoolExecutor:  # noqa: ARG001
 @lru_cache(maxsize=8)
 def _openmp(process: int) -> ctypes.CDLL | None:
     """GNU OpenMP as torch has loaded it; None elsewhere and in forked processes, where it hangs."""
-    if process != _FIRST_PROCESS or not _MAPS.exists():
+    if process != _FIRST_PROCESS or _was_forked() or not _MAPS.exists():
         return None
     loaded = sorted(set(re.findall(r"/.*/libgomp[^/\n]*", _MAPS.read_text())))
     of_torch = [path for path in loaded if "/torch" in path]
     return ctypes.CDLL((of_torch or loaded)[0]) if loaded else None
 
 
+def _was_forked() -> bool:
+    """Whether `multiprocessing` forked this process, before or after this module was imported."""
+    has_parent = multiprocessing.parent_process() is not None
+    return has_parent and multiprocessing.get_start_method(allow_none=True) in (None, "fork")
+
+
+# `import tablefree` sets it: a process that forks later is told from those that it makes.
 _FIRST_PROCESS = os.getpid()

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from tablefree import saved
 from tablefree.data import Vocabulary
-from tablefree.data.interactions import IdType
 from tablefree.embeddings import Embedding, FullTable, NarrowTable
 from tablefree.errors import InputError
 from tablefree.files import TEMPORARY, check_writable
+from tablefree.ids import ID_TYPES, IdType
 from tablefree.models import Recommender
 
 LOGS = "logs"
-ID_TYPES = ("integer", "string")
 
 
 @dataclass(frozen=True)

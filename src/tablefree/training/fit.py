@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from tablefree.errors import InputError
+from tablefree.errors import CapacityWarning, InputError
 from tablefree.models import Recommender
 from tablefree.network import check_choice, check_positive
 from tablefree.training.batches import Batch, TrainingBatches
@@ -29,6 +29,10 @@ from tablefree.training.optimizers import OPTIMIZERS, build_optimizers
 from tablefree.training.schedules import SCHEDULES
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+# Multiply-adds of a step forward that are worth another thread. Threads that share the work of a
+# smaller step bring nothing, and on a busy machine they wait for each other, a hundred times as
+# long as they work (benchmarks/busy_machine.py).
+WORK_PER_THREAD = 2**29
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ def fit(
 ) -> Fit:
     """Train a model in place and leave it with the weights of its best epoch.
 
+    Small steps run in one thread, whatever torch's number of threads is (see `step_threads`).
+
     Args:
         model: any recommender.
         batches: the training events.
@@ -127,9 +133,10 @@ def fit(
     best = _BestEpoch(on_epoch)
     generator = torch.Generator()  # a loader would draw from the global one, if only for workers
     start = time.perf_counter()
-    with _quiet_lightning():
+    with _quiet_lightning(), _threads(step_threads(model, batches)):
         trainer = L.Trainer(
             max_epochs=recipe.max_epochs,
+            devices=1,  # by default Lightning takes all, and has each repeat all batches
             precision=PRECISIONS[recipe.precision],  # type: ignore[arg-type]
             logger=TensorBoardLogger(log_folder, name="", version="") if log_folder else False,
             callbacks=[
@@ -150,6 +157,19 @@ def fit(
         )
     best.restore(model)
     return Fit(best.epoch, best.epochs, best.auc, time.perf_counter() - start)
+
+
+def step_threads(model: Recommender, batches: TrainingBatches) -> int:
+    """Threads that a training step is worth: at most torch's, fewer where the products are small.
+
+    Args:
+        model: any recommender.
+        batches: what it is trained on.
+    """
+    per_positive = batches.negatives.per_positive if batches.negatives else 0
+    pairs = batches.batch_size * (1 + per_positive)
+    work = pairs * (model.users.multiply_adds + model.items.multiply_adds)
+    return max(1, min(torch.get_num_threads(), work // WORK_PER_THREAD))
 
 
 class _Module(L.LightningModule):
@@ -240,6 +260,17 @@ def _as_list(one_or_many: Any) -> list[Any]:
 
 
 @contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Torch's threads on the CPU within, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Silence what Lightning tells developers: hardware found, tips, loaders without workers."""
     logger = logging.getLogger("lightning.pytorch")
@@ -250,6 +281,7 @@ def _quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*`IterableDataset` has `__len__` defined.*")
             warnings.filterwarnings("ignore", ".*treespec.*", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=CapacityWarning)  # sizes are chosen here
             yield
     finally:
         logger.setLevel(level)

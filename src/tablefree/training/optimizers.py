@@ -7,17 +7,135 @@ updates are scaled to the size of AdamW's (Liu et al., "Muon is Scalable for LLM
 so that one learning rate serves both.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from tablefree.errors import InputError
 from tablefree.network import EmbeddingNetwork, check_choice
-from tablefree.rows import Rows
 from tablefree.training.row_optimizer import RowAdam
 
 OPTIMIZERS = ("adamw", "muon")
 ROW_BETAS = (0.0, 0.999)
+
+
+class Optimizers(Optimizer):
+    """Several optimizers that are used as one: in a loop, by schedules, in Lightning.
+
+    Iterating gives the parts. A state dict has theirs.
+
+    Args:
+        parts: optimizers of different parameters.
+    """
+
+    def __init__(self, parts: Sequence[Optimizer]) -> None:
+        self.__setstate__({"parts": list(parts), "defaults": {}})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"parts": self.parts, "defaults": self.defaults}
+
+    def __iter__(self) -> Iterator[Optimizer]:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The groups of all parts, which a schedule may change."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    @property
+    def state(self) -> dict[Tensor, Any]:  # type: ignore[override]
+        """The state of each parameter that has one."""
+        return {key: value for part in self.parts for key, value in part.state.items()}
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take a step of each part."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Not to be used.
+
+        Raises:
+            InputError: always, for it is not clear which part is meant.
+        """
+        raise InputError(
+            f"which of the {len(self.parts)} optimizers is to train "
+            f"{len(param_group['params'])} more parameters? Add them to one of "
+            "list(optimizers), or call tablefree.optimizers again"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each part."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Put back what `state_dict` gave.
+
+        Raises:
+            InputError: a state of other optimizers.
+        """
+        states = state_dict.get("parts", ())
+        if len(states) != len(self.parts):
+            raise InputError(
+                f"the state is of {len(states)} optimizers, and these are {len(self.parts)}: call "
+                "tablefree.optimizers as in the training that is resumed"
+            )
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def optimizers(
+    model: nn.Module,
+    *,
+    learning_rate: float = 0.03,
+    weight_decay: float = 0.3,
+    network_learning_rate: float = 0.01,
+    network_weight_decay: float = 0.0,
+    optimizer: str = "adamw",
+) -> Optimizers:
+    """All that trains a model, as one optimizer.
+
+    Rows that ids look up have rates of their own, and `RowAdam` where their gradients are sparse;
+    networks have AdamW, or Muon for their hidden matrices.
+
+    Args:
+        model: any module, with table-free embeddings, tables, both or neither in it.
+        learning_rate: see `parameter_groups`, as all that follow.
+        weight_decay: of the rows.
+        network_learning_rate: of everything else.
+        network_weight_decay: of the matrices of everything else.
+        optimizer: "adamw" or "muon".
+
+    Raises:
+        InputError: an unknown optimizer, or a model without parameters.
+
+    Example:
+        >>> optimizer = optimizers(model)  # doctest: +SKIP
+        >>> loss.backward()  # doctest: +SKIP
+        >>> optimizer.step()  # doctest: +SKIP
+    """
+    parts = build_optimizers(
+        model,
+        optimizer,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        network_learning_rate=network_learning_rate,
+        network_weight_decay=network_weight_decay,
+    )
+    if not parts:
+        raise InputError("this model has no parameters to train: freeze a copy of it instead")
+    return Optimizers(parts)
 
 
 def parameter_groups(
@@ -43,25 +161,18 @@ def parameter_groups(
         Up to three groups, each with a `name`: "rows", "matrices" and "vectors"; the rows' has
         `betas` without a first moment. Let all rates fall to zero over the training.
 
+    Raises:
+        InputError: rows with sparse gradients, which such an optimizer does not take.
+
     Example:
         >>> torch.optim.AdamW(parameter_groups(model))  # doctest: +SKIP
     """
-    rows = rows_of(model)
-    in_rows = {id(row) for row in rows}
-    others = [p for p in model.parameters() if id(p) not in in_rows]
-    matrices, vectors = [p for p in others if p.ndim > 1], [p for p in others if p.ndim < 2]
-    network = {"lr": network_learning_rate}
-    groups: list[dict[str, Any]] = [
-        {"params": rows, "lr": learning_rate, "weight_decay": weight_decay, "betas": ROW_BETAS},
-        {"params": matrices, **network, "weight_decay": network_weight_decay},
-        {"params": vectors, **network, "weight_decay": 0.0},
-    ]
-    names = ("rows", "matrices", "vectors")
-    return [
-        {"name": name, **group}
-        for name, group in zip(names, groups, strict=True)
-        if group["params"]
-    ]
+    if sparse := _sparse_rows(model):
+        raise InputError(
+            f"{len(sparse)} of the weights have sparse gradients, which no torch optimizer with "
+            "decoupled decay takes: use tablefree.optimizers(model), or build with sparse=False"
+        )
+    return _groups(model, learning_rate, weight_decay, network_learning_rate, network_weight_decay)
 
 
 def build_optimizers(
@@ -90,16 +201,12 @@ def build_optimizers(
         InputError: an unknown name.
     """
     check_choice("optimizer", name, OPTIMIZERS)
-    groups = parameter_groups(
-        model,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        network_learning_rate=network_learning_rate,
-        network_weight_decay=network_weight_decay,
+    groups = _groups(
+        model, learning_rate, weight_decay, network_learning_rate, network_weight_decay
     )
     hidden = _hidden_matrices(model) if name == "muon" else []
-    sparse = [m for m in model.modules() if isinstance(m, Rows) and m.sparse]
-    chosen = {id(parameter) for parameter in (*hidden, *(rows.weight for rows in sparse))}
+    sparse = _sparse_rows(model)
+    chosen = {id(parameter) for parameter in (*hidden, *sparse)}
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in chosen]
     groups = [group for group in groups if group["params"]]
@@ -120,8 +227,51 @@ def build_optimizers(
 
 def rows_of(model: nn.Module) -> list[nn.Parameter]:
     """The parameters whose rows ids look up, each once."""
-    lookups = (m for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag))
-    weights = (next(lookup.parameters()) for lookup in lookups)
+    weights = (next(lookup.parameters()) for lookup in _lookups(model))
+    return list(dict.fromkeys(weights))
+
+
+def _groups(
+    model: nn.Module, lr: float, decay: float, network_lr: float, network_decay: float
+) -> list[dict[str, Any]]:
+    rows = rows_of(model)
+    in_rows, without_decay = set(map(id, rows)), _without_decay(model)
+    others = [p for p in model.parameters() if id(p) not in in_rows]
+    groups: list[dict[str, Any]] = [
+        {"name": "rows", "params": rows, "lr": lr, "weight_decay": decay, "betas": ROW_BETAS},
+        {
+            "name": "matrices",
+            "params": [p for p in others if id(p) not in without_decay],
+            "lr": network_lr,
+            "weight_decay": network_decay,
+        },
+        {
+            "name": "vectors",
+            "params": [p for p in others if id(p) in without_decay],
+            "lr": network_lr,
+            "weight_decay": 0.0,
+        },
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _without_decay(model: nn.Module) -> set[int]:
+    """Biases, and gains of norms, in stacks of many features too; and all vectors."""
+    return {
+        id(parameter)
+        for module in model.modules()
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.ndim < 2 or "bias" in name or "norm" in type(module).__name__.lower()
+    }
+
+
+def _lookups(model: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:
+    return [m for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)]
+
+
+def _sparse_rows(model: nn.Module) -> list[nn.Parameter]:
+    """The weights whose gradients are sparse, each once."""
+    weights = (next(lookup.parameters()) for lookup in _lookups(model) if lookup.sparse)
     return list(dict.fromkeys(weights))
 
 

@@ -20,6 +20,7 @@ from tablefree.training.metrics import embed_distinct, evaluation
 Ints = npt.NDArray[np.int64]
 
 NUM_USERS = 2_000
+_NONE = np.empty(0, np.int64)
 TILE_SCORES = 2**17  # at a time, of whole users: bounds the memory of scores and hidden layers
 
 
@@ -47,11 +48,13 @@ class HeldOut(NamedTuple):
         users: int64 `[n]`, positions of the ranked users, ascending.
         positives: their held-out items, at least one for each user.
         known: the items that are not ranked, as the user has had them before.
+        unranked: int64 `[m]`, positions of the items that are ranked for no user.
     """
 
     users: Int[Tensor, " n"]
     positives: UserItems
     known: UserItems
+    unranked: Int[Tensor, " m"]
 
 
 def hold_out(
@@ -60,6 +63,7 @@ def hold_out(
     known_users: Ints,
     known_items: Ints,
     *,
+    unranked: Ints = _NONE,
     max_users: int = NUM_USERS,
     seed: int = 0,
 ) -> HeldOut:
@@ -74,8 +78,9 @@ def hold_out(
     Args:
         positive_users: int64 `[n]`, positions of the users of the held-out positives.
         positive_items: int64 `[n]`, positions of their items.
-        known_users: int64 `[m]`, users of the positives in training and validation.
+        known_users: int64 `[m]`, users of the events in training and validation.
         known_items: int64 `[m]`, their items.
+        unranked: int64, positions of items that are ranked for no user; none by default.
         max_users: most users that are ranked.
         seed: of the draw.
 
@@ -106,7 +111,7 @@ def hold_out(
         for every in (positives, known)
         for chosen in [every[np.isin(every // num_items, users)]]
     ]
-    return HeldOut(torch.from_numpy(users), *pairs)
+    return HeldOut(torch.from_numpy(users), *pairs, torch.from_numpy(unranked))
 
 
 def full_ranking(
@@ -119,7 +124,7 @@ def full_ranking(
 ) -> tuple[float, float]:
     """Recall and NDCG at a cutoff, means over the ranked users.
 
-    A user's items, less the known ones, are ranked by their scores. Of the ranks r = 1, 2, … of the
+    A user's items, less the known and the unranked ones, are ranked by their scores. Of the ranks r = 1, 2, … of the
     user's p held-out positives, those up to the cutoff count: recall is their number / p; NDCG is
     their sum of 1 / log2(r + 1), divided by that sum for the ranks 1..min(p, cutoff). (Krichene and
     Rendle, 2020, section 3.)
@@ -133,7 +138,7 @@ def full_ranking(
         model: any recommender.
         held_out: the users and their items (see `hold_out`).
         user_keys: what the model's user embedding takes for each position of a user.
-        item_keys: likewise for items; all of them are ranked.
+        item_keys: likewise for items.
         cutoff: number of ranks that count.
 
     Returns:
@@ -157,6 +162,7 @@ def full_ranking(
             # Finite, so that they are above the known items.
             scores.nan_to_num_(nan=torch.finfo(scores.dtype).min)
             scores[known.users, known.items] = -torch.inf
+            scores[:, held_out.unranked] = -torch.inf
             gained.index_add_(
                 1, positives.users + start, _expected_gains(scores, positives, totals)
             )

@@ -15,25 +15,29 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tablefree.errors import InputError
-from tablefree.rows import SMALLEST_SCALE, Rows
+from tablefree.rows import SMALLEST_SCALE, Rows, add, decay, flush
 
 
 class RowAdam(Optimizer):
     """`torch.optim.AdamW(betas=(0, beta2))` on the rows of `Rows`, from sparse gradients.
 
     A step costs the rows in the gradient. One in thousands goes over all rows, so that numbers stay
-    in range: see `SMALLEST_SCALE`.
+    in range: see `SMALLEST_SCALE`. So does every step on the weight of another module than `Rows`,
+    which does not know of a scale.
+
+    `state_dict()` puts the scales into the rows, so that a training that is resumed and the one
+    that goes on have the same bits; save the model's state with it.
 
     Args:
-        params: modules of the kind `Rows` with `sparse=True`, or groups as of any torch optimizer,
-            with such modules under "params".
+        params: parameters or groups as of any torch optimizer; a `Rows` with `sparse=True` stands
+            for its weight.
         lr: learning rate.
         beta2: what the second moment keeps of itself in a step.
         eps: added to the root of the second moment.
         weight_decay: decoupled, per unit of learning rate.
 
     Raises:
-        InputError: an option out of its range, or something else than `Rows`.
+        InputError: an option out of its range, or a module that is no sparse `Rows`.
 
     Example:
         >>> rows = Rows(1000, 4, sparse=True)
@@ -51,30 +55,23 @@ class RowAdam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.1,
     ) -> None:
-        self._rows: dict[Tensor, Rows] = {}
         defaults = {"lr": lr, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add `Rows` with options of their own.
+        """Add parameters, or `Rows`, with options of their own.
 
         Raises:
-            InputError: an option out of its range, or something else than `Rows`.
+            InputError: an option out of its range, or a module that is no sparse `Rows`.
         """
         options = {**self.defaults, **param_group}
         for name, end in {"lr": inf, "weight_decay": inf, "eps": inf, "beta2": 1}.items():
             if not 0 <= options[name] < end:
                 bound = "finite" if end == inf else f"below {end}"
                 raise InputError(f"{name} must be at least 0 and {bound}, got {options[name]}")
-        modules = param_group["params"]
-        modules = [modules] if isinstance(modules, nn.Module) else list(modules)
-        for module in modules:
-            if not isinstance(module, Rows) or not module.sparse:
-                raise InputError(
-                    f"RowAdam trains tablefree.rows.Rows with sparse=True, got {module!r}"
-                )
-        self._rows.update({module.weight: module for module in modules})
-        super().add_param_group({**param_group, "params": [m.weight for m in modules]})
+        params = param_group["params"]
+        params = [params] if isinstance(params, nn.Module | Tensor) else list(params)
+        super().add_param_group({**param_group, "params": list(map(_weight, params))})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -90,27 +87,36 @@ class RowAdam(Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._update(self._rows[weight], weight.grad, group)
+                    self._update(weight, weight.grad, group)
         return loss
 
-    def _update(self, rows: Rows, gradient: Tensor, group: dict[str, Any]) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """As every optimizer's; the rows have no scale after it."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                flush(weight)
+        return super().state_dict()
+
+    def _update(self, weight: nn.Parameter, gradient: Tensor, group: dict[str, Any]) -> None:
         if not gradient.is_sparse:
             raise InputError("RowAdam needs sparse gradients, got a dense one: do not add to it")
         gradient = gradient.coalesce()
         touched, values = gradient.indices()[0], gradient.values()
-        moments = self._second_moments(rows, touched, values.square(), group["beta2"])
-        moments /= 1 - group["beta2"] ** self.state[rows.weight]["step"]
+        moments = self._second_moments(weight, touched, values.square(), group["beta2"])
+        moments /= 1 - group["beta2"] ** self.state[weight]["step"]
         learning_rate = float(group["lr"])
-        rows.decay(1 - learning_rate * group["weight_decay"])
-        rows.add(touched, values / (moments.sqrt_() + group["eps"]) * -learning_rate)
+        decay(weight, 1 - learning_rate * group["weight_decay"])
+        add(weight, touched, values / (moments.sqrt_() + group["eps"]) * -learning_rate)
 
-    def _second_moments(self, rows: Rows, touched: Tensor, squares: Tensor, beta2: float) -> Tensor:
+    def _second_moments(
+        self, weight: nn.Parameter, touched: Tensor, squares: Tensor, beta2: float
+    ) -> Tensor:
         """Move all second moments, those of touched rows towards their squares: return these."""
-        state = self.state[rows.weight]
+        state = self.state[weight]
         if not state:
             # The moments are scale * second_moment.
             state["step"], state["scale"] = 0, 1.0
-            state["second_moment"] = torch.zeros_like(rows.weight)
+            state["second_moment"] = torch.zeros_like(weight)
         state["step"] += 1
         state["scale"] *= beta2
         if state["scale"] < SMALLEST_SCALE:
@@ -120,3 +126,11 @@ class RowAdam(Optimizer):
         moments.add_(squares, alpha=1 - beta2)
         state["second_moment"].index_copy_(0, touched, moments / state["scale"])
         return moments
+
+
+def _weight(parameter: nn.Module | Tensor) -> Tensor:
+    if not isinstance(parameter, nn.Module):
+        return parameter
+    if not isinstance(parameter, Rows) or not parameter.sparse:
+        raise InputError(f"RowAdam trains tablefree.Rows with sparse=True, got {parameter!r}")
+    return parameter.weight

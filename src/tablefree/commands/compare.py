@@ -1,0 +1,106 @@
+"""`tablefree compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tablefree.commands.options import (
+    METHOD_NAMES,
+    DataOptions,
+    Jobs,
+    ModelOptions,
+    Precision,
+    Seeds,
+    Split,
+    TrainingOptions,
+    names,
+    ratio,
+    widths,
+)
+from tablefree.commands.screen import console, say
+from tablefree.commands.training import train_all
+
+
+def compare(
+    data: DataOptions,
+    of_model: ModelOptions,
+    training: TrainingOptions,
+    split: Split = "random",
+    model: Annotated[str, typer.Option(help="gmf, mlp or both: gmf,mlp.")] = "gmf",
+    methods: Annotated[
+        str | None,
+        typer.Option(help=f"{METHOD_NAMES}; by default all, each at the sizes that it can have."),
+    ] = None,
+    sizes: Annotated[
+        str, typer.Option(help="Parameters, as ratios to the full table's.")
+    ] = "1/4,1/16",
+    seeds: Seeds = 1,
+    trials: Annotated[
+        int,
+        typer.Option(min=1, help="Configurations that each method is tried with; 1: the defaults."),
+    ] = 12,
+    precision: Precision = None,
+    jobs: Jobs = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of results; results/DATA-MODEL by default.")
+    ] = None,
+) -> None:
+    """Compare embeddings with and without tables on your data.
+
+    Trains each method at each size, its learning rates, weight decay and code width tuned on
+    validation, and writes results.parquet, summary.md and report.html. Stopped, it resumes.
+
+    Example: tablefree compare --data ml-1m --model gmf --sizes 1/4,1/16 --seeds 3
+    """
+    from tablefree.experiments.compare import plan
+    from tablefree.experiments.report import write_report
+    from tablefree.experiments.run import Run, default_recipe
+    from tablefree.files import check_writable
+
+    models = names(model)
+    task = data.task(split)
+    template = Run(
+        "sketch",
+        models[0] if models else "",
+        1.0,
+        0,
+        training.embedding_dim,
+        default_recipe("sketch", task.events_per_id, max_epochs=training.epochs),
+        widths(of_model.decoder),
+        users=of_model.users,
+        side_features=of_model.side_features,
+    )
+    comparison = plan(
+        task,
+        template=template,
+        models=models,
+        methods=None if methods is None else names(methods),
+        sizes=[ratio(size) for size in names(sizes)],
+        seeds=seeds,
+        trials=trials,
+        optimizer=of_model.optimizer,
+        precision=precision,
+    )
+    folder = output or Path("results") / f"{task.interactions.name}-{'-'.join(models)}"
+    check_writable(folder)
+    train_all(comparison, task, folder, jobs)
+    report = write_report(folder)
+    _show_table(folder)
+    say(f"\nReport: {report}")
+
+
+def _show_table(folder: Path) -> None:
+    """Print the main columns of the results, and the verdict."""
+    from tablefree.experiments.results import read_results
+    from tablefree.experiments.summary import SECTION, TABLE, advice, summarise
+
+    columns = ("Size", "Method", "Test AUC", "Bytes in all", "Multiply-adds an id")
+    summary = summarise(read_results(folder))
+    for _, section in summary.group_by(SECTION, maintain_order=True):
+        table = Table(*columns)
+        for row in section.to_dicts():
+            table.add_row(*(TABLE[column](row) for column in columns))
+        console.print(table)
+        console.print(" ".join(advice(section)), highlight=False, markup=False)

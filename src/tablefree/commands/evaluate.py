@@ -1,0 +1,30 @@
+"""`tablefree evaluate`."""
+
+from typing import Annotated
+
+import typer
+
+from tablefree.commands.options import DATA, SPLITS, CheckpointFolder, DataOptions
+from tablefree.commands.screen import show_measures
+
+
+def evaluate(
+    checkpoint: CheckpointFolder,
+    data: DataOptions,
+    split: Annotated[
+        str | None,
+        typer.Option(help=f"{SPLITS}; as in training by default.", rich_help_panel=DATA),
+    ] = None,
+) -> None:
+    """Measure a checkpoint on the test part of a data set.
+
+    An id that a table has not seen in training has the row of unknown ids.
+
+    Example: tablefree evaluate --checkpoint ml-1m-dhe --data ml-1m
+    """
+    from tablefree.experiments.single import evaluate_checkpoint
+    from tablefree.training.checkpoint import load_checkpoint
+
+    loaded = load_checkpoint(checkpoint)
+    task = data.task(split or loaded.split)
+    show_measures(evaluate_checkpoint(loaded, task))

@@ -1,0 +1,176 @@
+"""What several commands ask for, each option described once."""
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tablefree.commands.screen import say_notes
+from tablefree.embeddings import METHODS
+from tablefree.errors import InputError
+
+if TYPE_CHECKING:
+    from tablefree.data import Interactions
+    from tablefree.experiments.task import Task
+
+DATA, TRAINING = "Data", "Training"  # panels of --help
+METHOD_NAMES = ", ".join(METHODS)
+SPLITS = "random, leave-last-out, time, cold-items or cold-users"
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where interactions come from, and which columns say what."""
+
+    data: Annotated[
+        str,
+        typer.Option(
+            help="A file, a folder or pattern of files, an address such as s3://bucket/x.parquet, "
+            "the name of a public data set such as ml-1m, or synthetic, synthetic-dense, "
+            "synthetic-sparse.",
+            rich_help_panel=DATA,
+        ),
+    ] = "synthetic"
+    user_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None
+    item_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of 0 and 1.", rich_help_panel=DATA)
+    ] = None
+    rating_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None
+    timestamp_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None
+    positive_rating: Annotated[
+        float | None,
+        typer.Option(help="Ratings of at least this are label 1, others 0.", rich_help_panel=DATA),
+    ] = None
+    id_type: Annotated[
+        str | None,
+        typer.Option(
+            help="What ids are taken for: integer or string, or for users and items each, as "
+            "integer,string; by default what the data says.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
+
+    def load(self) -> "Interactions":
+        """The interactions.
+
+        Raises:
+            InputError: see `load_interactions`.
+        """
+        from tablefree.data.load import load_interactions
+
+        options = asdict(self)
+        if self.id_type is not None:
+            both = names(self.id_type)
+            options["id_type"] = both if len(both) == 2 else self.id_type
+        return load_interactions(**options)
+
+    def task(self, split: str) -> "Task":
+        """The interactions, split; what is to be known of them is printed.
+
+        Raises:
+            InputError: see `load_interactions` and `Task.from_interactions`.
+        """
+        from tablefree.experiments.task import Task
+
+        task = Task.from_interactions(self.load(), split)
+        say_notes(task.notes)
+        return task
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How wide embeddings are, and how long they are trained."""
+
+    embedding_dim: Annotated[int, typer.Option(min=1, rich_help_panel=TRAINING)] = 32
+    epochs: Annotated[
+        int | None, typer.Option(help="At most; by default 20.", min=1, rich_help_panel=TRAINING)
+    ] = None
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What a model is made of beside its method, and what optimizes it."""
+
+    decoder: Annotated[
+        str,
+        typer.Option(
+            help="Hidden layers over the embeddings of any method, as 64 or 64,64.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = ""
+    users: Annotated[
+        str,
+        typer.Option(
+            help="What a user is: its id, the history of its items, or both.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = "id"
+    side_features: Annotated[
+        str,
+        typer.Option(
+            help="Where the features that the data has go: none, encoding (beside the code, under "
+            "the decoder) or input (over the finished embedding).",
+            rich_help_panel=TRAINING,
+        ),
+    ] = "none"
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            help="adamw, or muon: Muon for hidden matrices, AdamW for all else. By default muon "
+            "for deep_hash, adamw for the others.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None
+
+
+Split = Annotated[str, typer.Option(help=f"{SPLITS}.", rich_help_panel=DATA)]
+Model = Annotated[str, typer.Option(help="gmf or mlp.")]
+Size = Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")]
+Seeds = Annotated[int, typer.Option(min=1, help="How many runs each.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="float32 or bfloat16; by default whichever is faster here.",
+        rich_help_panel=TRAINING,
+    ),
+]
+CheckpointFolder = Annotated[Path, typer.Option(help="Folder that tablefree train wrote.")]
+
+
+def names(text: str) -> list[str]:
+    """The names in a comma-separated list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Widths of layers, as 64 or 64,64.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        layers = tuple(int(width) for width in names(text))
+    except ValueError as error:
+        raise InputError(f"a decoder must be widths such as 64 or 64,64, got {text!r}") from error
+    if any(width < 1 for width in layers):
+        raise InputError(f"the widths of a decoder must be at least 1, got {text}")
+    return layers
+
+
+def ratio(text: str) -> float:
+    """A size: a positive number, as 0.25 or 1/4.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        value = float(Fraction(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise InputError(f"a size must be a number such as 1/4 or 0.25, got {text!r}") from error
+    if value <= 0:
+        raise InputError(f"a size must be above 0, got {text}")
+    return value

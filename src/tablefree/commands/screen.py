@@ -1,0 +1,55 @@
+"""What commands print."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+MEASURES = {
+    "validation_auc": "Validation AUC",
+    "test_auc": "Test AUC",
+    "test_log_loss": "Test log loss",
+    "calibration_error": "Calibration error",
+    "test_auc_head": "Test AUC, popular items",
+    "test_auc_middle": "Test AUC, items between",
+    "test_auc_tail": "Test AUC, rare items",
+    "test_auc_unseen": "Test AUC, items unseen in training",
+    "hit_rate_10": "HR@10",
+    "ndcg_10": "NDCG@10",
+    "recall_20": "Recall@20 of all items",
+    "ndcg_20": "NDCG@20 of all items",
+}
+
+console = Console()
+
+
+def say(text: str) -> None:
+    """Print text as it is, whatever brackets and numbers it has, and break no line of it."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Print what is to be known of the data before a figure is believed."""
+    for note in notes:
+        say(f"note: {note}")
+
+
+def show_measures(measures: Mapping[str, float | None]) -> None:
+    """Print what a checkpoint comes to, a measure a line."""
+    table = Table("Measure", "Value")
+    for name, value in measures.items():
+        table.add_row(MEASURES[name], "too few events" if value is None else f"{value:.4f}")
+    console.print(table)
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Work that may be interrupted and goes on where it was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("tablefree: stopped; the same command resumes", file=sys.stderr)
+        raise typer.Exit(130) from None

@@ -1,0 +1,65 @@
+"""Training of many runs, with a bar and a line for each that is finished."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from tablefree.commands.screen import console, resumable, say
+
+if TYPE_CHECKING:
+    from tablefree.experiments.compare import Comparison
+    from tablefree.experiments.task import Task
+
+MAX_JOBS = 8
+
+
+def train_all(comparison: "Comparison", task: "Task", folder: Path, jobs: int | None) -> None:
+    """Train what a folder does not hold yet, and say how it goes.
+
+    Args:
+        comparison: what is wanted.
+        task: the data.
+        folder: of the results.
+        jobs: runs at a time; None for one a core.
+    """
+    from tablefree.experiments import compare as comparing
+
+    finished = comparing.finished_runs(comparison, task, folder)
+    num_finished = sum(comparing.of_cell(finished, cell).height for cell in comparison.cells)
+    for left_out in comparison.left_out:
+        say(f"left out: {left_out}")
+    jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with resumable(), progress:
+        bar = progress.add_task("Training", total=len(comparison), completed=num_finished)
+        for row in comparing.compare(comparison, task, folder, jobs=jobs, threads=threads):
+            progress.update(bar, advance=1)
+            say(_in_a_line(row))
+
+
+def _in_a_line(row: Mapping[str, Any]) -> str:
+    tested = "pruned" if row["pruned"] else f"test AUC {row['test_auc']:.4f}"
+    study = f"{row['study']}, {row['variant']}: " if row["study"] else ""
+    return (
+        f"{study}{row['method']} {row['model']} size {row['size']:g} seed {row['seed']} "
+        f"trial {row['trial']}: validation AUC {row['validation_auc']:.4f}, {tested}, "
+        f"{row['train_seconds']:.0f} s"
+    )

@@ -1,0 +1,58 @@
+"""Tables of results as Parquet files in which a damaged byte is found.
+
+Each page has a checksum, which Polars neither writes nor verifies: it ends some damaged files in a
+panic, and reads other values out of others. So these files are written and read by Arrow.
+"""
+
+import io
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tablefree.errors import InputError
+from tablefree.files import replace_file
+
+FILE_NAME = "results.parquet"
+
+
+def read_table(folder: Path) -> pl.DataFrame:
+    """Read a folder's `results.parquet`, whichever command wrote it.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise InputError(
+            f"{path} does not exist: run `tablefree compare`, `ablate` or `cold-start` with this "
+            "output folder"
+        )
+    try:
+        content = io.BytesIO(path.read_bytes())
+        table = pl.from_arrow(pq.read_table(content, page_checksum_verification=True))
+    # Text that is no UTF-8 is a ValueError, as much of Arrow's is.
+    except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read as Parquet ({first_line(error)}): "
+            "it is damaged; restore it, or move it away to start anew"
+        ) from error
+    assert isinstance(table, pl.DataFrame)
+    return table
+
+
+def write_table(folder: Path, table: pl.DataFrame) -> None:
+    """Write a folder's `results.parquet`, found whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written to, or its disk is full.
+    """
+    buffer = io.BytesIO()
+    pq.write_table(table.to_arrow(), buffer, write_page_checksum=True)
+    replace_file(folder / FILE_NAME, buffer.getvalue())
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, without what other libraries add to it."""
+    return str(error).partition("\n")[0]
