@@ -16,6 +16,7 @@ from tablefree import (
     GMF,
     CachedEmbedding,
     CheckpointError,
+    DecodedEmbedding,
     DeepHashEmbedding,
     Embedding,
     EmbeddingCollection,
@@ -112,6 +113,50 @@ def test_saving_again_replaces_and_leaves_other_files(tmp_path):
     assert (tmp_path / "thesis.tex").exists()
 
 
+FROZEN = [
+    (name, dtype)
+    for name, module in MAKER["modules"]().items()
+    for dtype in (torch.float32, torch.bfloat16, torch.int8)
+    if hasattr(module, "freeze") and (name, dtype) != ("collection", torch.int8)
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), FROZEN)
+def test_a_frozen_module_comes_back(modules, tmp_path, name, dtype):
+    frozen = modules[name].freeze(dtype)
+    frozen.save_pretrained(tmp_path)
+    loaded = type(frozen).from_pretrained(tmp_path)
+    assert loaded.saved_config() == frozen.saved_config()
+    assert loaded.describe() == frozen.describe()
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert torch.equal(output(name, loaded), output(name, frozen))
+
+
+def test_models_and_codes_of_frozen_embeddings_come_back(modules, tmp_path):
+    model = GMF(modules["sketch"].freeze(torch.int8), modules["deep_hash"].freeze())
+    model.save_pretrained(tmp_path / "model")
+    loaded = GMF.from_pretrained(tmp_path / "model")
+    assert torch.equal(output("gmf", loaded), output("gmf", model))
+    code = DecodedEmbedding(3, [modules["deep_hash"].freeze(torch.bfloat16)]).eval()
+    code.save_pretrained(tmp_path / "code")
+    assert torch.equal(
+        output("sketch", Embedding.from_pretrained(tmp_path / "code")), output("sketch", code)
+    )
+
+
+@pytest.mark.parametrize("frozen", ["float8", 8, ["int8"], None])
+def test_what_cannot_be_frozen_is_refused(tmp_path, frozen):
+    HashingTrick(9, 4, seed=1).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["embedding"]["frozen"] = frozen
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if frozen is None:
+        Embedding.from_pretrained(tmp_path)
+    else:
+        with pytest.raises(CheckpointError, match="HashingTrick cannot be frozen in"):
+            Embedding.from_pretrained(tmp_path)
+
+
 def test_a_cache_is_saved_as_what_it_wraps(tmp_path):
     embedding = HashingTrick(50, 4, seed=1)
     CachedEmbedding(embedding, 10).save_pretrained(tmp_path)
@@ -139,11 +184,8 @@ def tied():
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: DeepHashEmbedding(4, num_hashes=6, seed=1).freeze(), "do not fit.*frozen"),
         (lambda: HistoryUsers(HashingTrick(9, 4, seed=1), 4), "'history'.*with their model"),
         (lambda: Own(9, 4, seed=1), "this Own cannot.*come back as a HashingTrick"),
-        (lambda: EmbeddingCollection({"a": {"method": "deep_hash", "embedding_dim": 4}}).freeze(),
-         "before it is frozen"),
         (tied, "used twice"),
     ],
 )  # fmt: skip

@@ -146,8 +146,7 @@ class _Int8Network(FrozenNetwork):
 
     def _add_products(self, name: str, weight: Tensor) -> None:
         rounded, scale = _quantize(weight)
-        # Outputs in the second dimension, and column by column in memory, as products want.
-        self.register_buffer(f"weight{name}", rounded.T)
+        self.register_buffer(f"weight{name}", rounded)
         self.register_buffer(f"scale{name}", scale)
 
     def forward(self, codes: Num[Tensor, "n in_features"]) -> Float[Tensor, "n embedding_dim"]:
@@ -158,7 +157,7 @@ class _Int8Network(FrozenNetwork):
         code = rows, row_scale
         *hidden, last = zip(*map(self._of_layers, ("weight", "scale", "bias")), strict=True)
         for (weight, scale, bias), norm in zip(hidden, self.norms, strict=False):
-            products = torch._int_mm(rows, weight)
+            products = torch._int_mm(rows, weight.T)
             rows, row_scale = self._activate(products, row_scale, scale, bias, norm)
         weight, scale, bias = last
         embeddings: Tensor = _int8_products(rows, row_scale, weight, scale) + bias
@@ -177,7 +176,7 @@ class _Int8Network(FrozenNetwork):
 
 
 def _int8_products(rows: Tensor, row_scale: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    products: Tensor = torch._int_mm(rows, weight)
+    products: Tensor = torch._int_mm(rows, weight.T)
     return products * (row_scale[:, None] * scale)
 
 

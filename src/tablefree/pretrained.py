@@ -47,9 +47,9 @@ class Pretrained(nn.Module, ABC):
         """Write `config.json` and `model.safetensors` into a folder, over those in it.
 
         Raises:
-            InputError: what could not be loaded again: a frozen embedding (save the trained one,
-                and freeze it when it is loaded), a class of your own, weights used twice; a folder
-                that cannot be written to.
+            InputError: what could not be loaded again: users that are histories (save their model),
+                a class of your own, weights used twice or not finite; a folder that cannot be
+                written to.
         """
         folder, config, tensors = Path(save_directory), self.saved_config(), self.state_dict()
         try:
@@ -62,7 +62,7 @@ class Pretrained(nn.Module, ABC):
         except CheckpointError as error:
             raise InputError(
                 f"this {type(self).__name__} cannot be loaded again, so it is not saved: {error}; "
-                "save the embedding before it is frozen, and histories with their model"
+                "save histories with their model, and others by torch.save of their state dict"
             ) from error
         saved.write(folder, config, tensors)
 

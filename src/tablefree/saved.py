@@ -22,6 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from tablefree.errors import CheckpointError, InputError
 from tablefree.files import replacing
@@ -119,7 +120,7 @@ def read(folder: Path) -> Saved:
     if copy is not None:
         of_weights = _parsed(copy, folder / WEIGHTS)
         digest = of_weights.get("sha256")
-        if config.get("sha256") != digest:  # a save was stopped between its two files
+        if config.get("sha256", digest) != digest:  # a save was stopped between its two files
             config = of_weights
     _check_parts(config, len(outlines), path)
     found, wanted = _float_dtypes(outlines), config.get("dtypes")
@@ -143,7 +144,7 @@ def outlining(folder: Path, kind: str) -> Iterator[None]:
         CheckpointError: it does not.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             yield
     except CheckpointError:
         raise
@@ -152,6 +153,19 @@ def outlining(folder: Path, kind: str) -> Iterator[None]:
             f"{folder / CONFIG} does not describe a {kind} ({one_line(error)}): it is that of "
             "something else, or damaged; restore or train the checkpoint again"
         ) from error
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws nothing: for tensors without memory torch would import its compiler, for seconds."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:  # noqa: ARG002
+        kwargs = kwargs or {}
+        tensor = kwargs.get("tensor", args[0] if args else None)
+        if function.__name__ in ("normal_", "uniform_") and tensor.is_meta:
+            return tensor
+        return function(*args, **kwargs)
 
 
 def read_weights(saved: Saved, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -292,14 +306,15 @@ def _float_dtypes(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _check_fit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
-    wrong = [f"{name} is missing" for name in expected if name not in found]
+    # Of an extra state its owner says whether it may be missing, and how long its text is.
+    shaped = {name for name in expected if not name.endswith("_extra_state")}
+    wrong = [f"{name} is missing" for name in expected if name in shaped - found.keys()]
     for name, tensor in found.items():
         if name not in expected:
             wrong.append(f"{name} is not asked for")
         elif not _fits(tensor.dtype, expected[name].dtype):
             wrong.append(f"{name} is {tensor.dtype}, not {expected[name].dtype}")
-        # The length of an extra state is that of its text: who reads it says what differs.
-        elif tensor.shape != expected[name].shape and not name.endswith("_extra_state"):
+        elif name in shaped and tensor.shape != expected[name].shape:
             shapes = f"{list(tensor.shape)}, not {list(expected[name].shape)}"
             wrong.append(f"{name} has shape {shapes}")
     if wrong:

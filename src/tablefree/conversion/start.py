@@ -16,6 +16,24 @@ FIT_STD = 0.3
 # AUC of .750 from there, and of .764 from .01 (under RMS norm with an epsilon of 1e-6).
 SMALLEST_STD = 0.01
 
+_LOOKED_AT = 100_000  # rows
+
+
+@torch.no_grad()
+def looks_trained(table: nn.Embedding | nn.EmbeddingBag) -> bool:
+    """Whether rows vary more in one direction than independent numbers would, as learnt ones do.
+
+    The largest eigenvalue of the covariance of n rows of d such numbers is at most about
+    (1 + sqrt(d / n))^2 times their variance (Marchenko and Pastur, 1967).
+    """
+    if table.weight.is_meta:
+        return False
+    rows = table.weight[:: -(-table.num_embeddings // _LOOKED_AT)].float()
+    (n, d), centred = rows.shape, rows - rows.mean(0)
+    covariance = centred.T @ centred / n
+    largest, mean = torch.linalg.eigvalsh(covariance).amax(), covariance.diagonal().mean()
+    return bool(largest > 1.2 * (1 + (d / n) ** 0.5) ** 2 * mean)
+
 
 def start_from_table(
     embedding: Embedding,

@@ -4,6 +4,7 @@ What a table is for its users, ids in and rows out, stays; all that it may be be
 first, and a table that is more than that is left as it is, with the reason.
 """
 
+import warnings
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -18,7 +19,7 @@ from tablefree.conversion.adapters import (
 )
 from tablefree.conversion.refusals import refusals
 from tablefree.conversion.report import Conversion, ReplacedTable
-from tablefree.conversion.start import start_from_table
+from tablefree.conversion.start import looks_trained, start_from_table
 from tablefree.embeddings import METHODS, Embedding, build
 from tablefree.errors import InputError
 from tablefree.network import check_choice, check_positive
@@ -36,7 +37,7 @@ def convert(
     num_parameters: int | None = None,
     min_rows: int = 1000,
     pattern: str = "*",
-    distill: bool | Mapping[str, Any] = False,
+    distill: bool | Mapping[str, Any] | None = None,
 ) -> tuple[nn.Module, Conversion]:
     """Replace the `nn.Embedding` and `nn.EmbeddingBag` tables of a model by embeddings without.
 
@@ -60,13 +61,17 @@ def convert(
         min_rows: tables of fewer rows stay.
         pattern: tables stay whose name in the model does not match it: "*.user_*", as in `fnmatch`.
         distill: whether to fit the embeddings to the rows of the tables, which are then trained
-            ones; or options for `tablefree.distill`, such as `{"steps": 500}`.
+            ones; or options for `tablefree.distill`, such as `{"steps": 500}`. By default the rows
+            are discarded, with a warning where they look trained; False discards them without.
 
     Returns:
         The model, or the embedding where the model itself is a table; and the report, to print.
 
     Raises:
         InputError: an option out of its range.
+
+    Warns:
+        UserWarning: rows are discarded that are no independent random numbers.
 
     Example:
         >>> model = nn.Sequential(nn.Embedding(10_000, 32), nn.Linear(32, 1))
@@ -81,8 +86,15 @@ def convert(
     if not 0 < size <= 1:
         raise InputError(f"size must be above 0 and at most 1, got {size}")
     tables = _tables(model, min_rows, pattern)
-    refused = refusals(model, tables, are_fitted=distill is not False)
+    refused = refusals(model, tables, are_fitted=distill not in (None, False))
     left = {name: table for name, table in tables.items() if name not in refused}
+    learned = [name for name, table in left.items() if distill is None and looks_trained(table)]
+    if learned:
+        warnings.warn(
+            f"the rows of {', '.join(learned)} look trained and are discarded: pass distill=True "
+            "to fit the embeddings to them, or distill=False if nothing is lost",
+            stacklevel=2,
+        )
     if num_parameters is not None:
         check_positive(num_parameters=num_parameters)
         size = num_parameters / max(1, sum(table.weight.numel() for table in left.values()))
@@ -127,7 +139,7 @@ def _replacement(
     table: nn.Embedding | nn.EmbeddingBag,
     method: str,
     num_parameters: int,
-    distill: bool | Mapping[str, Any],
+    distill: bool | Mapping[str, Any] | None,
 ) -> tuple[Converted, float | None]:
     """What stands in the place of a table, and the share of variance kept if it was distilled.
 

@@ -17,13 +17,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tablefree.embeddings.base import Description, Embedding
+from tablefree.embeddings.collection_state import names_of, rearrange
 from tablefree.embeddings.columns import Column, column_ids, is_table
 from tablefree.embeddings.config import from_config
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.feature import Feature, id_type
 from tablefree.embeddings.feature_ids import FeatureIds, checked_ids, flat_ids, look_up
-from tablefree.embeddings.stacked import FrozenStack, StackedDeepHash, can_stack
+from tablefree.embeddings.stacked import StackedDeepHash, can_stack
 from tablefree.errors import CheckpointError, InputError
 from tablefree.ids import IdType, tensor_ids
 from tablefree.pretrained import Pretrained
@@ -100,6 +101,7 @@ class EmbeddingCollection(Pretrained):
                     f"feature {name!r} has a seed, but the ids of {feature.owner!r}, with which it "
                     "is shared, are numbered: give it an embedding of its own, or no seed"
                 )
+        self.frozen: str | None = None
         self._id_types = {
             name: id_type(name, one) for name, one in owned.items() if "id_type" in one
         }
@@ -160,8 +162,8 @@ class EmbeddingCollection(Pretrained):
         """A copy for inference with the same call: batch norm folded, nothing left to train.
 
         Args:
-            dtype: of the networks' weights: float32 or bfloat16. Tables stay as they are, and
-                embeddings are float32.
+            dtype: of the networks' weights: float32 or bfloat16. Tables and learned rows stay as
+                they are, and embeddings are float32.
 
         Raises:
             InputError: another dtype, or a collection that is frozen already.
@@ -171,9 +173,10 @@ class EmbeddingCollection(Pretrained):
                 f"a frozen collection is float32 or bfloat16, got {dtype}: torch has no batched "
                 "product of int8, so freeze single embeddings for it"
             )
-        if any(isinstance(group.network, FrozenStack) for group in self._groups()):
+        if self.frozen is not None:
             raise InputError("this collection is frozen already: freeze the trained one")
         frozen = copy.deepcopy(self)
+        frozen.frozen = str(dtype).removeprefix("torch.")
         for group in frozen._groups():
             group.freeze(dtype)
         for position, single in enumerate(frozen.singles):
@@ -190,12 +193,31 @@ class EmbeddingCollection(Pretrained):
 
     def saved_config(self) -> dict[str, object]:
         """What `config.json` says of the collection."""
-        return {"features": self.config()}
+        config: dict[str, object] = {"features": self.config()}
+        return config if self.frozen is None else config | {"frozen": self.frozen}
 
     @classmethod
     def from_saved_config(cls, config: Mapping[str, Any]) -> Self:
-        """A collection of the same shape and hash functions."""
-        return cls(config["features"])
+        """A collection of the same shape and hash functions, frozen if that was."""
+        collection = cls(config["features"])
+        names = {str(dtype).removeprefix("torch."): dtype for dtype in FROZEN_DTYPES}
+        return collection.freeze(names[config["frozen"]]) if "frozen" in config else collection
+
+    def get_extra_state(self) -> Tensor:
+        """The names of the features whose weights lie together, as JSON in a uint8 tensor."""
+        names = {"groups": self._group_names, "singles": self._single_names}
+        return torch.tensor(list(json.dumps(names).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing: `_load_from_state_dict` has read the names."""
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        # What older versions saved has no names: there, features lie in the order of this one's.
+        state = state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())
+        rearrange(state_dict, prefix, names_of(state), self._group_names, self._single_names)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def describe(self) -> Description:
         """Parameters and bytes of all features, the multiply-adds of an id of each embedding."""
@@ -289,7 +311,7 @@ class EmbeddingCollection(Pretrained):
         embeddings: dict[str, Tensor] = {}
         for owners, group in zip(self._group_names, self._groups(), strict=True):
             names = [name for owner in owners for name in self._users[owner]]
-            sizes = [sum(len(flat[name]) for name in self._users[owner]) for owner in owners]
+            sizes = [sum(flat[name].shape[0] for name in self._users[owner]) for owner in owners]
             rows, places = group(torch.cat([flat[name] for name in names]), sizes)
             embeddings |= look_up(rows, places, {name: ids[name] for name in names}, self._poolings)
         for owner, embedding in zip(self._single_names, self.singles, strict=True):
@@ -298,7 +320,7 @@ class EmbeddingCollection(Pretrained):
             if any(self._poolings[name] for name in names):
                 distinct, places = torch.unique(every, return_inverse=True)
             else:  # a table has nothing to gain, and others find them themselves
-                distinct, places = every, torch.arange(len(every), device=every.device)
+                distinct, places = every, torch.arange(every.shape[0], device=every.device)
             rows = embedding(distinct)
             embeddings |= look_up(rows, places, {name: ids[name] for name in names}, self._poolings)
         return {
@@ -333,8 +355,9 @@ class EmbeddingCollection(Pretrained):
             return torch.stack(list(self._embed_each(columns).values()), dim=-2)
         (group,) = self._groups()
         rows = ids.reshape(-1, num_features)
-        found, places = group(rows.T.reshape(-1), [len(rows)] * num_features)
-        by_feature = F.embedding(places, found).view(num_features, len(rows), group.embedding_dim)
+        num_rows = rows.shape[0]
+        found, places = group(rows.T.reshape(-1), [num_rows] * num_features)
+        by_feature = F.embedding(places, found).view(num_features, num_rows, group.embedding_dim)
         return by_feature.transpose(0, 1).contiguous().view(*ids.shape, group.embedding_dim)
 
 

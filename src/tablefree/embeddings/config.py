@@ -25,6 +25,7 @@ from tablefree.encodings import (
 )
 from tablefree.encodings.ablation import BinaryDigits, OneHotHash, ScaledId
 from tablefree.errors import CheckpointError, InputError
+from tablefree.frozen_network import FROZEN_DTYPES
 from tablefree.network import check_positive
 from tablefree.saved import one_line
 
@@ -32,8 +33,8 @@ from tablefree.saved import one_line
 def from_config(config: Mapping[str, object]) -> Embedding:
     """Build an embedding from what `Embedding.config` returned.
 
-    It has the shape and the hash functions of the original; its weights, the frequent ids of
-    "hybrid_hash" and the features of ids come with the state dict.
+    It has the shape and the hash functions of the original, and is frozen if that was; its weights,
+    the frequent ids of "hybrid_hash" and the features of ids come with the state dict.
 
     Raises:
         CheckpointError: an unknown method, or a field that is missing, unknown or out of range.
@@ -43,19 +44,27 @@ def from_config(config: Mapping[str, object]) -> Embedding:
         800
     """
     arguments: dict[str, Any] = dict(config)
-    method = arguments.pop("method", None)
+    method, frozen = arguments.pop("method", None), arguments.pop("frozen", None)
     if not isinstance(method, str) or method not in _BUILDERS:
         raise CheckpointError(
             f"the checkpoint has an embedding of the unknown method {method!r}: known are "
             f"{', '.join(_BUILDERS)}; a newer tablefree may have written it"
         )
     try:
-        return _BUILDERS[method](**arguments)
+        embedding = _BUILDERS[method](**arguments)
+        return embedding if frozen is None else _frozen(embedding, frozen)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(
             f"the checkpoint's configuration of {method} cannot be used: {one_line(error)}; it is "
             "damaged, or a newer tablefree wrote it"
         ) from error
+
+
+def _frozen(embedding: Embedding, dtype: object) -> Embedding:
+    names = {str(one).removeprefix("torch."): one for one in FROZEN_DTYPES}
+    if str(dtype) not in names or not isinstance(embedding, DecodedEmbedding):
+        raise InputError(f"a {type(embedding).__name__} cannot be frozen in {dtype!r:.50}")
+    return embedding.freeze(names[str(dtype)])
 
 
 def _decoded(*, encodings: Sequence[Mapping[str, Any]], **arguments: Any) -> DecodedEmbedding:
@@ -78,7 +87,7 @@ def _encoding(config: Mapping[str, Any]) -> Encoding:
 def _hybrid_hash(*, num_frequent_ids: int, **arguments: Any) -> HybridHash:
     check_positive(num_frequent_ids=num_frequent_ids)
     embedding = HybridHash(_first_id(), **arguments)
-    embedding.frequent_ids = torch.arange(num_frequent_ids)
+    embedding.frequent_ids = torch.zeros(num_frequent_ids, dtype=torch.int64)
     embedding.frequent_rows = table(num_frequent_ids, embedding.embedding_dim)
     return embedding
 
@@ -86,7 +95,8 @@ def _hybrid_hash(*, num_frequent_ids: int, **arguments: Any) -> HybridHash:
 def _side_features(*, num_ids: int, width: int) -> SideFeatures:
     check_positive(num_ids=num_ids, width=width)
     features = SideFeatures(_first_id(), torch.zeros(1, 1, device="cpu"))
-    features.ids, features.codes = torch.arange(num_ids), torch.zeros(num_ids + 1, width)
+    features.ids = torch.zeros(num_ids, dtype=torch.int64)
+    features.codes = torch.zeros(num_ids + 1, width)
     return features
 
 
@@ -96,7 +106,7 @@ def _bag_features(
     check_positive(num_ids=num_ids, num_tags=num_tags)
     one = _first_id()
     features = BagFeatures(_encoding(tags), one, one, torch.arange(2, device="cpu"), alpha=alpha)
-    features.ids = torch.arange(num_ids)
+    features.ids = torch.zeros(num_ids, dtype=torch.int64)
     features.bags = torch.zeros(num_tags, dtype=torch.int64)
     features.offsets = torch.full((num_ids + 2,), num_tags)
     features.offsets[0] = 0

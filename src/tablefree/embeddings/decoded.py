@@ -138,8 +138,9 @@ class DecodedEmbedding(Embedding):
         """A copy for inference with the same call: batch norm folded, nothing left to train.
 
         Args:
-            dtype: of the weights: float32, bfloat16, or int8 (a scale for each output; activations
-                are rounded with a scale for each id). Embeddings are float32.
+            dtype: of the network's weights: float32, bfloat16, or int8 (a scale for each output;
+                activations are rounded with a scale for each id). Learned rows of the encodings,
+                most bytes of a sketch, stay in float32 whatever it is. So are embeddings.
 
         Raises:
             InputError: another dtype, or an embedding that is frozen already.
@@ -148,6 +149,7 @@ class DecodedEmbedding(Embedding):
             raise InputError("this embedding is frozen already: freeze the trained one")
         frozen = copy.deepcopy(self)
         frozen.network = freeze_network(self.network, dtype)
+        frozen.options["frozen"] = str(dtype).removeprefix("torch.")  # for whoever loads it
         return frozen.requires_grad_(False).eval()
 
     def output_weights(self) -> list[Tensor]:

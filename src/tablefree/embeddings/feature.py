@@ -90,7 +90,7 @@ class Feature:
         if self.padding_idx is None or self.pooling is not None:
             return embeddings
         is_present = flat_ids(ids) != self.padding_idx
-        padded = embeddings.new_zeros(len(is_present), embeddings.shape[-1])
+        padded = embeddings.new_zeros(is_present.shape[0], embeddings.shape[-1])
         return shaped_as(ids, padded.masked_scatter(is_present[:, None], embeddings))
 
     def owner_ids(self, ids: Tensor) -> Tensor:

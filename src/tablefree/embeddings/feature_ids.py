@@ -60,7 +60,7 @@ def look_up(
         features: their ids.
         poolings: of each of these features, and perhaps others.
     """
-    sizes = [len(flat_ids(ids)) for ids in features.values()]
+    sizes = [flat_ids(ids).shape[0] for ids in features.values()]
     places_of = dict(zip(features, torch.split(places, sizes), strict=True))
     embeddings: dict[str, Tensor] = {}
     for pooling in (None, *POOLINGS):
@@ -69,12 +69,13 @@ def look_up(
             continue
         joined = torch.cat([places_of[name] for name in some])
         if pooling is None:
-            parts = torch.split(F.embedding(joined, rows), [len(places_of[name]) for name in some])
+            lengths = [places_of[name].shape[0] for name in some]
+            parts = torch.split(F.embedding(joined, rows), lengths)
             for (name, ids), part in zip(some.items(), parts, strict=True):
                 embeddings[name] = shaped_as(ids, part)
         else:
             bags = cast(list[Bags], list(some.values()))
-            parts = torch.split(pool(rows, joined, bags, pooling), [len(one) for one in bags])
+            parts = torch.split(pool(rows, joined, bags, pooling), [one.num_bags for one in bags])
             embeddings |= zip(some, parts, strict=True)
     return embeddings
 

@@ -96,7 +96,12 @@ class Bags:
 
     def __len__(self) -> int:
         """The number of bags."""
-        return len(self.offsets) - 1
+        return self.num_bags
+
+    @property
+    def num_bags(self) -> int:
+        """The same, for graphs, in which `len` would be one number."""
+        return self.offsets.shape[0] - 1
 
     def check_mode(self, mode: str | None) -> None:
         """Raise an InputError when they have weights that a pooling does not take."""
@@ -136,8 +141,8 @@ def pool(
     starts = torch.cat([bags.offsets[:-1] for bags in features])
     if len(features) > 1:
         device = places.device
-        sizes = torch.tensor([len(bags.ids) for bags in features], device=device)
-        num_bags = torch.tensor([len(bags) for bags in features], device=device)
+        sizes = torch.tensor([bags.ids.shape[0] for bags in features], device=device)
+        num_bags = torch.tensor([bags.num_bags for bags in features], device=device)
         starts = starts + (sizes.cumsum(0) - sizes).repeat_interleave(num_bags)
     weights = None
     if any(bags.weights is not None for bags in features):
@@ -154,7 +159,7 @@ def checked_pooling(mode: object) -> str:
 
 def _weights(bags: Bags, dtype: torch.dtype) -> Float[Tensor, " n"]:
     if bags.weights is None:
-        return torch.ones(len(bags.ids), dtype=dtype, device=bags.ids.device)
+        return torch.ones(bags.ids.shape[0], dtype=dtype, device=bags.ids.device)
     return bags.weights.to(dtype)
 
 

@@ -77,17 +77,17 @@ class HistoryEncoding(nn.Module):
             InputError: ids, offsets, bags or places that are no integers or out of range.
         """
         items, offsets = tensor_ids(items), tensor_ids(offsets)
-        _check_ends(offsets, len(items))
-        num_bags = len(offsets) - 1
+        _check_ends(offsets, items.shape[0])
+        num_bags = offsets.shape[0] - 1
         bags = torch.arange(num_bags, device=items.device) if bags is None else tensor_ids(bags)
         _check_bags(bags, num_bags)
         chosen, pair_bags = torch.unique(bags, return_inverse=True)
         starts, sizes = offsets[chosen], offsets[chosen + 1] - offsets[chosen]
-        _check_rise(starts, sizes, len(items))
+        _check_rise(starts, sizes, items.shape[0])
         ends = sizes.cumsum(0)  # of the chosen bags, one after the other
         new_starts = ends - sizes
         shifts = (starts - new_starts).repeat_interleave(sizes)
-        chosen_items = items[torch.arange(len(shifts), device=items.device) + shifts]
+        chosen_items = items[torch.arange(shifts.shape[0], device=items.device) + shifts]
 
         distinct, rows = torch.unique(chosen_items, return_inverse=True)
         codes = self.items(distinct)
@@ -128,6 +128,8 @@ class HistoryEncoding(nn.Module):
 
 
 def _check_ends(offsets: Tensor, num_items: int) -> None:
+    if torch.compiler.is_compiling():  # which has no branch on values
+        return
     ends = offsets[[0, -1]].tolist() if len(offsets) else []
     if ends != [0, num_items]:
         raise InputError(
@@ -137,7 +139,7 @@ def _check_ends(offsets: Tensor, num_items: int) -> None:
 
 
 def _check_bags(bags: Tensor, num_bags: int) -> None:
-    if bags.numel():
+    if not torch.compiler.is_compiling() and bags.numel():
         low, high = (int(bound) for bound in torch.aminmax(bags))
         if low < 0 or high >= num_bags:
             raise InputError(
@@ -148,7 +150,7 @@ def _check_bags(bags: Tensor, num_bags: int) -> None:
 
 def _check_rise(starts: Tensor, sizes: Tensor, num_items: int) -> None:
     wrong = (starts < 0) | (sizes < 0) | (starts + sizes > num_items)
-    if wrong.any():
+    if not torch.compiler.is_compiling() and wrong.any():
         start, size = int(starts[wrong][0]), int(sizes[wrong][0])
         raise InputError(
             f"offsets must rise from 0 to the number of items, {num_items}; got a bag from "
@@ -158,7 +160,7 @@ def _check_rise(starts: Tensor, sizes: Tensor, num_items: int) -> None:
 
 def _check_places(places: Tensor, starts: Tensor, sizes: Tensor) -> None:
     wrong = (places != -1) & ((places < starts) | (places >= starts + sizes))
-    if wrong.any():
+    if not torch.compiler.is_compiling() and wrong.any():
         place, start, size = (int(values[wrong][0]) for values in (places, starts, sizes))
         raise InputError(
             f"left_out must be -1 or a place in its own bag, which is from {start} to "

@@ -84,7 +84,9 @@ class SideFeatures(nn.Module):
 
     @property
     def std(self) -> float:
-        """The root mean square of the codes of known ids."""
+        """The root mean square of the codes of known ids; 1 for an outline, which has no values."""
+        if self.codes.is_meta:
+            return 1.0
         return self.codes[:-1].square().mean().sqrt().item()
 
     def config(self) -> dict[str, object]:
@@ -168,7 +170,12 @@ class BagFeatures(nn.Module):
 
     @property
     def std(self) -> float:
-        """Standard deviation of the codes of bags that are not empty, at the start."""
+        """Standard deviation of the codes of bags that are not empty, at the start.
+
+        That of a tag for an outline, which has no values.
+        """
+        if self.offsets.is_meta:
+            return self.tags.std
         sizes = self.offsets.diff().double()
         power = 1 - 2 * self.pool.alpha
         return self.tags.std * (sizes[sizes > 0] ** power).mean().sqrt().item()

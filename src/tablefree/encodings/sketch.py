@@ -98,6 +98,8 @@ class SketchEncoding(nn.Module):
         ids = tensor_ids(ids)
         flat, weight = ids.flatten(), self.rows.weight
         has_gradient = torch.is_grad_enabled() and weight.requires_grad
+        if torch.compiler.is_exporting():  # for inference, and without a branch on values
+            has_gradient = False
         is_plain = self.claims is None or self.claims.more is None
         is_fast = is_plain and weight.device.type == "cpu" and weight.dtype == torch.float32
         if is_fast and not has_gradient:
@@ -169,10 +171,10 @@ class SketchEncoding(nn.Module):
         codes: Tensor = self.rows(rows[owners] + self.first_own)
         if learns and len(claims.unlearnt):
             codes.register_hook(lambda _: claims.unlearnt.reached(rows[owners], self._own))
-        if len(owners) == len(ids):
+        if not torch.compiler.is_compiling() and len(owners) == len(ids):
             return codes
         (refused,) = torch.nonzero(rows == REFUSED, as_tuple=True)
-        neutral = codes.new_zeros(len(ids), self.width)
+        neutral = codes.new_zeros(ids.shape[0], self.width)
         shared = self.rows.sums(self.picks(ids[refused]))
         return neutral.index_copy(0, owners, codes).index_copy(0, refused, shared)
 

@@ -97,13 +97,13 @@ class DLRM(Pretrained):
     def saved_config(self) -> dict[str, object]:
         """What `config.json` says of the model."""
         bottom, top = self.widths
-        features = self.embeddings.config()
-        return {"features": features, "num_dense": self.num_dense, "bottom": bottom, "top": top}
+        of_model = {"num_dense": self.num_dense, "bottom": bottom, "top": top}
+        return self.embeddings.saved_config() | of_model
 
     @classmethod
     def from_saved_config(cls, config: Mapping[str, Any]) -> "DLRM":
         """A model of the same shape and hash functions."""
-        embeddings = EmbeddingCollection(config["features"])
+        embeddings = EmbeddingCollection.from_saved_config(config)
         return cls(embeddings, config["num_dense"], bottom=config["bottom"], top=config["top"])
 
     def _score(self, interactions: Tensor) -> Tensor:
