@@ -160,7 +160,7 @@ class _Undrawn(TorchFunctionMode):
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:  # noqa: ARG002
+    ) -> Any:
         kwargs = kwargs or {}
         tensor = kwargs.get("tensor", args[0] if args else None)
         if function.__name__ in ("normal_", "uniform_") and tensor.is_meta:

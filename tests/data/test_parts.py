@@ -33,7 +33,13 @@ def pairs(address, **options):
 
 
 def test_a_folder_of_parts_is_one_table_in_order_of_name(tmp_path):
-    for name, text in {"b.csv": TWO, "a.csv": ONE, "_SUCCESS": "", ".x.csv": "?", "c.csv": ""}.items():
+    for name, text in {
+        "b.csv": TWO,
+        "a.csv": ONE,
+        "_SUCCESS": "",
+        ".x.csv": "?",
+        "c.csv": "",
+    }.items():
         write(tmp_path / "parts" / name, text)
     write(tmp_path / "parts" / "other" / "c.csv", "not a partition")
     write(tmp_path / "parts" / "readme.txt", "")
