@@ -107,7 +107,7 @@ def seen(task, method, users):
     run = Run(method, "gmf", size, 0, 16, recipe, users=users, side_features=side)
     given = {}
 
-    def stand_in(model, batches, validation, recipe, **_):
+    def stand_in(model, batches, validation, _recipe, **_):
         given.update(model=model, batches=batches, validation=validation)
         return Fit(1, 1, 0.5, 0.0)
 
