@@ -36,7 +36,7 @@ class Case:
         """With the default recipe, and enough parameters to store pairs."""
         options = {"max_epochs": 6, "precision": "float32"} | changes
         recipe = default_recipe(self.method, task.events_per_id, **options)
-        size = 2.0 if self.method == "sketch" else 1.0  # half of it is a decoder
+        size = 4.0 if self.method == "sketch" else 1.0  # much of it is a decoder
         return Run(self.method, self.model, size, self.seed, 16, recipe, users=self.users)
 
 

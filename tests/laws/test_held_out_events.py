@@ -103,11 +103,11 @@ def seen(task, method, users):
     """Every byte that training sees, by name, and the validation pairs as it takes them."""
     side = "encoding" if method in ("sketch", "deep_hash") else "input"
     recipe = default_recipe(method, task.events_per_id, precision="float32")
-    size = 1.0 if method == "full_table" else 1.5
+    size = 1.0 if method == "full_table" else 6.0 if side == "encoding" else 1.5
     run = Run(method, "gmf", size, 0, 16, recipe, users=users, side_features=side)
     given = {}
 
-    def stand_in(model, batches, validation, recipe, **_):
+    def stand_in(model, batches, validation, _recipe, **_):
         given.update(model=model, batches=batches, validation=validation)
         return Fit(1, 1, 0.5, 0.0)
 
@@ -146,10 +146,8 @@ def seen(task, method, users):
     bytes_of["buckets"] = task.item_bucket[: task.items.num_embeddings]
     bytes_of["candidates"] = task.train_items
     bytes_of["recipe"] = repr((recipe, batch_size(task))).encode()
-    pairs = {name: values for name, values in given["validation"]._asdict().items()}
-    return {name: _bytes(value) for name, value in bytes_of.items()}, {
-        name: _bytes(value) for name, value in pairs.items()
-    }
+    pairs = given["validation"]._asdict()
+    return tuple({name: _bytes(one[name]) for name in one} for one in (bytes_of, pairs))
 
 
 def _bytes(value):
