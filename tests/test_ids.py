@@ -165,6 +165,7 @@ def test_fixed_size_binary_is_hashed():
         pa.array([], pa.string()),
         pa.chunked_array([], pa.binary()),
         pa.nulls(0),
+        np.array([]),
         pl.Series([]),
         pd.Series([], dtype=object),
     ],

@@ -153,7 +153,7 @@ class EmbeddingCollection(Pretrained):
             return self._embed_each(self._checked(ids))
         if not isinstance(ids, Tensor):
             raise InputError(
-                f"a collection takes ids by the names of features, a table or a tensor, got "
+                f"a collection takes ids by the names of features, a table or an integer tensor, got "
                 f"{type(ids).__name__}: collect a lazy frame, and make arrays tensors with to_ids"
             )
         return self._embed_columns(ids)
