@@ -160,6 +160,8 @@ def _from_numpy(values: NDArray[Any]) -> tuple[NDArray[np.int64], bool]:
                 f"{_REMEDY}, got a masked value at position {masked[0]}: drop or fill it"
             )
         values = values.data
+    if not values.size:  # as an array of floats has none where nobody told its type
+        return np.zeros(values.shape, np.int64), False
     if values.dtype.kind == "i":
         return values.astype(np.int64, copy=False), False
     if values.dtype.kind == "u":
@@ -261,7 +263,7 @@ def _from_arrow(column: Any) -> tuple[NDArray[np.int64], bool]:
             return _from_arrow(column.dictionary_decode())
         ids, are_strings = _from_arrow(column.dictionary)
         return ids[column.indices.to_numpy(zero_copy_only=False)], are_strings
-    if pyarrow.types.is_null(kind):  # no values, of which no type is known
+    if not len(column):  # of no values, Arrow may know no type
         return np.zeros(0, np.int64), False
     if pyarrow.types.is_integer(kind):
         return _from_numpy(column.to_numpy(zero_copy_only=False))

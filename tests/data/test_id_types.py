@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tablefree.data.id_types import id_type_of, typed_ids
@@ -17,6 +17,7 @@ def text(values, **options):
     return typed_ids(pl.Series("item", values, pl.String), ROWS, is_text=True, **options)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
 def test_integers_are_integers(values):
     ids = text([str(value) for value in values])

@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tablefree.data import split_interactions
@@ -24,11 +24,13 @@ def times(values, dtype=None, *, is_needed=True):
     return None if found is None else found.tolist()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63) + 1000, 2**63 - 1000), min_size=1))
 def test_typed_times_keep_every_nanosecond(values):
     assert times(values, pl.Datetime("ns")) == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2250, 1, 1)), min_size=1))
 def test_text_is_read_as_a_typed_column(values):
     typed = times(values, pl.Datetime("us"))

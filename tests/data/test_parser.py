@@ -20,12 +20,12 @@ def write(path, content):
     return path
 
 
-def both(path, id_type, column="item_id", **options):
+def both(path, kind, column="item_id", **options):
     """The items that training and embedding read, as ids; or what both say."""
     answers = []
     for read in (
         lambda: _trained(path, column, options),
-        lambda: _embedded(path, id_type, column),
+        lambda: _embedded(path, kind, column),
     ):
         try:
             answers.append(read())
@@ -127,7 +127,9 @@ def test_the_remedy_for_a_file_without_names(tmp_path):
 ids = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min_size=1, max_size=9)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(ids, min_size=1, max_size=9), st.sampled_from(["integer", "string"]))
 def test_any_text_is_read_alike(tmp_path, values, id_type):
     table = pa.table({"user_id": ["u"] * len(values), "item_id": values})
@@ -152,7 +154,7 @@ def test_damaged_files_end_in_one_line(tmp_path, form):
             pa.csv.write_csv(table, file)
     whole = path.read_bytes()
 
-    @settings(deadline=None, max_examples=60, database=None)
+    @settings(deadline=None, max_examples=40, database=None)
     @given(st.integers(0, len(whole) - 1), st.integers(0, 7), st.booleans())
     def flip(at, bit, is_cut):
         damaged = bytearray(whole[: at + 1] if is_cut else whole)

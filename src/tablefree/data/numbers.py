@@ -54,7 +54,8 @@ def numbers(column: pl.Series, rows: Rows) -> npt.NDArray[np.float64]:
 def no_value(column: pl.Series, rows: Rows, missing: pl.Series) -> InputError:
     """What to say of rows without a value."""
     at = int(missing.arg_max() or 0)
-    found = "" if column.is_null()[at] or column[at] == "" else f", but {_shown(column, at)!r}"
+    shown = "" if column.is_null()[at] else _shown(column, at)
+    found = f", but {shown!r}" if shown else ""
     remedy = "remove these rows or fill them in"
     if column.name == "label":
         remedy = "a label is 0 or 1, or true or false; rename a column that is none"
@@ -212,7 +213,9 @@ def _scaled(
 ) -> npt.NDArray[np.int64]:
     """Whole numbers times nanoseconds in each, none of them beyond 64 bits."""
     limit = (2**63 - 1) // per_unit - 1
-    beyond = ((values > limit) | (values < -limit)).fill_null(False)
+    beyond = (values > limit).fill_null(False)
+    if values.dtype != pl.UInt64:
+        beyond |= (values < -limit).fill_null(False)
     if beyond.any():
         at = int(beyond.arg_max() or 0)
         raise InputError(

@@ -84,8 +84,9 @@ class Source:
         """
         for part in self._parts:
             names = [name for name in columns if name not in part.partition]
+            available = self._names(part)
             for name in names:
-                self._check(name, "column", part, self._names(part))
+                self._check(name, "column", part, available)
             with reading(self._called(part)):
                 for batch in self._read(part, names):
                     values = {
@@ -139,12 +140,11 @@ class Source:
         if not count:
             raise InputError(
                 f"{self._called(part)} has no column {column!r} ({what}); "
-                f"{self.describe(part, available)}"
+                f"{self._described(part, available)}"
             )
 
-    def describe(self, part: Part | None = None, available: Sequence[str] | None = None) -> str:
+    def _described(self, part: Part, available: Sequence[str]) -> str:
         """What columns there are, for the message that one is missing."""
-        part, available = part or self._parts[0], available or self.columns
         said = f"its columns are {', '.join(map(repr, available[:50]))}"
         if self.form in TYPED:
             return said

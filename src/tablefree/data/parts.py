@@ -115,7 +115,7 @@ def name_of(address: str | Path) -> str:
 def find_parts(address: str | Path) -> list[Part]:
     """The files of a table: one; those of a folder, in order of name; or those of a pattern.
 
-    Of a folder, files that are empty or begin with `_` or `.` do not count, nor do those in no
+    Files that are empty or begin with `_` or `.` do not count; of a folder, nor do those in no
     known form, nor folders in it other than partitions, as `day=1`.
 
     Raises:
@@ -129,7 +129,8 @@ def find_parts(address: str | Path) -> list[Part]:
         elif system.exists(path):
             return [Part(system, path)]
         elif WILDCARDS & {*path}:
-            paths = sorted(system.glob(path))
+            found = system.glob(path, detail=True)
+            paths = sorted(one for one, entry in found.items() if _counts(one, entry))
             segments = PurePosixPath(path).parts
             depth = next(at for at, one in enumerate(segments) if WILDCARDS & {*one})
         else:
@@ -184,13 +185,16 @@ def _in_folder(system: Any, folder: str) -> Iterator[str]:
                 f"{folder} is a {DELETED_ROWS[name]} table, whose files hold rows that were "
                 "deleted too: read it with its own library, and save it as Parquet"
             )
-        if name.startswith(("_", ".")):
-            continue
-        if entry["type"] != "directory":
-            if entry["size"] != 0:  # some programs write a file for each of their workers
-                yield path
-        elif "=" in name:
+        if entry["type"] == "directory" and "=" in name:
             yield from _in_folder(system, path)
+        elif _counts(path, entry):
+            yield path
+
+
+def _counts(path: str, entry: Mapping[str, Any]) -> bool:
+    """Whether a file may hold rows: it has a plain name, and is not empty."""
+    is_plain = not PurePosixPath(path).name.startswith(("_", "."))
+    return is_plain and entry["type"] != "directory" and entry["size"] != 0
 
 
 def _partition(path: str, depth: int) -> dict[str, str | None]:

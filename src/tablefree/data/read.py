@@ -68,7 +68,7 @@ def read_interactions(
     user_feature_columns: Sequence[str] = (),
     item_feature_columns: Sequence[str] = (),
     positive_rating: float | None = None,
-    id_type: IdType | Sequence[IdType] | None = None,
+    id_type: IdType | list[IdType] | tuple[IdType, IdType] | None = None,
 ) -> Interactions:
     """Read interactions and recognise their form.
 
@@ -121,7 +121,7 @@ def read_interactions(
         "timestamp": timestamp_column,
     }
     columns = _Columns(names, tuple(user_feature_columns), tuple(item_feature_columns))
-    id_types = (id_type, id_type) if id_type is None or isinstance(id_type, str) else (*id_type,)
+    id_types = tuple(id_type) if isinstance(id_type, (list, tuple)) else (id_type, id_type)
     if len(id_types) != 2 or not {*id_types} <= {None, *ID_TYPES}:
         raise InputError(
             f"id_type must be {' or '.join(ID_TYPES)}, or one for users and one for items; got "

@@ -153,8 +153,8 @@ class EmbeddingCollection(Pretrained):
             return self._embed_each(self._checked(ids))
         if not isinstance(ids, Tensor):
             raise InputError(
-                f"a collection takes ids by the names of features, a table or a tensor, got "
-                f"{type(ids).__name__}: collect a lazy frame, and make arrays tensors with to_ids"
+                "a collection takes ids by the names of features, a table or an integer tensor, "
+                f"got {type(ids).__name__}: collect a lazy frame, and make arrays tensors by to_ids"
             )
         return self._embed_columns(ids)
 
