@@ -24,7 +24,9 @@ class UnlearntRows:
         # Not on the meta device, on which a loader may build.
         self.rows = torch.empty(0, dtype=torch.int64, device="cpu")
         self._reached = self.rows
-        self._before = torch.empty(0, 0, device="cpu")  # the numbers of each of `_reached`, before any step
+        self._before = torch.empty(
+            0, 0, device="cpu"
+        )  # the numbers of each of `_reached`, before any step
 
     def __len__(self) -> int:
         return len(self.rows)
