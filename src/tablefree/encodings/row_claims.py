@@ -164,9 +164,9 @@ class RowClaims(nn.Module):
         return [self.num_rows, *([] if self.more is None else self.more.capacities)]
 
     def _warn_if_full(self, rows: Int[Tensor, " n"]) -> None:
-        refused = int((rows == REFUSED).sum())
-        if refused > FULL * len(rows):
+        if (rows == REFUSED).sum() > FULL * len(rows):
             self._has_warned = True
+            refused = int((rows == REFUSED).sum())
             warnings.warn(
                 f"{refused} of {len(rows)} ids found none of the {self.capacity} rows free "
                 f"({self.num_claimed} are taken): from now on new ids share rows, which tells them "
