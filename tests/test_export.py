@@ -112,8 +112,7 @@ def test_a_program_gives_what_the_module_gives(folder, name):
     module = make()
     batches = batches_of(name)
     shapes = tuple(
-        dict.fromkeys(one, BATCH) if isinstance(one, dict) else BATCH
-        for one in batches[0]
+        dict.fromkeys(one, BATCH) if isinstance(one, dict) else BATCH for one in batches[0]
     )
     save(export(module, batches[0], dynamic_shapes=shapes), folder / f"{name}.pt2")
     program = load(folder / f"{name}.pt2").module()

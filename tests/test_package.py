@@ -42,7 +42,11 @@ def test_readme_examples_run_one_after_the_other_in_processes_of_their_own(tmp_p
     first, *others = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     for program in (first, *(f"{other}\nprint(clicks.tolist())" for other in others)):
         done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
         )
     known, unknown = json.loads(done.stdout)
     assert 0.9 < known

@@ -38,7 +38,7 @@ def gather_as_rows(weight: Tensor) -> None:
             return
         hooks = weight._post_accumulate_grad_hooks
         if not hooks or _as_rows not in hooks.values():
-            weight.register_post_accumulate_grad_hook(_as_rows)
+            weight.register_post_accumulate_grad_hook(_as_rows)  # type: ignore[no-untyped-call]
     _watch_steps()
 
 

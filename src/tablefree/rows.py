@@ -26,11 +26,12 @@ from tablefree.row_gradient import gather_as_rows
 # it, and rare (every 4,200 steps of rate .1 and decay .1), for that is a pass over all rows.
 SMALLEST_SCALE = 2.0**-60
 # What is asked of a weight at every step and says nothing about its numbers.
+_tensor: Any = Tensor
 _NO_NUMBERS = {
-    *(Tensor.grad.__get__, Tensor.grad.__set__, Tensor.grad.__delete__),  # type: ignore[attr-defined]
-    *(Tensor.requires_grad.__get__, Tensor.requires_grad.__set__, Tensor.requires_grad_),  # type: ignore[attr-defined]
-    *(Tensor.is_leaf.__get__, Tensor.grad_fn.__get__),  # type: ignore[attr-defined]
-    *(Tensor.shape.__get__, Tensor.dtype.__get__, Tensor.device.__get__),  # type: ignore[attr-defined]
+    *(_tensor.grad.__get__, _tensor.grad.__set__, _tensor.grad.__delete__),
+    *(_tensor.requires_grad.__get__, _tensor.requires_grad.__set__, _tensor.requires_grad_),
+    *(_tensor.is_leaf.__get__, _tensor.grad_fn.__get__),
+    *(_tensor.shape.__get__, _tensor.dtype.__get__, _tensor.device.__get__),
 }
 # Held while a scale and its weight are read or written together: one for all, as it is not long.
 _lock = threading.RLock()
@@ -159,7 +160,7 @@ def scale_of(weight: Tensor) -> float:
 
 
 @torch.no_grad()
-def decay(weight: nn.Parameter, factor: float) -> None:
+def decay(weight: Tensor, factor: float) -> None:
     """Multiply all rows of a weight by a factor, at the cost of one number."""
     if factor == 1:
         return
@@ -167,8 +168,8 @@ def decay(weight: nn.Parameter, factor: float) -> None:
         if isinstance(weight, ScaledWeight):
             weight.scale *= factor
         elif type(weight) is nn.Parameter:
-            weight.__class__ = ScaledWeight
-            weight.scale = factor
+            _become(weight, ScaledWeight)
+            weight.scale = factor  # type: ignore[attr-defined]
         else:
             weight.mul_(factor)
         if scale_of(weight) < SMALLEST_SCALE:
@@ -193,7 +194,11 @@ def flush(weight: Tensor) -> None:
                 weight.mul_(weight.scale)
             # Last, for who finds a plain parameter reads it without the lock.
             del weight.scale
-            weight.__class__ = nn.Parameter
+            _become(weight, nn.Parameter)
+
+
+def _become(weight: Any, kind: type[nn.Parameter]) -> None:
+    weight.__class__ = kind
 
 
 class _Scale(Function):

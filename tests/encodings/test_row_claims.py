@@ -73,6 +73,17 @@ def test_the_kernel_finds_what_the_operators_find():
     assert torch.equal(claims(ids.flip(0)), rows.flip(0))
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(INT64, max_size=200, unique=True), st.integers(1, 8))
+def test_the_kernel_gives_what_the_operators_give(values, num_buckets):
+    kernel, operators = (RowClaims(num_buckets * SLOTS, seed="item") for _ in range(2))
+    for part in torch.tensor(values, dtype=torch.int64).tensor_split(3):
+        new = part[kernel(part) == FREE]
+        kernel._give_rows(new)
+        operators._give(new)
+        assert torch.equal(kernel.fingerprints, operators.fingerprints)
+
+
 @pytest.mark.parametrize("num_ids", [0, 1])
 def test_few_ids(num_ids):
     claims, rows = claimed(16, torch.zeros(num_ids, dtype=torch.int64))

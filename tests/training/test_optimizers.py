@@ -168,6 +168,12 @@ def equal(one, other):
     return all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
 
 
+def close(one, other):
+    """Lightning adds up the norms of gradients in another order."""
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
 def make(model, name="adamw"):
     return tablefree.optimizers(model, learning_rate=0.1, weight_decay=1.0, optimizer=name)
 
@@ -267,7 +273,7 @@ def test_lightning_trains_as_a_loop_does(tmp_path):
     trainer.fit(module, DataLoader(batches(), batch_size=None))
     model = sparse_model()
     train(model, make(model), batches())
-    assert equal(module.model, model)
+    close(module.model, model)
     trainer.save_checkpoint(tmp_path / "saved.ckpt")
     other = Module()
     other.model.load_state_dict(module.model.state_dict())
@@ -277,7 +283,7 @@ def test_lightning_trains_as_a_loop_does(tmp_path):
     optimizer = make(model)
     optimizer.load_state_dict(module.optimizers().state_dict())
     train(model, optimizer, batches())
-    assert equal(other.model, model)
+    close(other.model, model)
 
 
 def test_groups_go_by_role_and_not_by_shape():

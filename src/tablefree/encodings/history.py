@@ -118,7 +118,7 @@ class HistoryEncoding(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         if recurse and isinstance(self.items, nn.Module):
-            self.items._apply(fn, recurse)
+            self.items._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 

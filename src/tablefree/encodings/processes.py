@@ -1,5 +1,7 @@
 """What data-parallel processes tell each other about ids, so that each gives them the same rows."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Int
 from torch import Tensor, distributed, nn
@@ -18,7 +20,7 @@ def data_parallel_group(module: nn.Module) -> "distributed.ProcessGroup | None":
     """
     if not distributed.is_available():
         return None
-    parallel = nn.parallel.DistributedDataParallel._get_active_ddp_module()
+    parallel: Any = nn.parallel.DistributedDataParallel._active_ddp_module
     if parallel is None:
         return None
     if parallel._join_config.enable:

@@ -122,8 +122,9 @@ class RowClaims(nn.Module):
         new = new if group is None else of_all(new, group)
         if len(new):
             self._give_rows(torch.unique(new))
-            rows = self(ids)
-            self.unlearnt.add(rows[is_new & (rows >= 0)])
+            given = self(ids[is_new])
+            rows = rows.masked_scatter(is_new, given)
+            self.unlearnt.add(given[given >= 0])
         if not self._has_warned:
             self._warn_if_full(rows)
         return rows
@@ -163,9 +164,9 @@ class RowClaims(nn.Module):
         return [self.num_rows, *([] if self.more is None else self.more.capacities)]
 
     def _warn_if_full(self, rows: Int[Tensor, " n"]) -> None:
-        refused = int((rows == REFUSED).sum())
-        if refused > FULL * len(rows):
+        if (rows == REFUSED).sum() > FULL * len(rows):
             self._has_warned = True
+            refused = int((rows == REFUSED).sum())
             warnings.warn(
                 f"{refused} of {len(rows)} ids found none of the {self.capacity} rows free "
                 f"({self.num_claimed} are taken): from now on new ids share rows, which tells them "
@@ -186,8 +187,16 @@ class RowClaims(nn.Module):
         return torch.where(matches.any(1), own.squeeze(1), none)
 
     def _give_rows(self, ids: Int[Tensor, " n"]) -> None:
-        """Give each id a row, as far as there are any."""
-        all_ids = ids
+        """Give each of the distinct ids a row, as far as there are any."""
+        if ids.device.type == "cpu":
+            op.give_rows(ids, self.slots, self.hashes.signed_seed)
+        else:
+            self._give(ids)
+        if self.more is not None:
+            self.more._give_rows(ids[self(ids) < 0])
+
+    def _give(self, ids: Int[Tensor, " n"]) -> None:
+        """What the kernel gives, by torch's operators."""
         buckets, fingerprints = self._places(ids)
         slots = self.slots
         while len(ids):
@@ -204,8 +213,6 @@ class RowClaims(nn.Module):
             slots[served, slot] = fingerprints[is_served]
             waits = ~is_served & (num_free > 0)
             ids, buckets, fingerprints = ids[waits], buckets[waits], fingerprints[waits]
-        if self.more is not None:
-            self.more._give_rows(all_ids[self(all_ids) < 0])
 
     @property
     def slots(self) -> Int[Tensor, "num_buckets slots"]:

@@ -87,7 +87,7 @@ class SketchEncoding(nn.Module):
         self.rows = Rows(total, width, sparse=total >= MANY_ROWS if sparse is None else sparse)
         nn.init.normal_(self.rows.weight, std=CODE_STD / num_hashes**0.5)
         nn.init.normal_(self.rows.weight[self.first_own :], std=CODE_STD)
-        self.register_state_dict_post_hook(_leave_unlearnt_out)
+        self.register_state_dict_post_hook(_leave_unlearnt_out)  # type: ignore[no-untyped-call]
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
         """Look up or add the rows of each id.
@@ -170,7 +170,10 @@ class SketchEncoding(nn.Module):
         (owners,) = torch.nonzero(rows >= 0, as_tuple=True)
         codes: Tensor = self.rows(rows[owners] + self.first_own)
         if learns and len(claims.unlearnt):
-            codes.register_hook(lambda _: claims.unlearnt.reached(rows[owners], self._own))
+            own = rows[owners]
+            codes.register_hook(  # type: ignore[no-untyped-call]
+                lambda _: claims.unlearnt.reached(own, self._own)
+            )
         if not torch.compiler.is_compiling() and len(owners) == len(ids):
             return codes
         (refused,) = torch.nonzero(rows == REFUSED, as_tuple=True)

@@ -37,7 +37,7 @@ class UnlearntRows:
 
     def reached(self, rows: Int[Tensor, " n"], look_up: LookUp) -> None:
         """Note that a gradient has reached some rows, these or others."""
-        rows = rows[torch.isin(rows, self.rows.to(rows.device))].unique()
+        rows = torch.unique(rows[torch.isin(rows, self.rows.to(rows.device))])
         earlier = ~torch.isin(self._reached.to(rows.device), rows)
         before = look_up(rows)
         if earlier.any():

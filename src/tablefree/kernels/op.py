@@ -104,6 +104,14 @@ def find_rows(ids: Tensor, slots: Tensor, seed: int) -> Tensor:
     return torch.from_numpy(rows)
 
 
+@torch.library.custom_op("tablefree::give_rows", mutates_args={"slots"})
+def give_rows(ids: Tensor, slots: Tensor, seed: int) -> None:
+    """Give rows to distinct CPU ids [n] without one: see `kernels.sketch`."""
+    from tablefree.kernels import sketch
+
+    sketch.give_rows(_flat(ids).numpy(), slots.numpy(), seed)
+
+
 @torch.library.custom_op("tablefree::sketch_codes", mutates_args=())
 def sketch_codes(
     ids: Tensor,

@@ -36,6 +36,20 @@ def find_rows(
     return rows
 
 
+def give_rows(ids: NDArray[np.int64], slots: NDArray[np.int16], seed: int) -> None:
+    """Give a row to each of the distinct ids [n] that has none, as far as there are any.
+
+    In rounds: each id asks the emptier of its two buckets, or the first, and of those that ask the
+    same bucket the first id gets a row, so that the order of other ids changes nothing.
+
+    Args:
+        ids: distinct ids, contiguous.
+        slots: see `find_rows`; written to.
+        seed: of the three hash functions.
+    """
+    _give_rows(ids, slots, coefficients(seed, _FIND_HASHES, "multiply_shift").T)
+
+
 def sketch_codes(
     ids: NDArray[np.int64],
     slots: NDArray[np.int16],
@@ -97,6 +111,50 @@ def _find_rows(ids, slots, hashes, rows):  # type: ignore[no-untyped-def]  # pra
     for i in range(ids.size):
         low, high = halves(ids[i])
         rows[i] = _find(low, high, slots, hashes)
+
+
+@compile_kernel
+def _num_free(slots, bucket):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    num_free = 0
+    for slot in range(_SLOTS):
+        num_free += slots[bucket, slot] == _FREE_SLOT
+    return num_free
+
+
+@compile_kernel
+def _give_rows(ids, slots, hashes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    num_buckets = np.uint64(slots.shape[0])
+    buckets = np.empty((ids.size, 2), np.int64)
+    fingerprints = np.empty(ids.size, np.int16)
+    for i in range(ids.size):
+        low, high = halves(ids[i])
+        for j in range(2):
+            hashed = bucket_of(hashes, j, low, high, _U1, _NO_SHIFT, False)
+            buckets[i, j] = np.int64((hashed * num_buckets) >> _U32)
+        hashed = bucket_of(hashes, 2, low, high, _U1, _NO_SHIFT, False)
+        fingerprints[i] = np.int16(((hashed * _FINGERPRINTS) >> _U32) + _U1)
+    waiting, asked = np.arange(ids.size), np.empty(ids.size, np.int64)
+    while waiting.size:
+        num_asking = 0
+        for i in waiting:
+            first, second = _num_free(slots, buckets[i, 0]), _num_free(slots, buckets[i, 1])
+            if first or second:
+                waiting[num_asking] = i
+                asked[num_asking] = buckets[i, 0] if first >= second else buckets[i, 1]
+                num_asking += 1
+        order = np.argsort(asked[:num_asking], kind="mergesort")
+        is_served = np.zeros(num_asking, np.bool_)
+        before = np.int64(-1)
+        for position in order:
+            bucket = asked[position]
+            if bucket != before:
+                slot = 0
+                while slots[bucket, slot] != _FREE_SLOT:
+                    slot += 1
+                slots[bucket, slot] = fingerprints[waiting[position]]
+                is_served[position] = True
+                before = bucket
+        waiting = waiting[:num_asking][~is_served]
 
 
 @compile_kernel

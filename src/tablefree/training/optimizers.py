@@ -31,6 +31,8 @@ class Optimizers(Optimizer):
         parts: optimizers of different parameters.
     """
 
+    parts: list[Optimizer]
+
     def __init__(self, parts: Sequence[Optimizer]) -> None:
         self.__setstate__({"parts": list(parts), "defaults": {}})
 
