@@ -14,6 +14,9 @@ def main() -> None:
     """Run the command line."""
     if sys.argv[1:2] != ["bench"]:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from tablefree.cli import main
+    try:
+        from tablefree.cli import main
 
-    main()
+        main()
+    except KeyboardInterrupt:  # while the library was loaded
+        sys.exit(130)
