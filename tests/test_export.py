@@ -63,7 +63,7 @@ def mixed():
 
 def dlrm():
     torch.manual_seed(0)
-    features = {name: SHAPE for name in ("user", "item", "city")}
+    features = dict.fromkeys(("user", "item", "city"), SHAPE)
     return tablefree.DLRM(tablefree.EmbeddingCollection(features)).eval()
 
 
@@ -112,8 +112,7 @@ def test_a_program_gives_what_the_module_gives(folder, name):
     module = make()
     batches = batches_of(name)
     shapes = tuple(
-        {feature: BATCH for feature in one} if isinstance(one, dict) else BATCH
-        for one in batches[0]
+        dict.fromkeys(one, BATCH) if isinstance(one, dict) else BATCH for one in batches[0]
     )
     save(export(module, batches[0], dynamic_shapes=shapes), folder / f"{name}.pt2")
     program = load(folder / f"{name}.pt2").module()

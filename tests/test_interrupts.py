@@ -1,5 +1,6 @@
 """An interrupt ends a command, its workers and its temporary files, in real processes."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -92,10 +93,8 @@ def test_embed_leaves_no_temporary_file(tmp_path, number):
     lines = b"".join(b"%d\n" % number for number in range(10_000))
 
     def writes():
-        try:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
             command.stdin.write(lines)
-        except (BlockingIOError, BrokenPipeError):
-            pass
         return list(output.parent.glob(".*.tmp")) or command.poll() is not None
 
     wait_until(writes)

@@ -1,7 +1,8 @@
 """The command line's way in and out: runs a command and turns what went wrong into one line.
 
 Exit codes: 0 done, 2 bad input (one line says what, where and what to do), 130 interrupted, 128 and
-the number of another signal that ended it, 1 and a traceback for anything else. The commands are in `commands`.
+the number of another signal that ended it, 1 and a traceback for anything else. The commands are
+in `commands`.
 """
 
 import errno

@@ -740,7 +740,7 @@ def test_a_state_is_by_name_whatever_the_order(is_frozen, order):
     ],
 )
 def test_a_state_of_other_features_is_refused(features):
-    with pytest.raises(CheckpointError, match="has the features .* build it with"):
+    with pytest.raises(CheckpointError, match=r"has the features .* build it with"):
         EmbeddingCollection(features).load_state_dict(EmbeddingCollection(MANY).state_dict())
 
 

@@ -29,7 +29,7 @@ MEASURES = {
 
 
 class PlainConsole(Console):
-    """A console that prints strings, in tables too, as they are: no markup, no control characters."""
+    """A console that prints strings, in tables too, as they are: no markup, no controls."""
 
     def __init__(self) -> None:
         super().__init__(markup=False, emoji=False, highlight=False)

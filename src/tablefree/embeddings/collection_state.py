@@ -92,4 +92,3 @@ def rearrange(
                 value = value[order]  # stacked, a feature a row
         moved[f"{prefix}{kind}.{place}.{rest}"] = value
     state_dict.update(moved)
-
