@@ -16,7 +16,15 @@ import torch
 from tablefree import GMF, HashingTrick
 from tablefree.training.checkpoint import Checkpoint, Keys, save_checkpoint
 
-COMMAND = [sys.executable, "-c", "from tablefree.cli import main; main()"]
+# Whoever runs the tests in the background of a shell has them ignore interrupts.
+SCRIPT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from tablefree.cli import main
+if __name__ == "__main__":
+    main()
+"""
+COMMAND = [sys.executable, "-c", SCRIPT]
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
