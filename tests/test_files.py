@@ -1,5 +1,9 @@
 import errno
 import os
+import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -64,3 +68,46 @@ def test_a_folder_below_a_file_or_in_place_of_the_file_is_refused(tmp_path):
 def test_a_writable_folder_is_created_and_left_empty(tmp_path):
     check_writable(tmp_path / "folder")
     assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
+    target, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
+    link.symlink_to(target)
+    for content in (b"first", b"second"):  # to nothing at first
+        replace_file(link, content)
+        assert link.is_symlink()
+        assert target.read_bytes() == content
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_pipe_is_written_through(tmp_path, is_linked):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = tmp_path / "link" if is_linked else pipe
+    if is_linked:
+        path.symlink_to(pipe)
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    replace_file(path, b"content")
+    reader.join()
+    assert received == [b"content"]
+    assert pipe.is_fifo()
+
+
+def test_a_device_stays_a_device(tmp_path):
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        replace_file(device, b"content")
+    except (PermissionError, InputError):
+        pytest.skip("no device can be made and written to here")
+    assert device.is_char_device()
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device here")
+def test_standard_output_is_written_to():
+    script = "from tablefree.files import *; replace_file(Path('/dev/stdout'), b'content')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout == b"content"

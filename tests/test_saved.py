@@ -60,7 +60,7 @@ class TestNeverASilentLoss:
         sync = os.fsync
 
         def full(descriptor):
-            if failing in os.readlink(f"/proc/self/fd/{descriptor}"):
+            if failing in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
                 raise OSError(28, "No space left on device")
             sync(descriptor)
 
@@ -300,9 +300,10 @@ hostile = st.one_of(
 
 def places(value, path=()):
     yield path
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, child in inner:
-        yield from places(child, (*path, key))
+    for key in value if isinstance(value, dict) else []:
+        yield from places(value[key], (*path, key))
+    for key in range(len(value)) if isinstance(value, list) else []:
+        yield from places(value[key], (*path, key))
 
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(st.data())

@@ -1,13 +1,16 @@
 """The command line's way in and out: runs a command and turns what went wrong into one line.
 
-Exit codes: 0 done, 2 bad input (one line says what, where and what to do), 130 interrupted, 1 and
-a traceback for anything else. The commands are in `commands`.
+Exit codes: 0 done, 2 bad input (one line says what, where and what to do), 130 interrupted, 128 and
+the number of another signal that ended it, 1 and a traceback for anything else. The commands are
+in `commands`.
 """
 
 import errno
+import signal
 import sys
 from collections.abc import Sequence
 
+from tablefree.console import escape_unencodable, printable
 from tablefree.errors import TablefreeError
 
 # What the user can put right: no space, no permission, a read-only disk.
@@ -17,7 +20,17 @@ OWN = "tablefree"
 
 def main() -> None:
     """Run the command line."""
-    sys.exit(run(sys.argv[1:]))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # where no command could say more
+        sys.exit(130)
+
+
+def _end(number: int, _frame: object) -> None:
+    """End as an interrupt does: temporary files are removed and workers end."""
+    raise SystemExit(128 + number)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -30,6 +43,7 @@ def run(arguments: Sequence[str]) -> int:
         from tablefree.commands import UsageError, app
     except ModuleNotFoundError as error:
         return _missing(error)
+    escape_unencodable()
     try:
         # The code of a command that left early (--version, an interrupt), otherwise None.
         code = app(list(arguments) or ["--help"], prog_name=OWN, standalone_mode=False)
@@ -48,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _refuse(message: str) -> int:
-    print(f"{OWN}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{OWN}: {printable(' '.join(message.split()))}", file=sys.stderr)
     return 2
 
 

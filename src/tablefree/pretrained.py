@@ -89,7 +89,8 @@ class Pretrained(nn.Module, ABC):
 
         Raises:
             CheckpointError: no such folder or name; a file that is missing, damaged, a pickle or of
-                another format version; another class, weights or hash functions; weights not finite.
+                another format version; another class, weights or hash functions; numbers that are
+                not finite.
             InputError: a name on the Hub without the package `huggingface_hub`.
         """
         folder = Path(name_or_path)

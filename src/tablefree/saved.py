@@ -212,13 +212,14 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], folder: Path)
 def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     """A CheckpointError when a number of the tensors is NaN or infinite."""
     for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
         # The ends of the range are NaN where any number is, and no copy is made to find them.
-        if tensor.is_floating_point() and tensor.numel():
-            if not all(end.isfinite() for end in torch.aminmax(tensor.detach())):
-                raise CheckpointError(
-                    f"{name} {where} has NaN or infinity: its training diverged, or it is damaged; "
-                    "restore or train the checkpoint again"
-                )
+        if not all(end.isfinite() for end in torch.aminmax(tensor.detach())):
+            raise CheckpointError(
+                f"{name} {where} has NaN or infinity: its training diverged, or it is damaged; "
+                "restore or train the checkpoint again"
+            )
 
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:

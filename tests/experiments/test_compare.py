@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tablefree.data import synthetic_interactions
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
+from tablefree.experiments.ablate import ABLATED
 from tablefree.experiments.compare import (
     Comparison,
     Job,
@@ -241,6 +242,16 @@ def test_runs_of_other_data_or_another_recipe_are_refused(
         ),
     ):
         finished_runs(comparison, task, tmp_path)
+
+
+def test_an_ablation_does_not_go_into_the_folder_of_a_comparison(
+    comparison, task, tmp_path, result
+):
+    append_result(tmp_path, result(comparison.next_jobs(finished_table([]))[0]))
+    before = (tmp_path / "results.parquet").read_bytes()
+    with pytest.raises(InputError, match="holds the runs of `tablefree compare`, and this is an"):
+        finished_runs(replace(comparison, varied=ABLATED), task, tmp_path)
+    assert (tmp_path / "results.parquet").read_bytes() == before
 
 
 def test_runs_in_another_form_stand_beside_those_asked_for(comparison, task, tmp_path, result):

@@ -103,4 +103,4 @@ def _show_table(folder: Path) -> None:
         for row in section.to_dicts():
             table.add_row(*(TABLE[column](row) for column in columns))
         console.print(table)
-        console.print(" ".join(advice(section)), highlight=False, markup=False)
+        console.print(" ".join(advice(section)))

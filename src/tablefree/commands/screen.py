@@ -3,10 +3,14 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from tablefree.console import printable
 
 MEASURES = {
     "validation_auc": "Validation AUC",
@@ -23,12 +27,24 @@ MEASURES = {
     "ndcg_20": "NDCG@20 of all items",
 }
 
-console = Console()
+
+class PlainConsole(Console):
+    """A console that prints strings, in tables too, as they are: no markup, no controls."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As every console's, with control characters escaped."""
+        return super().render_str(printable(text), **options)
+
+
+console = PlainConsole()
 
 
 def say(text: str) -> None:
     """Print text as it is, whatever brackets and numbers it has, and break no line of it."""
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(text, soft_wrap=True)
 
 
 def say_notes(notes: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tablefree.embeddings.base import Description, Embedding
-from tablefree.embeddings.collection_state import names_of, rearrange
+from tablefree.embeddings.collection_state import rearrange, state_of
 from tablefree.embeddings.columns import Column, column_ids, is_table
 from tablefree.embeddings.config import from_config
 from tablefree.embeddings.decoded import DecodedEmbedding
@@ -26,11 +26,10 @@ from tablefree.embeddings.feature import Feature, id_type
 from tablefree.embeddings.feature_ids import FeatureIds, checked_ids, flat_ids, look_up
 from tablefree.embeddings.stacked import StackedDeepHash, can_stack
 from tablefree.errors import CheckpointError, InputError
-from tablefree.ids import IdType, tensor_ids
+from tablefree.ids import tensor_ids
 from tablefree.pretrained import Pretrained
 
 FROZEN_DTYPES = (torch.float32, torch.bfloat16)
-_ID_TYPES = "id_types"  # in the state dict
 _OF_FEATURE = ("pooling", "padding_idx", "id_type")
 _WITHOUT_SEED = ("full_table", "narrow_table", "decoded")
 
@@ -204,20 +203,23 @@ class EmbeddingCollection(Pretrained):
         return collection.freeze(names[config["frozen"]]) if "frozen" in config else collection
 
     def get_extra_state(self) -> Tensor:
-        """The names of the features whose weights lie together, as JSON in a uint8 tensor."""
-        names = {"groups": self._group_names, "singles": self._single_names}
-        return torch.tensor(list(json.dumps(names).encode()), dtype=torch.uint8)
+        """Which features' weights lie together, and the types of ids: JSON in a uint8 tensor."""
+        state = {
+            "groups": self._group_names,
+            "singles": self._single_names,
+            "id_types": self._id_types,
+        }
+        return torch.tensor(list(json.dumps(state).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Nothing: `_load_from_state_dict` has read the names."""
+        """Take the types of ids; `_load_from_state_dict` has put the weights in place."""
+        self._id_types = state_of(state).id_types
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         # What older versions saved has no names: there, features lie in the order of this one's.
         state = state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())
-        rearrange(state_dict, prefix, names_of(state), self._group_names, self._single_names)
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        rearrange(state_dict, prefix, state_of(state), state_of(self.get_extra_state()))
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def describe(self) -> Description:
         """Parameters and bytes of all features, the multiply-adds of an id of each embedding."""
@@ -276,20 +278,6 @@ class EmbeddingCollection(Pretrained):
                 )
         if self.training:
             self._id_types = known
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self._id_types:  # text by name, as bytes
-            text = json.dumps(self._id_types, sort_keys=True).encode()
-            destination[prefix + _ID_TYPES] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *others)
-        key, (_, _, _, unexpected, _) = prefix + _ID_TYPES, others
-        if key in unexpected:
-            unexpected.remove(key)
-        if key in state_dict:  # one of older versions has none
-            self._id_types = _read_types(state_dict[key], self._configs)
 
     def _groups(self) -> list[StackedDeepHash]:
         return [cast(StackedDeepHash, group) for group in self.groups]
@@ -377,14 +365,3 @@ def _shape(embedding: Embedding) -> str:
     del config["seed"]
     weight = next(embedding.parameters())
     return json.dumps([config, str(weight.dtype), str(weight.device)], sort_keys=True)
-
-
-def _read_types(text: Tensor, owners: Mapping[str, object]) -> dict[str, IdType]:
-    """The types of ids in a state dict, or a CheckpointError if it holds something else."""
-    try:
-        types = json.loads(bytes(text.tolist()))
-    except (ValueError, TypeError, RecursionError):
-        types = None
-    if not isinstance(types, dict) or not types.keys() <= owners.keys():
-        raise CheckpointError(f"{_ID_TYPES} in the state are not those of these features")
-    return {name: id_type(name, {"id_type": one}) for name, one in types.items()}

@@ -5,7 +5,6 @@ order are put in place before they are loaded.
 """
 
 import json
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -13,32 +12,39 @@ from torch import Tensor
 from tablefree.errors import CheckpointError
 
 
-class Names(NamedTuple):
-    """Which features there are, in the order of their weights.
+class CollectionState(NamedTuple):
+    """What a collection is beside its weights.
 
     Attributes:
-        groups: those computed together.
-        singles: those computed alone.
+        groups: the features computed together, in the order of their weights.
+        singles: the others, likewise.
+        id_types: of features whose type of ids is known.
     """
 
     groups: list[list[str]]
     singles: list[str]
+    id_types: dict[str, Any]
 
-    def are_those_of(self, other: "Names") -> bool:
+    def has_features_of(self, other: "CollectionState") -> bool:
         """Whether the features are the same, in any order, and computed with the same others."""
         groups, others = ({frozenset(names) for names in one.groups} for one in (self, other))
         return groups == others and set(self.singles) == set(other.singles)
 
+    def __str__(self) -> str:
+        together = [" with ".join(map(repr, group)) for group in self.groups]
+        return ", ".join([*together, *map(repr, self.singles)])
 
-def names_of(state: Tensor) -> Names:
-    """The names in an extra state.
+
+def state_of(state: Tensor) -> CollectionState:
+    """What an extra state says.
 
     Raises:
-        CheckpointError: it has none.
+        CheckpointError: it cannot be read.
     """
     try:
-        names = json.loads(bytes(state.tolist()))
-        return Names([list(map(str, group)) for group in names["groups"]], list(names["singles"]))
+        told = json.loads(bytes(state.tolist()))
+        groups = [list(map(str, group)) for group in told["groups"]]
+        return CollectionState(groups, list(map(str, told["singles"])), dict(told["id_types"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise CheckpointError(
             "the names of the collection's features in the checkpoint cannot be read: the file is "
@@ -47,11 +53,7 @@ def names_of(state: Tensor) -> Names:
 
 
 def rearrange(
-    state_dict: dict[str, Any],
-    prefix: str,
-    saved: Names,
-    groups: Sequence[Sequence[str]],
-    singles: Sequence[str],
+    state_dict: dict[str, Any], prefix: str, saved: CollectionState, wanted: CollectionState
 ) -> None:
     """Put the weights of a collection, in place, into another order of its features.
 
@@ -59,20 +61,19 @@ def rearrange(
         state_dict: has them under "groups.N" and "singles.N".
         prefix: of the collection's names in it.
         saved: the order that they are in.
-        groups: the order wanted; those that have a place in each group.
-        singles: likewise, of the others.
+        wanted: the order that they are to be in.
 
     Raises:
         CheckpointError: the features are others.
     """
-    wanted = Names([list(names) for names in groups], list(singles))
-    if saved == wanted:
-        return
-    if not saved.are_those_of(wanted):
+    if not saved.has_features_of(wanted):
         raise CheckpointError(
-            f"the checkpoint has the features {_text(saved)}, and the collection {_text(wanted)}: "
-            "build it with the checkpoint's features and configurations"
+            f"the checkpoint has the features {saved}, and the collection {wanted}: build it with "
+            "the checkpoint's features and configurations"
         )
+    groups, singles = wanted.groups, wanted.singles
+    if (saved.groups, saved.singles) == (groups, singles):
+        return
     moved: dict[str, Any] = {}
     lists = f"{prefix}groups.", f"{prefix}singles."
     for key in [key for key in state_dict if key.startswith(lists)]:
@@ -91,8 +92,3 @@ def rearrange(
                 value = value[order]  # stacked, a feature a row
         moved[f"{prefix}{kind}.{place}.{rest}"] = value
     state_dict.update(moved)
-
-
-def _text(names: Names) -> str:
-    together = [" with ".join(map(repr, group)) for group in names.groups]
-    return ", ".join([*together, *map(repr, names.singles)])

@@ -6,6 +6,7 @@ Cells are trained side by side. The table of finished runs is the only state.
 """
 
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -16,6 +17,7 @@ from functools import partial
 from itertools import product
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -199,13 +201,18 @@ def finished_runs(comparison: Comparison, task: Task, folder: Path) -> pl.DataFr
     """The runs that the folder holds already.
 
     Raises:
-        InputError: a file that is no table of results; or runs of other data, of another recipe, or
-            of another search.
+        InputError: a file that is no table of results; or runs of another command, of other data,
+            of another recipe, or of another search.
     """
     if not (folder / FILE_NAME).exists():
         folder.mkdir(parents=True, exist_ok=True)
         return pl.DataFrame(schema=SCHEMA)
     finished = read_results(folder)
+    if "study" in comparison.varied and finished.filter(study="").height:
+        raise InputError(
+            f"{folder} holds the runs of `tablefree compare`, and this is an ablation: choose "
+            "another output folder"
+        )
     for number, cell in enumerate(comparison.cells):
         columns = identity(cell, task)
         if number == 0:
@@ -238,7 +245,8 @@ def compare(
             for job in comparison.next_jobs(finished):
                 if job not in started:
                     trials = of_cell(finished, job.cell).filter(seed=0).sort("trial").to_dicts()
-                    running[pool.submit(_carry_out, job, trials)] = job
+                    with _holding_interrupts():
+                        running[pool.submit(_carry_out, job, trials)] = job
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -297,25 +305,38 @@ def _check_same(
 def _workers(jobs: int, task: Task, threads: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with this one, at once when it stops early."""
     others = active_children()
-    with ProcessPoolExecutor(
-        jobs, get_context("spawn"), initializer=_start_worker, initargs=(task, threads)
-    ) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(active_children()).difference(others):
-                process.kill()
-            raise
+    with TemporaryDirectory() as folder:
+        # A worker that reads the task from this process would keep it waiting for its imports.
+        path = Path(folder) / "task"
+        path.write_bytes(pickle.dumps(task))
+        with ProcessPoolExecutor(
+            jobs, get_context("spawn"), initializer=_start_worker, initargs=(path, threads)
+        ) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in set(active_children()).difference(others):
+                    process.kill()
+                raise
+
+
+@contextmanager
+def _holding_interrupts() -> Iterator[None]:
+    """Start processes whole, and have them see no interrupt: Ctrl-C reaches all, one decides."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker_task: Task
 
 
-def _start_worker(task: Task, threads: int) -> None:  # pragma: no cover  (in another process)
+def _start_worker(path: Path, threads: int) -> None:  # pragma: no cover  (in another process)
     global _worker_task
-    _worker_task = task
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all; the parent decides
+    _worker_task = pickle.loads(path.read_bytes())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
 

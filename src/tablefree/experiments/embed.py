@@ -37,13 +37,17 @@ def write_embeddings(
         path: the Parquet file, found whole or not at all.
 
     Raises:
-        InputError: whatever is wrong with the ids, or the file cannot be written; users that are
-            histories.
+        InputError: whatever is wrong with the ids, or the file cannot be written, or is a
+            pipe; users that are histories.
     """
     if isinstance(embedding, HistoryUsers):
         raise InputError(
             "the users of this checkpoint are histories, which no id tells: embed the items, or "
             "use HistoryUsers.embed_bags"
+        )
+    if path.is_fifo():
+        raise InputError(
+            f"{path} is a pipe, in which Parquet cannot go back: pass the name of a file"
         )
     first = next(chunks)
     width = embedding.embedding_dim

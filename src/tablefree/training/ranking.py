@@ -124,10 +124,10 @@ def full_ranking(
 ) -> tuple[float, float]:
     """Recall and NDCG at a cutoff, means over the ranked users.
 
-    A user's items, less the known and the unranked ones, are ranked by their scores. Of the ranks r = 1, 2, … of the
-    user's p held-out positives, those up to the cutoff count: recall is their number / p; NDCG is
-    their sum of 1 / log2(r + 1), divided by that sum for the ranks 1..min(p, cutoff). (Krichene and
-    Rendle, 2020, section 3.)
+    A user's items, less the known and the unranked ones, are ranked by their scores. Of the ranks
+    r = 1, 2, … of the user's p held-out positives, those up to the cutoff count: recall is their
+    number / p; NDCG is their sum of 1 / log2(r + 1), divided by that sum for the ranks 1..min(p,
+    cutoff). (Krichene and Rendle, 2020, section 3.)
 
     Items of equal scores, such as all those that a table has no row for, have their ranks in
     random order; the measures are the expectations over that order, exactly (McSherry and Najork,
