@@ -1,5 +1,6 @@
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tablefree.embeddings import FullTable, HashingTrick, SketchEmbedding, from_
 from tablefree.encodings import SketchEncoding
 from tablefree.encodings.sketch import MANY_ROWS
 from tablefree.errors import CheckpointError, InputError
+from tablefree.training.row_optimizer import RowAdam
 
 
 def sketch(**options):
@@ -337,3 +339,33 @@ def test_an_id_is_neutral_until_it_was_seen_often_enough():
     for wrong in (0, 256, 1.5):
         with pytest.raises(InputError, match="sightings"):
             SketchEncoding(4, 2, capacity=160, sightings=wrong, seed="item")
+
+
+@pytest.mark.filterwarnings("ignore::tablefree.CapacityWarning")
+def test_threads_may_save_and_infer_beside_a_training():
+    def train(watch):
+        torch.manual_seed(0)
+        encoding = SketchEncoding(50, 4, capacity=16_000, sparse=True, seed="item")
+        optimizer = RowAdam([encoding.rows], lr=0.03, weight_decay=0.3)
+        done, errors = threading.Event(), []
+
+        def watching():
+            while not done.is_set():
+                try:
+                    encoding.state_dict()
+                    looked(encoding, torch.arange(500))
+                except Exception as error:
+                    errors.append(error)
+
+        thread = threading.Thread(target=watching)
+        if watch:
+            thread.start()
+        for step in range(60):
+            learn(encoding, torch.arange(200) + 100 * step, optimizer)
+        done.set()
+        if watch:
+            thread.join()
+        assert not errors
+        return looked(encoding.eval(), torch.arange(6000))
+
+    assert torch.equal(train(watch=True), train(watch=False))
