@@ -227,7 +227,7 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -261,7 +261,8 @@ def _refuse_constant(name: str) -> None:
 def _check_parts(config: Mapping[str, Any], num_tensors: int, path: Path) -> None:
     """Refuse what would take long to build: lists and nesting that no weights could go with."""
     most = _PARTS + _PARTS_A_TENSOR * num_tensors
-    num_parts, waiting = 0, [(config, 1)]
+    num_parts = 0
+    waiting: list[tuple[Any, int]] = [(config, 1)]
     while waiting:
         value, depth = waiting.pop()
         children = list(value.values()) if isinstance(value, Mapping) else list(value)

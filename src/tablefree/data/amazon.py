@@ -7,7 +7,6 @@ The JSON lines of 2014 and 2018 and the CSV of 2023 name their columns: see `rea
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from tablefree.errors import InputError
 
@@ -15,7 +14,7 @@ RATING_LINE = re.compile(r"^([\w#-]+),([\w#-]+),\d(\.\d)?,\d{8,10}$")
 ASIN_LENGTH = 10
 
 
-def headerless_columns(path: Path, first_lines: Sequence[str]) -> list[str] | None:
+def headerless_columns(path: str, first_lines: Sequence[str]) -> list[str] | None:
     """Return the names of the columns of a ratings-only file, None when it is not one."""
     matches = [RATING_LINE.match(line) for line in first_lines]
     fields = [(match[1], match[2]) for match in matches if match]

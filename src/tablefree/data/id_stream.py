@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from io import BufferedReader, TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -99,7 +99,7 @@ def _lines(path: str | Path | None) -> Iterator[_Chunk]:
     """The lines of a text, without those that are empty at its end."""
     source = str(path or "standard input")
     with reading(source):
-        raw = sys.stdin.buffer if path is None else find_parts(path)[0].open()
+        raw: Any = sys.stdin.buffer if path is None else find_parts(path)[0].open()
         buffered = BufferedReader(raw, HEAD)
         encoding = encoding_of(buffered.peek(), source)
         # A mark at the start is not part of the first id.

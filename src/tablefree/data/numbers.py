@@ -3,6 +3,8 @@
 Text is read as a typed file would have it: numbers, true and false, dates of ISO 8601.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -68,7 +70,7 @@ def no_value(column: pl.Series, rows: Rows, missing: pl.Series) -> InputError:
 def _shown(column: pl.Series, at: int) -> str:
     """A value for a message; a date in NumPy's way, for Python has no year 10,000."""
     if column.dtype in (pl.Datetime, pl.Date):
-        unit = getattr(column.dtype, "time_unit", "D")
+        unit: Any = getattr(column.dtype, "time_unit", "D")
         return str(np.datetime64(column.to_physical()[at], unit))
     return str(column[at])[:50]
 
@@ -205,7 +207,8 @@ def _of_numbers(column: pl.Series, values: pl.Series, rows: Rows) -> npt.NDArray
         return _scaled(column, values, per_unit, rows)
     whole = values.cast(pl.Float64).floor() if values.dtype.is_float() else values.floor()
     rest = ((values - whole).cast(pl.Float64).fill_null(0.0).to_numpy() * per_unit).round()
-    return _scaled(column, whole, per_unit, rows) + rest.astype(np.int64)
+    scaled: npt.NDArray[np.int64] = _scaled(column, whole, per_unit, rows) + rest.astype(np.int64)
+    return scaled
 
 
 def _scaled(

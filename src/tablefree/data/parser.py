@@ -258,7 +258,7 @@ def _text(part: Part, head: _Head, names: list[str], called: str) -> Iterator[pa
             yield from _sliced(pa.RecordBatch.from_arrays(columns, names))
 
 
-def as_utf8(values: Sequence[Any], rows: Rows) -> pa.Array:
+def as_utf8(values: list[Any] | pa.Array, rows: Rows) -> pa.Array:
     """Strings, or bytes of UTF-8, as an array of strings.
 
     Raises:

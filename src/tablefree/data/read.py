@@ -319,7 +319,7 @@ def _find(kind: str, name: str | None, source: Source) -> str | None:
     if name is None:
         known = KNOWN_NAMES[kind]
         name = next((one for one in known if one in source.columns), None)
-        if kind in ("rating", "timestamp") and source.columns.count(name) > 1:
+        if kind in ("rating", "timestamp") and name and source.columns.count(name) > 1:
             return None  # nobody asked for either
         if name is None and kind in ("user", "item"):
             name = known[0]

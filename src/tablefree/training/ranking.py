@@ -103,15 +103,15 @@ def hold_out(
         )
     if len(users) > max_users:
         users = np.sort(np.random.default_rng(seed).choice(users, max_users, replace=False))
-    pairs = [
+    of_part, before = (
         UserItems(
             torch.from_numpy(np.searchsorted(users, chosen // num_items)),
             torch.from_numpy(chosen % num_items),
         )
         for every in (positives, known)
         for chosen in [every[np.isin(every // num_items, users)]]
-    ]
-    return HeldOut(torch.from_numpy(users), *pairs, torch.from_numpy(unranked))
+    )
+    return HeldOut(torch.from_numpy(users), of_part, before, torch.from_numpy(unranked))
 
 
 def full_ranking(
