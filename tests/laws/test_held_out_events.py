@@ -55,7 +55,7 @@ def events():
     data = synthetic_interactions(500, num_users=NUM_USERS, num_items=NUM_ITEMS, seed=1)
     rng = default_rng(1)
     label, rating = rng.integers(2, size=data.num_events), rng.integers(1, 6, size=data.num_events)
-    time = data.timestamp - data.timestamp.min()
+    time = (data.timestamp - data.timestamp.min()) // 10**9  # in seconds
     return list(
         zip(*(a.tolist() for a in (data.user, data.item, label, rating, time)), strict=True)
     )

@@ -49,7 +49,7 @@ def changed(data, events, *, side="both"):
             pair = {"both": drawn, "user": (drawn[0], pair[1]), "item": (pair[0], drawn[1])}[side]
         taken.add(pair)
         user[event], item[event] = pair
-    return read(user, item, data.timestamp)
+    return read(user, item, data.timestamp // 10**9)  # in seconds
 
 
 def learned(study, name, steps):
