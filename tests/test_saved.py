@@ -279,7 +279,7 @@ for config in json.loads((folder / "hostile").read_text()):
 print(refused)
 """
 FUZZ = """
-import json, resource, runpy, shutil, sys
+import copy, json, resource, runpy, shutil, sys
 from pathlib import Path
 from hypothesis import HealthCheck, given, settings, strategies as st
 import torch
@@ -316,7 +316,7 @@ def change(data):
         for key in path:
             inside = inside[key]
         if data.draw(st.booleans()):
-            inside[last] = data.draw(hostile)
+            inside[last] = copy.deepcopy(data.draw(hostile))  # or a list could hold itself
         elif isinstance(inside, dict):
             inside[data.draw(st.text(max_size=3))] = inside.pop(last)
     shutil.copy(golden / "checkpoints" / name / "model.safetensors", folder)

@@ -22,7 +22,7 @@ from tablefree.experiments.compare import (
     plan,
 )
 from tablefree.experiments.results import SCHEMA, append_result, read_results
-from tablefree.experiments.run import Run, default_recipe, identity
+from tablefree.experiments.run import Run, decoder_text, default_recipe, identity
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import search_space, space_to_json
 
@@ -61,7 +61,8 @@ def finished_table(jobs, best=1):
             {
                 "study": job.cell.study, "variant": job.cell.variant, "method": job.cell.method,
                 "model": job.cell.model, "size": job.cell.size, "seed": job.seed,
-                "trial": job.trial, "selected": job.trial == best,
+                "trial": job.trial, "selected": job.trial == best, "users": job.cell.users,
+                "side_features": job.cell.side_features, "decoder": decoder_text(job.cell),
             }
             for job in jobs
         ],
@@ -69,6 +70,7 @@ def finished_table(jobs, best=1):
             name: SCHEMA[name]
             for name in (
                 "study", "variant", "method", "model", "size", "seed", "trial", "selected",
+                "users", "side_features", "decoder",
             )
         },
     )  # fmt: skip

@@ -28,6 +28,7 @@ def test_parts_follow_one_another_in_time(stream):
         assert when[earlier].max() < when[later].min()
 
 
+@pytest.mark.filterwarnings("ignore::tablefree.CapacityWarning")  # a stream outgrows its rows
 @pytest.mark.parametrize("number", [0, 5])
 def test_each_part_is_measured_then_learned(stream, number, monkeypatch):
     monkeypatch.setattr(streams, "FEWEST", 1)

@@ -53,6 +53,7 @@ CODE_DECAY = 2.7
 # Rows that are embeddings themselves want this much in an epoch, whatever their events, and each
 # step its share. Both were found on eight data sets: docs/lab-notes.md, "Defaults again".
 TABLE_DECAY = 110.0
+LARGEST_DECAY = 2.0  # the largest that was the best on any data
 HISTORY_ALPHA = 0.75  # better than .5 on sparse data
 DTYPES = tuple(BITS)
 FEWEST_IN_BUCKET = 50  # of either label, for an AUC by popularity
@@ -231,7 +232,9 @@ def default_recipe(
     has_rows = method != "deep_hash"
     is_code = has_decoder or method in ("sketch", "narrow_table")
     decay = (
-        CODE_DECAY / max(1.0, events_per_id) ** 0.5 if is_code else TABLE_DECAY / steps_per_epoch
+        CODE_DECAY / max(1.0, events_per_id) ** 0.5
+        if is_code
+        else min(LARGEST_DECAY, TABLE_DECAY / steps_per_epoch)
     )
     defaults: dict[str, Any] = {
         "learning_rate": 0.03,
