@@ -40,7 +40,7 @@ def start(*arguments):
 
 
 def wait_until(happens):
-    for _ in range(4000):
+    for _ in range(15_000):
         if happens():
             return
         time.sleep(0.02)
@@ -109,5 +109,8 @@ def test_embed_leaves_no_temporary_file(tmp_path, number):
     command.send_signal(number)
     said = command.stderr.read()
     assert command.wait(timeout=60) == ENDINGS[number]
+    command.stderr.close()
+    with contextlib.suppress(BrokenPipeError):  # of lines that nobody reads any more
+        command.stdin.close()
     assert not list(output.parent.iterdir())
     assert b"Traceback" not in said
