@@ -139,3 +139,10 @@ def test_an_exported_module_can_still_be_saved(tmp_path):
     module.save_pretrained(tmp_path)
     loaded = tablefree.Embedding.from_pretrained(tmp_path)
     assert torch.equal(loaded(NEW), module(NEW))
+
+
+def test_a_trace_of_older_tools():
+    module = trained("deep_hash")
+    with pytest.warns():  # that it is deprecated, and that checks of values are not traced
+        traced = torch.jit.trace(module, NEW, check_trace=False)
+    torch.testing.assert_close(traced(NEW[:3]), module(NEW[:3]))

@@ -71,7 +71,8 @@ class DenseHashEncoding(HashBuckets):
         ids = tensor_ids(ids)
         shape = (*ids.shape, self.num_hashes)
         options = self.signed_seed, self.family, self.num_buckets, self.transform
-        is_eager = type(ids) is Tensor and not torch.compiler.is_compiling()
+        is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        is_eager = type(ids) is Tensor and not is_traced
         if out is None:
             if not is_eager:
                 seed, family, *others = options
