@@ -71,7 +71,9 @@ class DenseHashEncoding(HashBuckets):
         ids = tensor_ids(ids)
         shape = (*ids.shape, self.num_hashes)
         options = self.signed_seed, self.family, self.num_buckets, self.transform
-        is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        is_traced = torch.compiler.is_compiling() or bool(
+            torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        )
         is_eager = type(ids) is Tensor and not is_traced
         if out is None:
             if not is_eager:
