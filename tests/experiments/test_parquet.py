@@ -43,7 +43,7 @@ def outcomes(folder):
         [sys.executable, "-c", FLIPS, folder, str(NUM_VARIANTS)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
     assert found.returncode == 0, found.stderr
     return found.stdout.split()
