@@ -31,7 +31,9 @@ def read_table(folder: Path) -> pl.DataFrame:
         )
     try:
         content = io.BytesIO(path.read_bytes())
-        table = pl.from_arrow(pq.read_table(content, page_checksum_verification=True))
+        # In one thread: Arrow's own can end the process when one of them meets damage.
+        options = {"use_threads": False, "pre_buffer": False}
+        table = pl.from_arrow(pq.read_table(content, page_checksum_verification=True, **options))
     # Text that is no UTF-8 is a ValueError, as much of Arrow's is.
     except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, OSError) as error:
         raise InputError(
