@@ -64,7 +64,8 @@ def members(group):
 def data(tmp_path_factory):
     rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("data") / "events.parquet"
-    ids = {name: rng.integers(0, 200, 20_000) for name in ("user_id", "item_id")}
+    # So many that a worker that lived on would train for longer than a test waits.
+    ids = {name: rng.integers(0, 2_000, 300_000) for name in ("user_id", "item_id")}
     pl.DataFrame(ids).write_parquet(path)
     return path
 

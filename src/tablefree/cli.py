@@ -5,7 +5,10 @@ the number of another signal that ended it, 1 and a traceback for anything else.
 in `commands`.
 """
 
+import atexit
+import contextlib
 import errno
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,9 +26,20 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     try:
-        sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
     except KeyboardInterrupt:  # where no command could say more
-        sys.exit(130)
+        code = 130
+    except SystemExit as ended:
+        if not isinstance(ended.code, int):
+            raise
+        code = ended.code
+    if code > 128:
+        # Python would take torch's modules down one by one, for two seconds.
+        atexit._run_exitfuncs()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _end(number: int, _frame: object) -> None:

@@ -323,12 +323,28 @@ def _workers(jobs: int, task: Task, threads: int) -> Iterator[ProcessPoolExecuto
 
 @contextmanager
 def _holding_interrupts() -> Iterator[None]:
-    """Start processes whole, and have them see no interrupt: Ctrl-C reaches all, one decides."""
+    """Start processes whole, and have them see no interrupt: Ctrl-C reaches all, one decides.
+
+    The mask is for the processes, which inherit it. Here another thread may take the signal, and
+    Python would raise in the middle of a start, so a handler waits for its end.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone has handlers
+        yield
+        return
+    held: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: held.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if held:
+        signal.raise_signal(held[0])
 
 
 _worker_task: Task
