@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# The kernels of a GPU, tested and timed in one command of at most eight minutes.
+# The library on a GPU, tested and timed in one command of at most nine minutes.
 #
 # Run: PYTHON=python3 benchmarks/gpu.sh [OUT]
-# Writes OUT/device.txt, tests.txt, bench.txt, bench.parquet, bench.svg and, made of them, gpu.md.
+# Writes OUT/device.txt, kernels.txt, modules.txt, bench.txt, bench.parquet, bench.svg and, made of them, gpu.md.
 # DEVICE=cpu rehearses it where there is no GPU: Triton's interpreter, small sizes, no figures worth
 # keeping.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python3}" device="${DEVICE:-cuda}" out="${1:-results/gpu}"
-export PYTHONPATH="$PWD/src" PYTHONUNBUFFERED=1
+export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 mkdir -p "$out"
 
 "$python" - "$device" > "$out/device.txt" <<'PROGRAM' || { cat "$out/device.txt"; exit 2; }
 import importlib.util, platform, sys
 import torch
-needed = ("altair", "hypothesis", "jaxtyping", "numba", "polars", "pytest", "safetensors", "triton",
-          "typer", "vl_convert", "xxhash", "optuna", "lightning", "torchmetrics", "jinja2")
+needed = ("altair", "beartype", "hypothesis", "jaxtyping", "numba", "polars", "pytest",
+          "safetensors", "triton", "typer", "vl_convert", "xxhash", "optuna", "lightning", "torchmetrics", "jinja2")
 missing = [name for name in needed if importlib.util.find_spec(name) is None]
 if missing:
     sys.exit(print(f"missing here: {', '.join(missing)}") or 2)
@@ -32,13 +32,17 @@ else
   tests=(-k "uniform and not fused") sizes=(--seconds 0 --batch 64 --num-hashes 64 --hidden 32-32)
   export OMP_NUM_THREADS=1
 fi
-timeout 240 "$python" -m pytest -q -p no:cacheprovider --durations=10 "${tests[@]}" \
-  tests/kernels/test_cuda.py > "$out/tests.txt" 2>&1
+run_tests() { timeout 280 "$python" -m pytest -q -p no:cacheprovider --durations=10 "$@"; }
+run_tests "${tests[@]}" tests/kernels/test_cuda.py > "$out/kernels.txt" 2>&1 &
+kernels=$!
+run_tests tests/test_devices.py tests/kernels/test_fused.py > "$out/modules.txt" 2>&1
 tested=$?
-tail -3 "$out/tests.txt"
+wait $kernels
+tested=$((tested || $?))
+tail -n 3 "$out/kernels.txt" "$out/modules.txt"
 timeout 220 "$python" -c "from tablefree.cli import main; main()" bench --device "$device" \
   "${sizes[@]}" --output "$out" > "$out/bench.txt" 2>&1
 timed=$?
-tail -3 "$out/bench.txt"
+tail -n 3 "$out/bench.txt"
 "$python" benchmarks/gpu_document.py "$out" || exit 1
 exit $((tested || timed))

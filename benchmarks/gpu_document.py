@@ -12,14 +12,19 @@ import polars as pl
 def document(folder: Path) -> str:
     """Markdown: what was tested and what came out, or that it did not come out."""
     card, versions = (folder / "device.txt").read_text().splitlines()
-    verdict = (folder / "tests.txt").read_text().strip().splitlines()[-1].strip("= ")
     parts = [
-        f"# The kernels on a GPU: {card}",
+        f"# On a GPU: {card}",
         f"`benchmarks/gpu.sh`, {versions}",
-        f"Tests of the kernels (`tests/kernels/test_cuda.py`): {verdict}",
+        f"Tests of the kernels (`tests/kernels/test_cuda.py`): {_verdict(folder / 'kernels.txt')}",
+        "Tests of all modules (`tests/test_devices.py`, `tests/kernels/test_fused.py`): "
+        f"{_verdict(folder / 'modules.txt')}",
         _timings(folder),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _verdict(path: Path) -> str:
+    return path.read_text().strip().splitlines()[-1].strip("= ")
 
 
 def _timings(folder: Path) -> str:
