@@ -29,13 +29,13 @@ cat "$out/device.txt"
 if [ "$device" = cuda ]; then
   tests=() sizes=(--seconds 1)
 else
-  tests=(-k "uniform and not fused") sizes=(--seconds 0 --batch 64 --num-hashes 64 --hidden 32-32)
+  tests=(-k uniform) sizes=(--seconds 0 --batch 64 --num-hashes 64 --hidden 32-32)
   export OMP_NUM_THREADS=1
 fi
 run_tests() { timeout 280 "$python" -m pytest -q -p no:cacheprovider --durations=10 "$@"; }
 run_tests "${tests[@]}" tests/kernels/test_cuda.py > "$out/kernels.txt" 2>&1 &
 kernels=$!
-run_tests tests/test_devices.py tests/kernels/test_fused.py > "$out/modules.txt" 2>&1
+run_tests tests/test_devices.py > "$out/modules.txt" 2>&1
 tested=$?
 wait $kernels
 tested=$((tested || $?))

@@ -16,8 +16,7 @@ def document(folder: Path) -> str:
         f"# On a GPU: {card}",
         f"`benchmarks/gpu.sh`, {versions}",
         f"Tests of the kernels (`tests/kernels/test_cuda.py`): {_verdict(folder / 'kernels.txt')}",
-        "Tests of all modules (`tests/test_devices.py`, `tests/kernels/test_fused.py`): "
-        f"{_verdict(folder / 'modules.txt')}",
+        f"Tests of all modules (`tests/test_devices.py`): {_verdict(folder / 'modules.txt')}",
         _timings(folder),
     ]
     return "\n\n".join(parts) + "\n"

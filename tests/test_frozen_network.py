@@ -127,13 +127,3 @@ def test_norms_that_cannot_be_folded_stay(norm):
         narrow = freeze_network(network, dtype)
         assert cosine(narrow(codes), network(codes)).min() > 0.99
         assert narrow.multiply_adds == network.multiply_adds
-
-
-def test_the_first_layer_can_be_computed_elsewhere():
-    network, codes = EmbeddingNetwork(6, 3, hidden=(5, 4)).eval(), torch.rand(7, 6)
-    frozen = freeze_network(network, torch.float32)
-    first = frozen.first_layer
-    torch.testing.assert_close(first.finish(codes @ first.weight.T + first.bias), frozen(codes))
-    assert freeze_network(network, torch.int8).first_layer is None
-    skipping = EmbeddingNetwork(6, 3, hidden=(5,), norm="none", skip=True)
-    assert freeze_network(skipping, torch.float32).first_layer is None

@@ -127,14 +127,3 @@ def test_embeddings_start_at_the_common_scale_with_a_skip(hidden):
 def test_a_skip_over_nothing_is_refused():
     with pytest.raises(InputError, match="linear already: use skip=False"):
         EmbeddingNetwork(6, 3, hidden=(), skip=True)
-
-
-@pytest.mark.parametrize("norm", ["batch", "none"])
-def test_the_first_layer_can_be_computed_elsewhere(norm):
-    network, codes = EmbeddingNetwork(6, 3, hidden=(5, 4), norm=norm).eval(), torch.rand(7, 6)
-    first = network.first_layer
-    products = codes @ first.weight.T + first.bias
-    torch.testing.assert_close(first.finish(products), network(codes))
-    assert EmbeddingNetwork(6, 3, hidden=(5,), skip=True).first_layer is None
-    assert EmbeddingNetwork(6, 3, hidden=()).first_layer is None
-    assert network.half().first_layer is None

@@ -38,8 +38,7 @@ from tablefree.rows import Rows
 from tablefree.secret import Secret
 from tablefree.training.optimizers import Optimizers, optimizers, parameter_groups
 from tablefree.training.row_optimizer import RowAdam
-
-__version__ = "0.1.0"
+from tablefree.version import __version__
 
 __all__ = [
     "DLRM",

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from tablefree.errors import InputError
 from tablefree.kernels import op
-from tablefree.network import ACTIVATIONS, BatchNorm, EmbeddingNetwork, FirstLayer, RMSNorm
+from tablefree.network import ACTIVATIONS, BatchNorm, EmbeddingNetwork, RMSNorm
 
 FROZEN_DTYPES = (torch.float32, torch.bfloat16, torch.int8)
 _INT8_CODE = 1 / 127  # what 1 stands for in an int8 code
+_FEWEST_CUDA_ROWS = 17
 INT8_ACTIVATIONS = ("mish", "relu", "gelu")
 
 
@@ -61,11 +62,6 @@ class FrozenNetwork(nn.Module, ABC):
     def forward(self, codes: Num[Tensor, "n in_features"]) -> Float[Tensor, "n embedding_dim"]:
         """Embed each code, in float32."""
 
-    @property
-    def first_layer(self) -> FirstLayer | None:
-        """The first hidden layer; None where the codes are needed elsewhere too, and in int8."""
-        return None
-
     def _of_layers(self, name: str) -> list[Tensor]:
         """A buffer of each layer; `named_buffers` takes longer than a small product."""
         return [getattr(self, f"{name}{position}") for position in range(self.num_layers)]
@@ -94,13 +90,6 @@ class _FloatNetwork(FrozenNetwork):
         if codes.dtype == torch.float32:
             return torch.addmm(embeddings, codes, self.skip.T)  # no pass of its own to add
         return embeddings + F.linear(codes, self.skip).float()
-
-    @property
-    def first_layer(self) -> FirstLayer | None:
-        layers = self._layers
-        if len(layers) == 1 or self.skip is not None:
-            return None
-        return FirstLayer(*layers[0], self._finish)
 
     @property
     def _layers(self) -> list[tuple[Tensor, Tensor]]:
@@ -157,12 +146,13 @@ class _Int8Network(FrozenNetwork):
         code = rows, row_scale
         *hidden, last = zip(*map(self._of_layers, ("weight", "scale", "bias")), strict=True)
         for (weight, scale, bias), norm in zip(hidden, self.norms, strict=False):
-            products = torch._int_mm(rows, weight.T)
+            products = _int8_products(rows, weight)
             rows, row_scale = self._activate(products, row_scale, scale, bias, norm)
         weight, scale, bias = last
-        embeddings: Tensor = _int8_products(rows, row_scale, weight, scale) + bias
+        embeddings: Tensor = _scaled_products(rows, row_scale, weight, scale) + bias
         if self.has_skip:
-            embeddings = embeddings + _int8_products(*code, self.weight_of_skip, self.scale_of_skip)
+            skip = _scaled_products(*code, self.weight_of_skip, self.scale_of_skip)
+            embeddings = embeddings + skip
         return embeddings
 
     def _activate(
@@ -175,9 +165,23 @@ class _Int8Network(FrozenNetwork):
         return _quantize(activate(norm(products * (row_scale[:, None] * scale) + bias)))
 
 
-def _int8_products(rows: Tensor, row_scale: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    products: Tensor = torch._int_mm(rows, weight.T)
-    return products * (row_scale[:, None] * scale)
+def _scaled_products(rows: Tensor, row_scale: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    products: Tensor = _int8_products(rows, weight) * (row_scale[:, None] * scale)
+    return products
+
+
+def _int8_products(rows: Tensor, weight: Tensor) -> Tensor:
+    """The int32 products of int8 rows [n, in_features] with a weight [outputs, in_features]."""
+    products: Tensor
+    if rows.device.type == "cpu":
+        products = torch._int_mm(rows, weight.T)
+        return products
+    (num_rows, width), num_outputs = rows.shape, len(weight)
+    # On CUDA torch takes more than 16 rows, and widths that are multiples of 8.
+    rows = F.pad(rows, (0, -width % 8, 0, max(0, _FEWEST_CUDA_ROWS - num_rows)))
+    weight = F.pad(weight, (0, -width % 8, 0, -num_outputs % 8))
+    products = torch._int_mm(rows, weight.T)[:num_rows, :num_outputs]
+    return products
 
 
 def _as_buffers(norm: nn.Module, dtype: torch.dtype) -> nn.Module:

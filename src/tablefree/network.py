@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from numbers import Integral
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -131,20 +130,6 @@ class BatchNorm(nn.BatchNorm1d):
         return super().forward(rows)
 
 
-class FirstLayer(NamedTuple):
-    """The first layer of a network, for kernels that multiply codes with it as they make them.
-
-    Attributes:
-        weight: [width, in_features], in the dtype of the products.
-        bias: [width], likewise.
-        finish: from the products to the embeddings.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    finish: Callable[[Tensor], Tensor]
-
-
 class EmbeddingNetwork(nn.Module):
     """Turns codes into embeddings.
 
@@ -226,17 +211,6 @@ class EmbeddingNetwork(nn.Module):
         """Weights whose common factor is one of the embeddings: the last layer's, the skip's."""
         skip = [] if self.skip is None else [self.skip.weight]
         return [*self.output.parameters(), *skip]
-
-    @property
-    def first_layer(self) -> FirstLayer | None:
-        """The first hidden layer; None where the codes are needed elsewhere too."""
-        first, *others = [*self.hidden, self.output]
-        has_code_dtype = self.output.weight.dtype in (torch.float32, torch.bfloat16)
-        if not others or self.skip is not None or not has_code_dtype:
-            return None
-        assert isinstance(first, nn.Linear)
-        weight, bias = first.weight.to(self.code_dtype), first.bias.to(self.code_dtype)
-        return FirstLayer(weight, bias, nn.Sequential(*others))
 
     def recomputed(
         self, encode: Callable[[Tensor], Tensor], ids: Int[Tensor, " n"]

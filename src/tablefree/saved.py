@@ -14,7 +14,6 @@ import json
 import operator
 import os
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from tablefree.errors import CheckpointError, InputError
 from tablefree.files import replacing
+from tablefree.version import __version__
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -74,7 +74,7 @@ def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tens
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     of_files = {
         "format_version": FORMAT_VERSION,
-        "tablefree_version": version("tablefree"),
+        "tablefree_version": __version__,
         "dtypes": _float_dtypes(contents),
         "sha256": digest_of(contents),
     }

@@ -171,10 +171,3 @@ def test_codes_can_be_written_into_memory_that_is_there(dtype):
 def test_memory_of_another_kind_is_refused(out, message):
     with pytest.raises(InputError, match=message):
         DenseHashEncoding(8, seed=0)(torch.arange(4), out=out)
-
-
-def test_a_linear_layer_on_the_codes():
-    encoding, ids = DenseHashEncoding(64, seed="item"), IDS["random"][:100].view(4, 25)
-    weight, bias = torch.randn(5, 64), torch.randn(5)
-    expected = torch.nn.functional.linear(encoding(ids), weight, bias)
-    torch.testing.assert_close(encoding.linear(ids, weight, bias), expected)

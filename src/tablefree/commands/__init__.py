@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tablefree import __version__
 from tablefree.commands.ablate import ablate
 from tablefree.commands.bench import bench
 from tablefree.commands.cold_start import cold_start
@@ -17,6 +16,7 @@ from tablefree.commands.evaluate import evaluate
 from tablefree.commands.groups import spread
 from tablefree.commands.report import report
 from tablefree.commands.train import train
+from tablefree.version import __version__
 
 # The base of Typer's errors of usage has no public name: recent versions carry their own Click.
 UsageError: Any = typer.BadParameter.__base__

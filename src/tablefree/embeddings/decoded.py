@@ -179,12 +179,6 @@ class DecodedEmbedding(Embedding):
     def _embed(
         self, ids: Int[Tensor, " n"], side: Float[Tensor, "n side_features"] | None
     ) -> Float[Tensor, "n embedding_dim"]:
-        encoding = self.encodings[0]
-        is_alone = len(self.encodings) == 1 and side is None
-        if ids.is_cuda and is_alone and isinstance(encoding, DenseHashEncoding):
-            first = self.network.first_layer
-            if first is not None:  # the kernel makes the codes in registers
-                return first.finish(encoding.linear(ids, first.weight, first.bias))
         embeddings: Tensor = self.network(self._codes(ids, side))
         return embeddings
 

@@ -6,7 +6,7 @@ practice over all 64-bit ids, and no two ids are nearer than any others.
 """
 
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Int, Num
 from torch import Tensor
 
 from tablefree.encodings.hash_buckets import HashBuckets
@@ -14,7 +14,6 @@ from tablefree.errors import InputError
 from tablefree.hashing import check_codes
 from tablefree.ids import tensor_ids
 from tablefree.kernels import op
-from tablefree.kernels.fused import dense_hash_linear
 from tablefree.network import UNIFORM_STD
 
 
@@ -89,33 +88,6 @@ class DenseHashEncoding(HashBuckets):
             )
         (op.write_codes if is_eager else op.dense_hash_out)(ids, out, *options)
         return out
-
-    def linear(
-        self,
-        ids: Int[Tensor, "*batch"],
-        weight: Float[Tensor, "width num_hashes"],
-        bias: Float[Tensor, " width"],
-    ) -> Float[Tensor, "*batch width"]:
-        """A linear layer on the codes, which on CUDA are never written to memory.
-
-        Args:
-            ids: any 64-bit ids.
-            weight: float32 or bfloat16, which is also the dtype of the products.
-            bias: of the same dtype.
-
-        Raises:
-            InputError: ids that are no integers, or another dtype.
-        """
-        products: Tensor = dense_hash_linear(
-            tensor_ids(ids),
-            weight,
-            bias,
-            self.signed_seed,
-            self.family,
-            self.num_buckets,
-            self.transform,
-        )
-        return products
 
     @property
     def width(self) -> int:

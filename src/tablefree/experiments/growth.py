@@ -4,12 +4,9 @@ Each contender is trained once with each seed, and then taken through all steps 
 rows of these are written together, and what a folder holds is not made again: so it resumes.
 """
 
-import json
-import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +22,7 @@ from tablefree.experiments.results import SCHEMA as RUNS
 from tablefree.experiments.run import (
     Run,
     describe_machine,
+    describe_versions,
     identity,
     steps_per_epoch,
     vocabulary_bytes,
@@ -217,10 +215,7 @@ def _rows(scenario: Scenario, contender: Contender, run: Run) -> list[dict[str, 
         "best_epoch": trained.best_epoch,
         "validation_auc": trained.validation_auc,
         "train_seconds": trained.seconds,
-        "versions": json.dumps(
-            {name: version(name) for name in ("tablefree", "torch", "lightning", "numpy")}
-            | {"python": platform.python_version()}
-        ),
+        "versions": describe_versions(),
         "machine": describe_machine(),
     }
     return [

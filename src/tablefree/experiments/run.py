@@ -39,6 +39,7 @@ from tablefree.training.metrics import (
     score_pairs,
 )
 from tablefree.training.ranking import full_ranking
+from tablefree.version import __version__
 
 STEPS_PER_EPOCH = 128  # about so many, where the data allows
 SMALLEST_BATCH, LARGEST_BATCH = 256, 4096
@@ -426,10 +427,7 @@ def measure(
         "validation_auc": result.validation_auc,
         "train_seconds": result.seconds,
         "configuration": json.dumps({"users": str(model.users), "items": str(model.items)}),
-        "versions": json.dumps(
-            {name: version(name) for name in ("tablefree", "torch", "lightning", "numpy")}
-            | {"python": platform.python_version()}
-        ),
+        "versions": describe_versions(),
         "machine": describe_machine(),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -519,6 +517,12 @@ def identity(run: Run, task: Task) -> dict[str, object]:
 def decoder_text(run: Run) -> str:
     """The decoder over the embeddings of any method as results name it: 64-64, or nothing."""
     return "-".join(map(str, run.decoder))
+
+
+def describe_versions() -> str:
+    """The versions of what computes, in JSON."""
+    of_others = {name: version(name) for name in ("torch", "lightning", "numpy")}
+    return json.dumps({"tablefree": __version__, **of_others, "python": platform.python_version()})
 
 
 def describe_machine() -> str:
