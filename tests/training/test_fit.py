@@ -97,7 +97,7 @@ def test_the_weights_of_the_best_epoch_are_restored(monkeypatch):
     seen = []
 
     def scripted(model, users, items):
-        seen.append({key: value.clone() for key, value in model.named_parameters()})
+        seen.append({key: value.clone().cpu() for key, value in model.named_parameters()})
         return score_pairs(model, users, items)
 
     monkeypatch.setattr("tablefree.training.fit.score_pairs", scripted)

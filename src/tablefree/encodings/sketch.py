@@ -98,7 +98,9 @@ class SketchEncoding(nn.Module):
         ids = tensor_ids(ids)
         flat, weight = ids.flatten(), self.rows.weight
         has_gradient = torch.is_grad_enabled() and weight.requires_grad
-        if torch.compiler.is_exporting():  # for inference, and without a branch on values
+        # An export is for inference, and without a branch on values. `torch.compiler.is_exporting`
+        # is true of `torch.compile` too before torch 2.13.
+        if torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling():
             has_gradient = False
         is_plain = self.claims is None or self.claims.more is None
         is_fast = is_plain and weight.device.type == "cpu" and weight.dtype == torch.float32
