@@ -2,7 +2,8 @@
 # The library on a GPU, tested and timed in one command of at most nine minutes.
 #
 # Run: PYTHON=python3 benchmarks/gpu.sh [OUT]
-# Writes OUT/device.txt, kernels.txt, modules.txt, bench.txt, bench.parquet, bench.svg and, made of them, gpu.md.
+# Writes OUT/device.txt, kernels.txt, modules.txt, bench.txt, bench.parquet, bench.svg and, made of
+# them, gpu.md.
 # DEVICE=cpu rehearses it where there is no GPU: Triton's interpreter, small sizes, no figures worth
 # keeping.
 set -uo pipefail

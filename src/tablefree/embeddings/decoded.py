@@ -139,8 +139,9 @@ class DecodedEmbedding(Embedding):
 
         Args:
             dtype: of the network's weights: float32, bfloat16, or int8 (a scale for each output;
-                activations are rounded with a scale for each id). Learned rows of the encodings,
-                most bytes of a sketch, stay in float32 whatever it is. So are embeddings.
+                activations are rounded with a scale for each id), which is fast on a CPU alone.
+                Learned rows of the encodings, most bytes of a sketch, stay in float32 whatever it
+                is. So are embeddings.
 
         Raises:
             InputError: another dtype, or an embedding that is frozen already.
