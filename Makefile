@@ -16,7 +16,7 @@ test: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest --cov --cov-fail-under=90
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-fail-under=90
 
 drop-in: $(VENV)/dev $(RECBOLE)/recbole
 	$(BIN)/python benchmarks/drop_in_rechub.py
