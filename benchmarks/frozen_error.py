@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tablefree import DeepHashEmbedding, Embedding
-from tablefree.benchmark.case import dtype_text
+from tablefree.bench.case import dtype_text
 from tablefree.data.load import load_interactions
 from tablefree.experiments.run import Run, describe_machine, train
 from tablefree.experiments.task import Task

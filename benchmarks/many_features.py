@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from tablefree.benchmark.timing import alternate
+from tablefree.bench.timing import alternate
 from tablefree.embeddings.collection import EmbeddingCollection
 from tablefree.embeddings.stacked import StackedNetwork
 from tablefree.experiments.run import describe_machine

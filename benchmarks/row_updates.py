@@ -23,7 +23,7 @@ import torch
 from tablefree import SketchEmbedding, optimizers
 from tablefree.encodings.row_claims import SLOTS, RowClaims
 from tablefree.experiments.run import describe_machine
-from tablefree.rows import SMALLEST_SCALE
+from tablefree.rows.table import SMALLEST_SCALE
 
 NUM_HASHES, CODE_WIDTH, EMBEDDING_DIM, BATCH = 4, 2, 32, 4096
 RATE, DECAY = 0.1, 0.1

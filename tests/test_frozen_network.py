@@ -57,13 +57,6 @@ def test_an_id_does_not_depend_on_its_batch_in_int8():
     torch.testing.assert_close(frozen(IDS)[37], frozen(IDS[37]), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("activation", ["sine", "gated"])
-def test_activations_without_a_kernel_are_refused_in_int8(activation):
-    network = EmbeddingNetwork(16, 8, hidden=(32,), activation=activation)
-    with pytest.raises(InputError, match=f"got {activation}: freeze in bfloat16"):
-        freeze_network(network, torch.int8)
-
-
 def test_freezing_leaves_the_embedding_as_it_was():
     embedding = trained().train()
     before = {name: value.clone() for name, value in embedding.state_dict().items()}

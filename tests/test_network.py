@@ -31,18 +31,6 @@ def test_forward_is_the_plain_formula_in_evaluation():
     assert torch.equal(network(codes), expected)
 
 
-def test_a_gated_unit_is_one_output_times_silu_of_another():
-    network = EmbeddingNetwork(6, 3, hidden=(5, 4), activation="gated", norm="layer")
-    assert [tuple(layer.weight.shape) for layer in network.hidden if hasattr(layer, "weight")] == [
-        (10, 6), (10,), (8, 5), (8,),
-    ]  # fmt: skip
-    network = EmbeddingNetwork(6, 3, hidden=(5,), activation="gated", norm="none")
-    codes = torch.rand(7, 6)
-    value, gate = network.hidden[0](codes).split(5, dim=1)
-    assert torch.equal(network(codes), network.output(value * F.silu(gate)))
-    assert network.multiply_adds == 6 * 10 + 5 * 3
-
-
 @pytest.mark.parametrize(("norm", "parameters"), [("none", 14_869_832), ("batch", 14_887_832)])
 def test_the_paper_s_network_has_the_paper_s_size(norm, parameters):
     with torch.device("meta"):
@@ -59,10 +47,8 @@ def test_embeddings_start_at_the_common_scale(activation, norm, hidden):
     options = {"hidden": hidden, "activation": activation, "norm": norm}
     uniform = EmbeddingNetwork(256, 64, **options)(2 * torch.rand(512, 256) - 1)
     normal = EmbeddingNetwork(256, 64, **options, code_std=1.0)(torch.randn(512, 256))
-    # Products of two have heavy tails, which grow from layer to layer.
-    tolerance = 0.75 if activation == "gated" else 0.2
     for embeddings in (uniform, normal):
-        assert embeddings.square().mean().sqrt().item() == pytest.approx(0.1, rel=tolerance)
+        assert embeddings.square().mean().sqrt().item() == pytest.approx(0.1, rel=0.2)
 
 
 @pytest.mark.parametrize("rows", [0, 1])
@@ -84,7 +70,7 @@ def test_codes_are_taken_in_the_dtype_of_the_weights():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"activation": "swish"}, "activation must be one of mish, relu, gelu, sine, gated; got"),
+        ({"activation": "swish"}, "activation must be one of mish, relu, gelu; got"),
         ({"norm": "group"}, "norm must be one of batch, layer, rms, none; got 'group'"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
         ({"hidden": (8, 0)}, "hidden must be an integer of at least 1, got 0"),

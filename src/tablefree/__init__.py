@@ -34,10 +34,9 @@ from tablefree.errors import CapacityWarning, CheckpointError, InputError, Table
 from tablefree.ids import hash_strings, to_ids
 from tablefree.models import DLRM, GMF, MLP
 from tablefree.network import EmbeddingNetwork
-from tablefree.rows import Rows
+from tablefree.rows import RowAdam, Rows
 from tablefree.secret import Secret
 from tablefree.training.optimizers import Optimizers, optimizers, parameter_groups
-from tablefree.training.row_optimizer import RowAdam
 from tablefree.version import __version__
 
 __all__ = [

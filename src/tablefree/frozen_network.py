@@ -21,7 +21,6 @@ from tablefree.network import ACTIVATIONS, BatchNorm, EmbeddingNetwork, RMSNorm
 FROZEN_DTYPES = (torch.float32, torch.bfloat16, torch.int8)
 _INT8_CODE = 1 / 127  # what 1 stands for in an int8 code
 _FEWEST_CUDA_ROWS = 17
-INT8_ACTIVATIONS = ("mish", "relu", "gelu")
 
 
 def freeze_network(network: EmbeddingNetwork, dtype: torch.dtype) -> "FrozenNetwork":
@@ -32,7 +31,7 @@ def freeze_network(network: EmbeddingNetwork, dtype: torch.dtype) -> "FrozenNetw
         dtype: of the weights: float32, bfloat16 or int8.
 
     Raises:
-        InputError: another dtype; or int8 for a network with an activation that has no kernel.
+        InputError: another dtype.
     """
     if dtype not in FROZEN_DTYPES:
         names = ", ".join(map(str, FROZEN_DTYPES))
@@ -119,11 +118,6 @@ class _Int8Network(FrozenNetwork):
 
     def __init__(self, network: EmbeddingNetwork) -> None:
         super().__init__(network)
-        if network.activation not in INT8_ACTIVATIONS:
-            raise InputError(
-                f"int8 takes the activations {', '.join(INT8_ACTIVATIONS)}, got "
-                f"{network.activation}: freeze in bfloat16"
-            )
         self.norms = nn.ModuleList()
         for position, (weight, bias, norm) in enumerate(_folded(network)):
             self._add_products(f"{position}", weight)

@@ -1,12 +1,12 @@
 """Modules on the Hugging Face Hub, by the mixin of `huggingface_hub`, the extra `hub`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelHubMixin, snapshot_download
 
 from tablefree.errors import CheckpointError
-from tablefree.pretrained import Pretrained
 from tablefree.saved import CONFIG, WEIGHTS, one_line
 
 _MODEL_CARD = """\
@@ -30,16 +30,16 @@ class HubModel(
 ):
     """A module as the mixin wants it: its base class would make `import tablefree` slow."""
 
-    def __init__(self, module: Pretrained) -> None:
-        self.module = module
+    def __init__(self, kind: str, save: Callable[[Path], None]) -> None:
+        self.kind, self.save = kind, save
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Upload the module and a model card that says how to load it."""
-        card = {"kind": type(self.module).__name__, "repo_id": repo_id}
+        card = {"kind": self.kind, "repo_id": repo_id}
         return super().push_to_hub(repo_id, model_card_kwargs=card, **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        self.module.save_pretrained(save_directory)
+        self.save(save_directory)
 
 
 def download(repo_id: str, **options: Any) -> Path:

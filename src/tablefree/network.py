@@ -8,7 +8,6 @@ Learning for Image Recognition", 2016). Its output has neither norm nor activati
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
-from numbers import Integral
 
 import torch
 import torch.nn.functional as F
@@ -16,16 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from tablefree.checks import check_choice, check_positive
 from tablefree.errors import InputError
 from tablefree.kernels import op
-
-# Standard deviation of an embedding's components at initialisation, the same for every method, so
-# that one grid of learning rates is fair to all of them.
-INITIAL_STD = 0.1
-# Learned codes under a decoder start ten times wider, so that steps of the same rate change them
-# less and the hidden units see them apart: on sparse data worth .05 of AUC for a row of two
-# numbers, and .01 for eight.
-CODE_STD = 1.0
+from tablefree.scales import INITIAL_STD, UNIFORM_STD
 
 
 class Mish(nn.Module):
@@ -44,37 +37,12 @@ class Mish(nn.Module):
         return F.mish(values)
 
 
-class Sine(nn.Module):
-    """sin(x).
-
-    Sitzmann et al., "Implicit Neural Representations with Periodic Activation Functions", 2020.
-    """
-
-    def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Apply to each value."""
-        return values.sin()
-
-
-class Gated(nn.Module):
-    """The first half of the values times SiLU of the second: half as many numbers as come in.
-
-    Shazeer, "GLU Variants Improve Transformer", 2020. A hidden unit has two outputs of its layer.
-    """
-
-    def forward(self, values: Float[Tensor, "*batch twice"]) -> Float[Tensor, "*batch width"]:
-        """Multiply the halves of the last dimension."""
-        value, gate = values.chunk(2, dim=-1)
-        return value * F.silu(gate)
-
-
 # Each activation with its gain: 1 / sqrt(E[f(z)^2]) for a standard normal z, so that a layer keeps
 # the scale of its input (Kaiming initialisation, He et al. 2015, for any activation).
 ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
     "mish": (Mish, 1.4868),
     "relu": (nn.ReLU, 1.4142),
     "gelu": (nn.GELU, 1.5335),
-    "sine": (Sine, 1.5209),
-    "gated": (Gated, 1.6765),
 }
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "batch": lambda width: BatchNorm(width),
@@ -85,7 +53,6 @@ NORMS: dict[str, Callable[[int], nn.Module] | None] = {
 # So large that what decay has made small stays small: the size of a code tells how much is known of
 # its id. With 1e-6 a code of three numbers loses .01 of AUC on sparse data.
 RMS_EPS = 0.1
-UNIFORM_STD = 3**-0.5  # of a code that is uniform in [-1, 1]
 
 
 class RMSNorm(nn.RMSNorm):
@@ -142,7 +109,7 @@ class EmbeddingNetwork(nn.Module):
         in_features: width of a code.
         embedding_dim: width of an embedding.
         hidden: widths of the hidden layers; empty for one linear map.
-        activation: "mish", "relu", "gelu", "sine" or "gated", whose layers have twice the outputs.
+        activation: "mish", "relu" or "gelu".
         norm: "batch" (Ioffe and Szegedy, 2015), "layer" (Ba et al., 2016), "rms" (Zhang and
             Sennrich, 2019) or "none".
         dropout: share of hidden units dropped in training, at least 0 and below 1.
@@ -186,10 +153,9 @@ class EmbeddingNetwork(nn.Module):
         self.hidden = nn.Sequential()
         width, scale = in_features, 1 / code_std
         for next_width in hidden:
-            outputs = 2 * next_width if activation == "gated" else next_width
-            self.hidden.append(_linear(width, outputs, scale))
+            self.hidden.append(_linear(width, next_width, scale))
             if make_norm is not None:
-                self.hidden.append(make_norm(outputs))
+                self.hidden.append(make_norm(next_width))
             self.hidden.append(activate())
             if dropout:
                 self.hidden.append(nn.Dropout(dropout))
@@ -272,19 +238,6 @@ class EmbeddingNetwork(nn.Module):
     def multiply_adds(self) -> int:
         """Multiply-adds of one code: those of the linear layers, batch norm folded into them."""
         return sum(m.weight.numel() for m in self.modules() if isinstance(m, nn.Linear))
-
-
-def check_positive(**sizes: int) -> None:
-    """An InputError when one of the named sizes is no integer of at least 1."""
-    for name, size in sizes.items():
-        if not isinstance(size, Integral) or size < 1:
-            raise InputError(f"{name} must be an integer of at least 1, got {size!r}")
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """An InputError when the named option is none of the choices."""
-    if value not in choices:
-        raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
 def _linear(in_features: int, out_features: int, scale: float) -> nn.Linear:

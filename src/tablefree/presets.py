@@ -1,7 +1,7 @@
 """Embeddings by name: the paper's, and the one to begin with."""
 
+from tablefree.checks import check_positive
 from tablefree.embeddings import DeepHashEmbedding, SketchEmbedding, build
-from tablefree.network import check_positive
 
 
 def kdd2021(embedding_dim: int, *, seed: int | str) -> DeepHashEmbedding:

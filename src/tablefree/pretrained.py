@@ -133,7 +133,8 @@ class Pretrained(nn.Module, ABC):
         Raises:
             InputError: as `save_pretrained`; without the package `huggingface_hub`.
         """
-        address: str = _hub().HubModel(self).push_to_hub(repo_id, **options)
+        model = _hub().HubModel(type(self).__name__, self.save_pretrained)
+        address: str = model.push_to_hub(repo_id, **options)
         return address
 
 

@@ -12,7 +12,7 @@ from tablefree.embeddings import FullTable, HashingTrick, SketchEmbedding, from_
 from tablefree.encodings import SketchEncoding
 from tablefree.encodings.sketch import MANY_ROWS
 from tablefree.errors import CheckpointError, InputError
-from tablefree.training.row_optimizer import RowAdam
+from tablefree.rows import RowAdam
 
 
 def sketch(**options):

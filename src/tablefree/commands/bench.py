@@ -40,11 +40,11 @@ def bench(
 
     Example: tablefree bench --output results/bench
     """
-    from tablefree.benchmark.case import LeftOutError, measure, parse_hidden
-    from tablefree.benchmark.cases import choose_device, default_cases, swept_cases
-    from tablefree.benchmark.ceilings import measure_ceilings
-    from tablefree.benchmark.chart import write_chart
-    from tablefree.benchmark.results import result_row, write_results
+    from tablefree.bench.case import LeftOutError, measure, parse_hidden
+    from tablefree.bench.cases import choose_device, default_cases, swept_cases
+    from tablefree.bench.ceilings import measure_ceilings
+    from tablefree.bench.chart import write_chart
+    from tablefree.bench.results import result_row, write_results
     from tablefree.files import check_writable
 
     chosen = choose_device(device)
@@ -72,7 +72,7 @@ def bench(
 
 def _show(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the ratios, then how near the networks come to the ceilings of the machine."""
-    from tablefree.benchmark.results import heading
+    from tablefree.bench.results import heading
 
     for line in heading(rows[0]):
         say(line)

@@ -36,9 +36,9 @@ def embed(
 
     Example: tablefree embed --checkpoint dhe --feature item --ids ids.txt --output items.parquet
     """
+    from tablefree.checks import check_choice
     from tablefree.data.id_stream import read_ids
     from tablefree.experiments.embed import write_embeddings
-    from tablefree.network import check_choice
     from tablefree.training.checkpoint import load_checkpoint
 
     check_choice("feature", feature, ("user", "item"))

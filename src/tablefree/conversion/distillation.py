@@ -13,10 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LinearLR
 
+from tablefree.checks import check_positive
 from tablefree.conversion.targets import Targets
 from tablefree.embeddings.base import Embedding
 from tablefree.errors import InputError
-from tablefree.network import check_positive
 from tablefree.training.optimizers import build_optimizers
 
 

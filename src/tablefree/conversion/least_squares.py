@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tablefree.checks import check_positive
 from tablefree.conversion.distillation import Distillation
 from tablefree.conversion.targets import Targets
 from tablefree.encodings import SketchEncoding
 from tablefree.errors import InputError
-from tablefree.network import check_positive
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from tablefree.checks import check_choice, check_positive
 from tablefree.conversion.adapters import (
     Converted,
     ConvertedEmbedding,
@@ -22,7 +23,6 @@ from tablefree.conversion.report import Conversion, ReplacedTable
 from tablefree.conversion.start import looks_trained, start_from_table
 from tablefree.embeddings import METHODS, Embedding, build
 from tablefree.errors import InputError
-from tablefree.network import check_choice, check_positive
 from tablefree.rows import Rows
 
 # A full table replaces nothing, and frequent ids are known to whoever counted them.

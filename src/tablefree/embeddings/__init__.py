@@ -1,11 +1,10 @@
 """Ways to embed ids, with and without tables: one call, one file a method."""
 
 from tablefree.embeddings.bag import EmbeddingBag
-from tablefree.embeddings.base import Description, Embedding
+from tablefree.embeddings.base import Description, Embedding, from_config
 from tablefree.embeddings.budget import METHODS, build
 from tablefree.embeddings.cached import CachedEmbedding
 from tablefree.embeddings.collection import EmbeddingCollection
-from tablefree.embeddings.config import from_config
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.full_table import FullTable

@@ -13,11 +13,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tablefree.errors import InputError
+from tablefree.checks import check_positive
+from tablefree.errors import CheckpointError, InputError
 from tablefree.ids import tensor_ids
-from tablefree.network import INITIAL_STD, check_positive
 from tablefree.pretrained import Pretrained
+from tablefree.registry import build
 from tablefree.rows import Rows
+from tablefree.scales import INITIAL_STD
 
 # Rows that multiply others start near one: enough spread to tell them apart, no change of scale.
 FACTOR_STD = 0.1
@@ -84,8 +86,6 @@ class Embedding(Pretrained):
     @classmethod
     def from_saved_config(cls, config: Mapping[str, Any]) -> "Embedding":
         """An embedding of the same shape and hash functions."""
-        from tablefree.embeddings.config import from_config  # knows every method
-
         return from_config(config["embedding"])
 
     @property
@@ -116,6 +116,26 @@ class Embedding(Pretrained):
             num_bytes=sum(t.nbytes for t in (*self.parameters(), *self.buffers())),
             multiply_adds=self.multiply_adds,
         )
+
+
+def from_config(config: Mapping[str, object]) -> Embedding:
+    """Build an embedding from what `Embedding.config` returned: independent of any budget.
+
+    It has the shape and the hash functions of the original, and is frozen if that was; its weights,
+    the frequent ids of "hybrid_hash" and the features of ids come with the state dict.
+
+    Raises:
+        CheckpointError: an unknown method, or a field that is missing, unknown or out of range.
+
+    Example:
+        >>> from tablefree import HashingTrick
+        >>> from_config(HashingTrick(100, 8, seed="item_id").config()).num_parameters
+        800
+    """
+    embedding = build(config)
+    if not isinstance(embedding, Embedding):
+        raise CheckpointError(f"a {type(embedding).__name__} is no embedding: wrap it in one")
+    return embedding
 
 
 def table(num_rows: int, width: int, *, mean: float = 0.0, std: float = INITIAL_STD) -> Rows:

@@ -10,6 +10,7 @@ from math import ceil, isqrt, sqrt
 from jaxtyping import Int
 from torch import Tensor
 
+from tablefree.checks import check_choice, check_positive
 from tablefree.embeddings.base import Embedding
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
@@ -23,7 +24,7 @@ from tablefree.embeddings.quotient_remainder import QuotientRemainder
 from tablefree.embeddings.sketch import SketchEmbedding
 from tablefree.encodings.row_claims import SLOTS
 from tablefree.errors import InputError
-from tablefree.network import CODE_STD, check_choice, check_positive
+from tablefree.scales import CODE_STD
 
 METHODS = (
     "full_table",

@@ -16,11 +16,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from tablefree.checks import check_positive
 from tablefree.embeddings.base import Embedding
 from tablefree.encodings.history import HistoryEncoding
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
-from tablefree.network import check_positive
 
 _WAYS = 8  # slots an id may lie in: their ids fill a line of the processor's cache
 

@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tablefree.embeddings.base import Description, Embedding
+from tablefree.embeddings.base import Description, Embedding, from_config
 from tablefree.embeddings.collection_state import rearrange, state_of
 from tablefree.embeddings.columns import Column, column_ids, is_table
-from tablefree.embeddings.config import from_config
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.feature import Feature, id_type

@@ -7,7 +7,7 @@ by side. A narrow code with a decoder beats wide rows on sparse data.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, cast
 
 import torch
@@ -21,6 +21,7 @@ from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork, freeze_network
 from tablefree.ids import tensor_ids
 from tablefree.network import EmbeddingNetwork
+from tablefree.registry import build, registered
 
 # Ids of a tile at inference: in float32 10 % faster than 4,096 (the codes stay in cache), in other
 # dtypes as fast.
@@ -30,6 +31,7 @@ _TILE = 2048
 _CHEAP, _CHEAP_TILE = 4096, 65_536
 
 
+@registered(method="decoded")
 class DecodedEmbedding(Embedding):
     """The network's output for the codes of an id, side by side.
 
@@ -42,7 +44,7 @@ class DecodedEmbedding(Embedding):
         encodings: modules with a `width` and a `config`, from ids to codes; every `Embedding` is
             one.
         hidden: widths of the decoder's hidden layers.
-        activation: "mish", "relu", "gelu", "sine" or "gated".
+        activation: "mish", "relu" or "gelu".
         norm: "batch", "layer", "rms" or "none". Batch norm harms learned codes; without any, strong
             decay of the codes makes the decoder linear.
         dropout: share of hidden units dropped in training.
@@ -98,6 +100,12 @@ class DecodedEmbedding(Embedding):
             code_std=(sum(code.width * code.std**2 for code in encodings) / width) ** 0.5,
             **self.options,
         )
+
+    @classmethod
+    def outline(cls, *, encodings: Sequence[Mapping[str, Any]], **arguments: Any) -> Self:
+        """One over encodings that are given by what their `config` returned."""
+        codes = [cast(Encoding, build(config)) for config in encodings]
+        return cls(encodings=codes, **arguments)
 
     def forward(
         self,

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.encodings import DenseHashEncoding
+from tablefree.registry import registered
 
 
+@registered(method="deep_hash")
 class DeepHashEmbedding(DecodedEmbedding):
     """The network's output for the dense hash code of an id.
 
@@ -20,7 +22,7 @@ class DeepHashEmbedding(DecodedEmbedding):
         embedding_dim: width of an embedding.
         num_hashes: width of the code; even for the Gaussian transform.
         hidden: widths of the network's hidden layers.
-        activation: "mish", "relu", "gelu", "sine" or "gated".
+        activation: "mish", "relu" or "gelu".
         norm: "batch", "layer", "rms" or "none".
         dropout: share of hidden units dropped in training.
         skip: whether a linear map goes from the code straight to the embedding.

@@ -6,10 +6,12 @@ It needs a vocabulary, ids numbered 0..n-1, and one more row, the last, for ids 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tablefree.checks import check_positive
 from tablefree.embeddings.base import Embedding, check_positions, table
-from tablefree.network import check_positive
+from tablefree.registry import registered
 
 
+@registered(method="full_table")
 class FullTable(Embedding):
     """A row of `embedding_dim` numbers for each of `num_embeddings` ids.
 

@@ -7,12 +7,15 @@ hash picks the weights from a table of its own, so that ids with the same rows m
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tablefree.checks import check_positive
 from tablefree.embeddings.base import FACTOR_STD, Embedding, table
 from tablefree.encodings import HashBuckets
 from tablefree.hashing import seed_from
-from tablefree.network import INITIAL_STD, check_positive
+from tablefree.registry import registered
+from tablefree.scales import INITIAL_STD
 
 
+@registered(method="hash_embedding")
 class HashEmbedding(Embedding):
     """The weighted sum of the rows that several hashes of an id pick.
 

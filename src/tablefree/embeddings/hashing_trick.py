@@ -7,11 +7,13 @@ bucket share an embedding.
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tablefree.checks import check_positive
 from tablefree.embeddings.base import Embedding, table
 from tablefree.encodings import HashBuckets
-from tablefree.network import check_positive
+from tablefree.registry import registered
 
 
+@registered(method="hashing_trick")
 class HashingTrick(Embedding):
     """The row that the hash of an id picks.
 

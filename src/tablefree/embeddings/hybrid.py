@@ -4,17 +4,22 @@ Zhang et al., "Model Size Reduction Using Frequency Based Double Hashing for Rec
 2020. Only the frequent ids are stored, so the method needs no vocabulary of the others.
 """
 
+from typing import Any, Self
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tablefree.checks import check_positive
 from tablefree.embeddings.base import Embedding, table
 from tablefree.encodings import HashBuckets
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
-from tablefree.network import INITIAL_STD, check_positive
+from tablefree.registry import first_id, registered
+from tablefree.scales import INITIAL_STD
 
 
+@registered(method="hybrid_hash")
 class HybridHash(Embedding):
     """A row of its own for each frequent id, the sum of two shared rows for any other.
 
@@ -52,6 +57,15 @@ class HybridHash(Embedding):
         self.frequent_rows = table(len(distinct), embedding_dim)
         self.buckets = HashBuckets(2, num_rows, seed=seed)
         self.rows = table(num_rows, embedding_dim, std=INITIAL_STD / 2**0.5)
+
+    @classmethod
+    def outline(cls, *, num_frequent_ids: int, **arguments: Any) -> Self:
+        """One of the same shape, whose frequent ids come with the state dict."""
+        check_positive(num_frequent_ids=num_frequent_ids)
+        embedding = cls(first_id(), **arguments)
+        embedding.frequent_ids = torch.zeros(num_frequent_ids, dtype=torch.int64)
+        embedding.frequent_rows = table(num_frequent_ids, embedding.embedding_dim)
+        return embedding
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
         """Look up the own row of a frequent id, and the sum of two shared rows of another."""

@@ -8,12 +8,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tablefree.checks import check_choice, check_positive
 from tablefree.embeddings.base import Embedding, table
 from tablefree.encodings import HashBuckets
 from tablefree.errors import InputError
-from tablefree.network import INITIAL_STD, check_choice, check_positive
+from tablefree.registry import registered
+from tablefree.scales import INITIAL_STD
 
 
+@registered(method="multi_hash")
 class MultiHash(Embedding):
     """The rows that several hashes of an id pick.
 

@@ -7,10 +7,12 @@ numbered 0..n-1, and one more row, the last, for ids outside it.
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tablefree.checks import check_positive
 from tablefree.embeddings.base import Embedding, check_positions, table
-from tablefree.network import check_positive
+from tablefree.registry import registered
 
 
+@registered(method="narrow_table")
 class NarrowTable(Embedding):
     """A row of `rank` numbers for each of `num_embeddings` ids, projected to `embedding_dim`.
 

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tablefree.checks import check_choice
 from tablefree.embeddings.stacked import FrozenStack, StackedLinear, StackedNetwork
 from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
-from tablefree.network import EmbeddingNetwork, check_choice
+from tablefree.network import EmbeddingNetwork
 
 BITS = {"float32": 32, "float16": 16, "int8": 8, "int4": 4, "codebook": 4}
 LARGEST = {"int8": 127, "int4": 7}  # whole numbers from -n to n

@@ -9,12 +9,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tablefree.checks import check_choice, check_positive
 from tablefree.embeddings.base import FACTOR_STD, Embedding, table
 from tablefree.encodings import HashBuckets
 from tablefree.errors import InputError
-from tablefree.network import INITIAL_STD, check_choice, check_positive
+from tablefree.registry import registered
+from tablefree.scales import INITIAL_STD
 
 
+@registered(method="quotient_remainder")
 class QuotientRemainder(Embedding):
     """A row for the remainder and a row for the quotient of an id's hash.
 

@@ -14,8 +14,10 @@ from tablefree.encodings import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
 from tablefree.network import RMS_EPS
+from tablefree.registry import registered
 
 
+@registered(method="sketch")
 class SketchEmbedding(DecodedEmbedding):
     """The decoder's output for the narrow row of an id, or for the sum of those it shares.
 

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
-from tablefree.network import UNIFORM_STD
+from tablefree.registry import registered
+from tablefree.scales import UNIFORM_STD
 
 
+@registered(encoding="binary_digits")
 class BinaryDigits(nn.Module):
     """The 64 binary digits of an id as -1 and 1, the lowest first.
 
@@ -39,6 +41,7 @@ class BinaryDigits(nn.Module):
         return {"encoding": "binary_digits"}
 
 
+@registered(encoding="scaled_id")
 class ScaledId(nn.Module):
     """One number: where an id lies between two others, from -1 to 1.
 
@@ -75,6 +78,7 @@ class ScaledId(nn.Module):
         return {"encoding": "scaled_id", "lowest": self.lowest, "highest": self.highest}
 
 
+@registered(encoding="one_hot_hash")
 class OneHotHash(nn.Module):
     """A one at the bucket of an id, and zeros elsewhere: the hashing trick, seen as a code.
 

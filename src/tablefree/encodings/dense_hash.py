@@ -14,9 +14,11 @@ from tablefree.errors import InputError
 from tablefree.hashing import check_codes
 from tablefree.ids import tensor_ids
 from tablefree.kernels import op
-from tablefree.network import UNIFORM_STD
+from tablefree.registry import registered
+from tablefree.scales import UNIFORM_STD
 
 
+@registered(encoding="dense_hash")
 class DenseHashEncoding(HashBuckets):
     """Map each id to `num_hashes` real numbers that look random and never change.
 

@@ -15,13 +15,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from tablefree.checks import check_positive
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.encodings.processes import data_parallel_group, of_all
 from tablefree.encodings.sightings import Sightings
 from tablefree.encodings.unlearnt import UnlearntRows
 from tablefree.errors import CapacityWarning, InputError
 from tablefree.kernels import op
-from tablefree.network import check_positive
 from tablefree.secret import next_seed
 
 FREE, REFUSED = -1, -2  # instead of a row: one is free for the id, or none is

@@ -6,21 +6,25 @@ Recommendation", 2021, where they follow the hash code). Features are data: buff
 trains. They are in the state dict, since there is no embedding without them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from tablefree.checks import check_positive
 from tablefree.encodings.base import Encoding
 from tablefree.encodings.history import HistoryEncoding
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
+from tablefree.registry import build, first_id, registered
 
 MAX_CATEGORIES = 1000  # of a column with a number each; a bag takes any number of them
 
 
+@registered(encoding="side_features")
 class SideFeatures(nn.Module):
     """The features of an id and a one; zeros for an id without.
 
@@ -69,6 +73,15 @@ class SideFeatures(nn.Module):
         # A last column tells what is known, and a last row is the code of what is not.
         self.register_buffer("codes", F.pad(F.pad(values[order], (0, 1), value=1.0), (0, 0, 0, 1)))
 
+    @classmethod
+    def outline(cls, *, num_ids: int, width: int) -> Self:
+        """One of the same shape, whose ids and features come with the state dict."""
+        check_positive(num_ids=num_ids, width=width)
+        features = cls(first_id(), torch.zeros(1, 1, device="cpu"))
+        features.ids = torch.zeros(num_ids, dtype=torch.int64)
+        features.codes = torch.zeros(num_ids + 1, width)
+        return features
+
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
         """Look the features of each id up.
 
@@ -98,6 +111,7 @@ class SideFeatures(nn.Module):
         return f"num_ids={len(self.ids)}, width={self.width}"
 
 
+@registered(encoding="bag_features")
 class BagFeatures(nn.Module):
     """The sum of the codes of an id's tags over n^alpha, n being their number; zeros without.
 
@@ -152,6 +166,18 @@ class BagFeatures(nn.Module):
         self.register_buffer("bags", bags[by_id])
         ends = sizes[order].cumsum(0)
         self.register_buffer("offsets", torch.cat([offsets[:1], ends, ends[-1:]]))
+
+    @classmethod
+    def outline(cls, *, tags: Mapping[str, Any], num_ids: int, num_tags: int, alpha: float) -> Self:
+        """One of the same shape, whose ids and bags come with the state dict."""
+        check_positive(num_ids=num_ids, num_tags=num_tags)
+        one, encoding = first_id(), cast(Encoding, build(tags))
+        features = cls(encoding, one, one, torch.arange(2, device="cpu"), alpha=alpha)
+        features.ids = torch.zeros(num_ids, dtype=torch.int64)
+        features.bags = torch.zeros(num_tags, dtype=torch.int64)
+        features.offsets = torch.full((num_ids + 2,), num_tags)
+        features.offsets[0] = 0
+        return features
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
         """Encode the tags of each id; each distinct tag of a batch is encoded once.

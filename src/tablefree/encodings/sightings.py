@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
+from tablefree.checks import check_positive
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.errors import InputError
-from tablefree.network import check_positive
 from tablefree.secret import next_seed
 
 _COUNTERS = 4  # for each row: one id in twenty then seems to have come once more than it did

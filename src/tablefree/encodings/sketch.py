@@ -14,13 +14,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from tablefree.checks import check_positive
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.encodings.row_claims import FREE, REFUSED, SLOTS, RowClaims
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
 from tablefree.kernels import op
-from tablefree.network import CODE_STD, check_positive
+from tablefree.registry import registered
 from tablefree.rows import Rows
+from tablefree.scales import CODE_STD
 
 # From here on a dense gradient and the moments of AdamW cost more memory than many a machine has
 # left (a gigabyte at ten million rows of seven numbers), and its step ten times the time of
@@ -28,6 +30,7 @@ from tablefree.rows import Rows
 MANY_ROWS = 2**20
 
 
+@registered(encoding="sketch")
 class SketchEncoding(nn.Module):
     """The row that an id owns, or the sum of the rows that its hashes pick.
 

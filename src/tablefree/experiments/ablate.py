@@ -7,6 +7,7 @@ and measured as one.
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
+from tablefree.checks import check_choice
 from tablefree.errors import InputError
 from tablefree.experiments.compare import VARIED, Comparison
 from tablefree.experiments.designs import Design
@@ -14,7 +15,6 @@ from tablefree.experiments.run import STEPS_PER_EPOCH, Run, default_recipe, step
 from tablefree.experiments.studies import BASES, STUDIES, Variant, place
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import PARAMETERS
-from tablefree.network import check_choice
 
 ABLATED = VARIED - {"model", "size"} | {
     "study", "variant", "design", "schedule", "batch_size", "max_epochs",

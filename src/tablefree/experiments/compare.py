@@ -23,6 +23,7 @@ from typing import Any
 import polars as pl
 import torch
 
+from tablefree.checks import check_choice
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
 from tablefree.experiments.parquet import FILE_NAME
@@ -45,7 +46,6 @@ from tablefree.experiments.tuning import (
     space_to_json,
 )
 from tablefree.models import MODELS
-from tablefree.network import check_choice
 
 VARIED = frozenset(
     {"method", "model", "size", "seed", "users", "side_features", "decoder"}

@@ -11,13 +11,13 @@ from math import isqrt
 
 import torch
 
+from tablefree.checks import check_choice
 from tablefree.embeddings import DecodedEmbedding, SketchEmbedding
 from tablefree.embeddings.budget import build, decoder_size, deep_hash_shape, sketch_rows
 from tablefree.encodings import DenseHashEncoding, Encoding, SketchEncoding
 from tablefree.encodings.ablation import BinaryDigits, OneHotHash, ScaledId
 from tablefree.errors import InputError
 from tablefree.experiments.task import Side
-from tablefree.network import check_choice
 
 CODES = ("uniform", "gaussian", "binary_digits", "scaled_id", "one_hot_hash", "sketch")
 NORM_SIZES = {"batch": 2, "layer": 2, "rms": 1, "none": 0}  # parameters of an output
@@ -120,9 +120,9 @@ class Design:
         if not self.depth:
             return ()
         # Layers of width w have a w^2 + b w parameters, of which those from the code are wide.
-        per_unit = self.outputs * (1 + NORM_SIZES[self.norm])  # biases and norms
-        a = (self.depth - 1) * self.outputs
-        b = self.outputs * code_width + self.depth * per_unit + embedding_dim
+        per_unit = 1 + NORM_SIZES[self.norm]  # biases and norms
+        a = self.depth - 1
+        b = code_width + self.depth * per_unit + embedding_dim
         fixed = embedding_dim * (1 + self.skip * code_width)
         spend = num_parameters - fixed
         if spend < a + b:
@@ -134,7 +134,7 @@ class Design:
         if not a:
             return (width,)
         left = spend - (a * width + b) * width
-        last = width + left // (self.outputs * width + per_unit + embedding_dim)
+        last = width + left // (width + per_unit + embedding_dim)
         return (*[width] * (self.depth - 1), last)
 
     def network_size(self, code_width: int, hidden: tuple[int, ...], embedding_dim: int) -> int:
@@ -142,8 +142,7 @@ class Design:
         inputs = (code_width, *hidden)
         per_unit = 1 + NORM_SIZES[self.norm]
         layers = sum(
-            self.outputs * width * (before + per_unit)
-            for before, width in zip(inputs, hidden, strict=False)
+            width * (before + per_unit) for before, width in zip(inputs, hidden, strict=False)
         )
         return layers + embedding_dim * (inputs[-1] + 1 + self.skip * code_width)
 
@@ -153,11 +152,6 @@ class Design:
         if self.rows_per_id is None:
             del fields["rows_per_id"]
         return json.dumps(fields)
-
-    @property
-    def outputs(self) -> int:
-        """Outputs of the linear layer of a hidden unit."""
-        return 2 if self.activation == "gated" else 1
 
     def _fixed_code(
         self, side: Side, num_parameters: int, embedding_dim: int, seed: int | str

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from tablefree.checks import check_choice
 from tablefree.data import Interactions
 from tablefree.embeddings.quantize import deployed_bytes
 from tablefree.errors import InputError
@@ -29,7 +30,6 @@ from tablefree.experiments.run import (
 )
 from tablefree.experiments.stream import Stream
 from tablefree.experiments.task import Task
-from tablefree.network import check_choice
 
 HOLD_OUTS = ("item", "user", "time")
 

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from tablefree.checks import check_choice
 from tablefree.embeddings import DecodedEmbedding, Embedding, NarrowTable
 from tablefree.embeddings.budget import build
 from tablefree.embeddings.history import HistoryUsers
@@ -28,7 +29,6 @@ from tablefree.errors import InputError
 from tablefree.experiments.designs import Design
 from tablefree.experiments.task import BUCKETS, Pairs, Side, Task
 from tablefree.models import GMF, MODELS, Recommender
-from tablefree.network import check_choice
 from tablefree.training.batches import Batch, Negatives, TrainingBatches
 from tablefree.training.fit import Fit, Recipe, fast_precision, fit
 from tablefree.training.metrics import (

@@ -66,9 +66,7 @@ def _levels(name: str, base: str, values: Mapping[str, Any]) -> tuple[Variant, .
     return Variant(base), *(Variant(label, {name: value}) for label, value in values.items())
 
 
-_ACTIVATIONS = _levels(
-    "activation", "Mish", {"ReLU": "relu", "GELU": "gelu", "Sine": "sine", "Gated": "gated"}
-)
+_ACTIVATIONS = _levels("activation", "Mish", {"ReLU": "relu", "GELU": "gelu"})
 _DROPOUTS = _levels("dropout", "none", {"0.1": 0.1, "0.2": 0.2, "0.5": 0.5})
 _SCHEDULES = _levels(
     "schedule",

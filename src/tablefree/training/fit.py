@@ -20,9 +20,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
+from tablefree.checks import check_choice, check_positive
 from tablefree.errors import CapacityWarning, InputError
 from tablefree.models import Recommender
-from tablefree.network import check_choice, check_positive
 from tablefree.training.batches import Batch, TrainingBatches
 from tablefree.training.metrics import auc, score_pairs
 from tablefree.training.optimizers import OPTIMIZERS, build_optimizers

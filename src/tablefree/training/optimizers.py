@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from tablefree.checks import check_choice
 from tablefree.errors import InputError
-from tablefree.network import EmbeddingNetwork, check_choice
-from tablefree.training.row_optimizer import RowAdam
+from tablefree.network import EmbeddingNetwork
+from tablefree.rows import RowAdam
 
 OPTIMIZERS = ("adamw", "muon")
 ROW_BETAS = (0.0, 0.999)

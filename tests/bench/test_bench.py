@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from tablefree import cli
-from tablefree.benchmark import ceilings, memory, traffic
-from tablefree.benchmark.results import SCHEMA
+from tablefree.bench import ceilings, memory, traffic
+from tablefree.bench.results import SCHEMA
 
 TINY = ("--batch", "40", "--num-hashes", "8", "--hidden", "6-6,4-4-4", "--seconds", "0")
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from tablefree.benchmark.case import LeftOutError, Shape, measure
-from tablefree.benchmark.networks import (
+from tablefree.bench.case import LeftOutError, Shape, measure
+from tablefree.bench.networks import (
     BareProducts,
     compiled_case,
     every_row,

@@ -6,10 +6,10 @@ from itertools import repeat
 import torch
 from torch import Tensor, nn
 
-from tablefree.benchmark.case import EMBEDDING_DIM, Case, Measurement, Shape
-from tablefree.benchmark.networks import every_row
-from tablefree.benchmark.timing import alternate
-from tablefree.benchmark.traffic import NUM_TABLE_ROWS
+from tablefree.bench.case import EMBEDDING_DIM, Case, Measurement, Shape
+from tablefree.bench.networks import every_row
+from tablefree.bench.timing import alternate
+from tablefree.bench.traffic import NUM_TABLE_ROWS
 
 LATENCY_BATCH = 256
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tablefree.benchmark.case import (
+from tablefree.bench.case import (
     EMBEDDING_DIM,
     Case,
     LeftOutError,
@@ -15,7 +15,7 @@ from tablefree.benchmark.case import (
     Shape,
     dtype_text,
 )
-from tablefree.benchmark.timing import alternate
+from tablefree.bench.timing import alternate
 from tablefree.embeddings import DeepHashEmbedding
 
 

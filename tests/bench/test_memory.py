@@ -4,9 +4,9 @@ import sys
 import pytest
 import torch
 
-from tablefree.benchmark import memory
-from tablefree.benchmark.case import LeftOutError, Shape, measure
-from tablefree.benchmark.memory import megabytes, memory_case
+from tablefree.bench import memory
+from tablefree.bench.case import LeftOutError, Shape, measure
+from tablefree.bench.memory import megabytes, memory_case
 
 SHAPE = Shape(2000, 64, (32, 16), torch.device("cpu"))
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from tablefree.checks import check_positive
 from tablefree.embeddings import DeepHashEmbedding
 from tablefree.errors import InputError
-from tablefree.network import check_positive
 
 EMBEDDING_DIM = 32
 

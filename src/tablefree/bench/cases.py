@@ -6,12 +6,12 @@ from itertools import product
 
 import torch
 
-from tablefree.benchmark.case import Case, Shape
-from tablefree.benchmark.encode import encode_cases
-from tablefree.benchmark.graphs import LATENCY_BATCH, latency_case
-from tablefree.benchmark.memory import memory_case
-from tablefree.benchmark.networks import compiled_case, frozen_case, training_case
-from tablefree.benchmark.traffic import repeated_case, traffic_cases
+from tablefree.bench.case import Case, Shape
+from tablefree.bench.encode import encode_cases
+from tablefree.bench.graphs import LATENCY_BATCH, latency_case
+from tablefree.bench.memory import memory_case
+from tablefree.bench.networks import compiled_case, frozen_case, training_case
+from tablefree.bench.traffic import repeated_case, traffic_cases
 from tablefree.errors import InputError
 
 DEFAULT_BATCH = {"cpu": 4096, "cuda": 65_536}

@@ -3,7 +3,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tablefree import DenseHashEncoding
-from tablefree.benchmark.eager_hash import EagerDenseHash
+from tablefree.bench.eager_hash import EagerDenseHash
 
 
 @given(

@@ -14,8 +14,8 @@ from typing import Literal
 
 import torch
 
-from tablefree.benchmark.case import Case, LeftOutError, Measurement, Shape
-from tablefree.benchmark.networks import sequential, training_step
+from tablefree.bench.case import Case, LeftOutError, Measurement, Shape
+from tablefree.bench.networks import sequential, training_step
 
 Network = Literal["sequential", "deep_hash", "deep_hash_recompute"]
 
@@ -84,7 +84,7 @@ def _megabytes_of_a_process(shape: Shape, network: Network) -> float:
         "network": network,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tablefree.benchmark.memory", json.dumps(arguments)],
+        [sys.executable, "-m", "tablefree.bench.memory", json.dumps(arguments)],
         env=os.environ | _GIVE_BACK,
         capture_output=True,
         text=True,

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from tablefree.benchmark import ceilings
-from tablefree.benchmark.case import Shape
-from tablefree.benchmark.ceilings import Ceilings, measure_ceilings, roofline
-from tablefree.benchmark.networks import frozen_case, training_case
+from tablefree.bench import ceilings
+from tablefree.bench.case import Shape
+from tablefree.bench.ceilings import Ceilings, measure_ceilings, roofline
+from tablefree.bench.networks import frozen_case, training_case
 
 SHAPE = Shape(1000, 16, (8,), torch.device("cpu"))
 FAST = Ceilings({torch.float32: 100.0, torch.bfloat16: 100.0}, 10.0)

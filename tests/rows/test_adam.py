@@ -10,8 +10,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LinearLR
 
 from tablefree.errors import InputError
-from tablefree.rows import Rows
-from tablefree.training.row_optimizer import RowAdam
+from tablefree.rows import RowAdam, Rows
 
 NUM_ROWS, WIDTH = 11, 3
 BETA2 = 0.99

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tablefree.errors import InputError
-from tablefree.rows import SMALLEST_SCALE, Rows, add, decay, flush
+from tablefree.rows.table import SMALLEST_SCALE, Rows, add, decay, flush
 
 
 class RowAdam(Optimizer):

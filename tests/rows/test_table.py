@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from tablefree.rows import SMALLEST_SCALE, Rows
+from tablefree.rows.table import SMALLEST_SCALE, Rows
 
 
 def decayed(*factors, **options):
@@ -226,6 +226,21 @@ def test_threads_that_read_scale_nothing_twice(read):
         for thread in threads:
             thread.join()
         torch.testing.assert_close(rows.weight.detach(), expected)
+
+
+def test_a_weight_that_gets_a_scale_while_it_is_read_keeps_it():
+    rows = Rows(9, 4)
+    before, indices = rows.weight.detach().clone(), torch.tensor([3, 7])
+    turns = iter([0.5])
+
+    def look_up(weight):
+        for factor in turns:
+            rows.decay(factor)
+        return nn.functional.embedding(indices, weight)
+
+    found = rows.read(look_up)
+    assert rows.scale == 0.5
+    assert torch.equal(found, 0.5 * before[indices])
 
 
 def test_a_thread_that_saves_beside_a_training_gets_the_rows_and_leaves_them():

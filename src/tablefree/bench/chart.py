@@ -7,7 +7,7 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from tablefree.benchmark.results import heading
+from tablefree.bench.results import heading
 from tablefree.experiments.charts import VEGA_LITE_VERSION
 from tablefree.files import replace_file
 

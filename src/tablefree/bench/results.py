@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from tablefree.benchmark.case import EMBEDDING_DIM, Case, Measurement, dtype_text
-from tablefree.benchmark.ceilings import Ceilings, roofline
+from tablefree.bench.case import EMBEDDING_DIM, Case, Measurement, dtype_text
+from tablefree.bench.ceilings import Ceilings, roofline
 from tablefree.experiments.run import describe_machine
 from tablefree.files import replace_file
 from tablefree.version import __version__

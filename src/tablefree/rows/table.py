@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from tablefree.row_gradient import gather_as_rows
+from tablefree.rows.gradient import gather_as_rows
 
 # Below it the scale goes into the weights: far from the ends of float32, for weights are divided by
 # it, and rare (every 4,200 steps of rate .1 and decay .1), for that is a pass over all rows.
@@ -87,7 +87,9 @@ class Rows(nn.Embedding):
             gather_as_rows(weight)
         scaled = _beneath(weight)
         if not isinstance(scaled, ScaledWeight):
-            return look_up(weight)
+            found = _looked_up(weight, look_up)
+            if not isinstance(scaled, ScaledWeight):  # it may have become one meanwhile
+                return found
         with _lock, torch._C.DisableTorchFunctionSubclass():
             found, scale = look_up(weight), scale_of(scaled)
         rows: Tensor = _Scale.apply(found, scale)  # type: ignore[no-untyped-call]
@@ -217,6 +219,17 @@ class _Scale(Function):
     @staticmethod
     def backward(_context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
+
+
+def _looked_up(weight: Tensor, look_up: Callable[[Tensor], Tensor]) -> Tensor:
+    """What is made of the numbers of a weight that has no scale, and leaves it alone if it gets one.
+
+    A thread that reads beside a training would put the scale into the weight otherwise.
+    """
+    if torch.compiler.is_compiling() or type(weight) is not nn.Parameter:
+        return look_up(weight)
+    with torch._C.DisableTorchFunctionSubclass():
+        return look_up(weight)
 
 
 def _beneath(weight: Tensor) -> Tensor:

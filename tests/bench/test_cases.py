@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tablefree.benchmark.cases import choose_device, default_cases, swept_cases
+from tablefree.bench.cases import choose_device, default_cases, swept_cases
 from tablefree.errors import InputError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

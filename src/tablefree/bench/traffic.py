@@ -15,9 +15,9 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tablefree.benchmark.case import EMBEDDING_DIM, Case, Measurement, Shape, dtype_text
-from tablefree.benchmark.networks import every_row, inference, training_step
-from tablefree.benchmark.timing import alternate
+from tablefree.bench.case import EMBEDDING_DIM, Case, Measurement, Shape, dtype_text
+from tablefree.bench.networks import every_row, inference, training_step
+from tablefree.bench.timing import alternate
 from tablefree.embeddings import CachedEmbedding, DeepHashEmbedding
 
 EXPONENT = 1.1

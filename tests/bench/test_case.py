@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tablefree.benchmark.case import Case, Measurement, Shape, dtype_text, measure, parse_hidden
+from tablefree.bench.case import Case, Measurement, Shape, dtype_text, measure, parse_hidden
 from tablefree.errors import InputError
 
 

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tablefree.benchmark import traffic
-from tablefree.benchmark.case import Shape, measure
-from tablefree.benchmark.traffic import repeated_case, traffic_cases, zipf_ids
+from tablefree.bench import traffic
+from tablefree.bench.case import Shape, measure
+from tablefree.bench.traffic import repeated_case, traffic_cases, zipf_ids
 
 SHAPE = Shape(30, 8, (4,), torch.device("cpu"))
 

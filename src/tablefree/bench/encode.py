@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tablefree.benchmark.case import Case, Measurement, Shape, dtype_text
-from tablefree.benchmark.eager_hash import EagerDenseHash
-from tablefree.benchmark.timing import alternate
+from tablefree.bench.case import Case, Measurement, Shape, dtype_text
+from tablefree.bench.eager_hash import EagerDenseHash
+from tablefree.bench.timing import alternate
 from tablefree.encodings import DenseHashEncoding
 
 Call = Callable[[Tensor], object]

@@ -2,9 +2,9 @@ import polars as pl
 import pytest
 import torch
 
-from tablefree.benchmark.case import Case, Measurement, Shape
-from tablefree.benchmark.ceilings import Ceilings
-from tablefree.benchmark.results import FILE_NAME, SCHEMA, heading, result_row, write_results
+from tablefree.bench.case import Case, Measurement, Shape
+from tablefree.bench.ceilings import Ceilings
+from tablefree.bench.results import FILE_NAME, SCHEMA, heading, result_row, write_results
 
 CEILINGS = Ceilings({torch.float32: 100.0}, 10.0)
 SHAPE = Shape(1000, 16, (8, 8), torch.device("cpu"))

@@ -11,8 +11,8 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from tablefree.benchmark.case import Case
-from tablefree.benchmark.timing import alternate
+from tablefree.bench.case import Case
+from tablefree.bench.timing import alternate
 
 SIDE = {"cpu": 2048, "cuda": 8192}  # of the square matrices
 COPIED = 2**27  # bytes

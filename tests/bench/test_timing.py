@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from tablefree.benchmark.timing import alternate
+from tablefree.bench.timing import alternate
 
 CPU = torch.device("cpu")
 

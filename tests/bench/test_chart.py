@@ -1,7 +1,7 @@
 import polars as pl
 
-from tablefree.benchmark.chart import chart_spec, write_chart
-from tablefree.benchmark.results import SCHEMA
+from tablefree.bench.chart import chart_spec, write_chart
+from tablefree.bench.results import SCHEMA
 
 
 def results(*ratios):
