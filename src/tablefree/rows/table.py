@@ -222,7 +222,7 @@ class _Scale(Function):
 
 
 def _looked_up(weight: Tensor, look_up: Callable[[Tensor], Tensor]) -> Tensor:
-    """What is made of the numbers of a weight that has no scale, and leaves it alone if it gets one.
+    """What is made of a weight without a scale; should it get one meanwhile, it keeps that.
 
     A thread that reads beside a training would put the scale into the weight otherwise.
     """
