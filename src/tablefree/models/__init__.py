@@ -3,9 +3,6 @@
 from tablefree.models.dlrm import DLRM
 from tablefree.models.gmf import GMF
 from tablefree.models.mlp import MLP
-from tablefree.models.recommender import Recommender
-
-MODELS: dict[str, type[Recommender]] = {"gmf": GMF, "mlp": MLP}
-"""Each model by its name on the command line and in checkpoints."""
+from tablefree.models.recommender import MODELS, Recommender
 
 __all__ = ["DLRM", "GMF", "MLP", "MODELS", "Recommender"]

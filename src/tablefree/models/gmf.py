@@ -11,7 +11,7 @@ from tablefree.embeddings import Embedding
 from tablefree.models.recommender import Recommender
 
 
-class GMF(Recommender):
+class GMF(Recommender, name="gmf"):
     """The score is w · (user * item) + b, with learned w and b.
 
     Args:

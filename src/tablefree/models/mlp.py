@@ -17,7 +17,7 @@ from tablefree.models.recommender import Recommender
 NUM_LAYERS = 3
 
 
-class MLP(Recommender):
+class MLP(Recommender, name="mlp"):
     """The score is a tower's output for user and item side by side.
 
     Its hidden layers have the width of one embedding, a half and a quarter of it.

@@ -13,6 +13,9 @@ from tablefree.encodings import Encoding
 from tablefree.errors import InputError
 from tablefree.pretrained import Pretrained
 
+MODELS: dict[str, type["Recommender"]] = {}
+"""Each model by its name on the command line and in checkpoints."""
+
 
 class Recommender(Pretrained):
     """Base of the recommenders over two embeddings of equal width.
@@ -24,6 +27,11 @@ class Recommender(Pretrained):
     Raises:
         InputError: embeddings of different widths.
     """
+
+    def __init_subclass__(cls, *, name: str | None = None) -> None:
+        super().__init_subclass__()
+        if name is not None:
+            MODELS[name] = cls
 
     def __init__(self, users: Embedding, items: Embedding) -> None:
         super().__init__()
@@ -51,8 +59,6 @@ class Recommender(Pretrained):
 
     def saved_config(self) -> dict[str, object]:
         """What `config.json` says of the model."""
-        from tablefree.models import MODELS
-
         return {
             "model": next((name for name, kind in MODELS.items() if type(self) is kind), None),
             "users": {"embedding": self.users.config()},
@@ -62,8 +68,6 @@ class Recommender(Pretrained):
     @classmethod
     def from_saved_config(cls, config: Mapping[str, Any]) -> "Recommender":
         """A model of the same shape and hash functions."""
-        from tablefree.models import MODELS
-
         items = from_config(config["items"]["embedding"])
         return MODELS[config["model"]](_users(config["users"]["embedding"], items), items)
 
