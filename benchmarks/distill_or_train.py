@@ -26,8 +26,8 @@ import torch
 from tablefree import Distillation, Embedding, distill
 from tablefree.data.load import load_interactions
 from tablefree.experiments.learner import Contender, Learner
-from tablefree.experiments.run import describe_machine
 from tablefree.experiments.task import Side, Task
+from tablefree.machine import describe_machine
 
 DIM, SIZE = 32, 1 / 4
 TABLE, SKETCH = Contender("table", "full_table"), Contender("sketch", "sketch")

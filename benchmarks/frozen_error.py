@@ -21,9 +21,11 @@ from torch import Tensor
 from tablefree import DeepHashEmbedding, Embedding
 from tablefree.bench.case import dtype_text
 from tablefree.data.load import load_interactions
-from tablefree.experiments.run import Run, describe_machine, train
+from tablefree.experiments.measure import train
+from tablefree.experiments.run import Run
 from tablefree.experiments.task import Task
 from tablefree.frozen_network import FROZEN_DTYPES
+from tablefree.machine import describe_machine
 from tablefree.models import Recommender
 from tablefree.training.fit import Recipe, fast_precision
 from tablefree.training.metrics import auc, score_pairs

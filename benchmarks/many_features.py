@@ -26,8 +26,8 @@ from torch.profiler import ProfilerActivity, profile
 from tablefree.bench.timing import alternate
 from tablefree.embeddings.collection import EmbeddingCollection
 from tablefree.embeddings.stacked import StackedNetwork
-from tablefree.experiments.run import describe_machine
 from tablefree.kernels import many_op
+from tablefree.machine import describe_machine
 from tablefree.network import Mish
 
 SHAPE = {"method": "deep_hash", "embedding_dim": 16, "num_hashes": 256, "hidden": [128, 128]}

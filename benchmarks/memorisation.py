@@ -28,7 +28,7 @@ from tablefree import (
 )
 from tablefree.embeddings import build
 from tablefree.embeddings.budget import SKETCH_HASHES, deep_hash_shape
-from tablefree.experiments.run import describe_machine
+from tablefree.machine import describe_machine
 
 DIM = 16
 SIZES = (1 / 4, 1 / 2, 1)

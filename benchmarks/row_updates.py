@@ -22,7 +22,7 @@ import torch
 
 from tablefree import SketchEmbedding, optimizers
 from tablefree.encodings.row_claims import SLOTS, RowClaims
-from tablefree.experiments.run import describe_machine
+from tablefree.machine import describe_machine
 from tablefree.rows.table import SMALLEST_SCALE
 
 NUM_HASHES, CODE_WIDTH, EMBEDDING_DIM, BATCH = 4, 2, 32, 4096

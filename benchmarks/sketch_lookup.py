@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tablefree import presets
 from tablefree.embeddings import SketchEmbedding
-from tablefree.experiments.run import describe_machine
+from tablefree.machine import describe_machine
 
 NUM_IDS, BATCH, EMBEDDING_DIM, REPEATS = 1_000_000, 4096, 32, 101
 

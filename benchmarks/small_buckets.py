@@ -20,8 +20,10 @@ import torch
 from frozen_error import area, freeze, ml_1m, recipe
 
 from tablefree import DeepHashEmbedding
-from tablefree.experiments.run import Run, describe_machine, train
+from tablefree.experiments.measure import train
+from tablefree.experiments.run import Run
 from tablefree.experiments.task import Task
+from tablefree.machine import describe_machine
 from tablefree.models import Recommender
 
 LEVELS = (20, 16, 8, 7, 4, 1)  # log2 of m

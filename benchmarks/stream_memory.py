@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from tablefree import CachedEmbedding, DeepHashEmbedding, Embedding
-from tablefree.experiments.run import describe_machine
+from tablefree.machine import describe_machine
 
 NUM_IDS = 10**9
 STRIDE = 618_033_989  # near the golden section of NUM_IDS and coprime to it: no id comes twice

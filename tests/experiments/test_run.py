@@ -12,19 +12,13 @@ from tablefree.embeddings import HybridHash
 from tablefree.embeddings.budget import METHODS
 from tablefree.encodings import SideFeatures
 from tablefree.errors import InputError
+from tablefree.experiments.evaluation import DTYPES, evaluate
+from tablefree.experiments.measure import measure, train
+from tablefree.experiments.recipes import batch_size, default_recipe
 from tablefree.experiments.results import append_result, read_results
-from tablefree.experiments.run import (
-    DTYPES,
-    Run,
-    batch_size,
-    default_recipe,
-    describe_machine,
-    evaluate,
-    identity,
-    measure,
-    train,
-)
+from tablefree.experiments.run import Run, identity
 from tablefree.experiments.task import Task
+from tablefree.machine import describe_machine
 from tablefree.training.fit import Recipe
 from tablefree.training.metrics import auc, expected_calibration_error, log_loss, score_pairs
 from tablefree.training.ranking import full_ranking
@@ -210,7 +204,7 @@ def test_nothing_is_ranked_where_no_positive_is_new(task, tmp_path):
 def test_buckets_have_an_auc_of_their_own_where_they_hold_enough(task, monkeypatch):
     model = a_run("deep_hash").build_model(task)
     assert evaluated(model, task)["test_auc_head"] is None  # too few negatives
-    monkeypatch.setattr("tablefree.experiments.run.FEWEST_IN_BUCKET", 5)
+    monkeypatch.setattr("tablefree.experiments.evaluation.FEWEST_IN_BUCKET", 5)
     user_keys, item_keys = task.users.keys(model.users), task.items.keys(model.items)
     head = task.item_bucket[task.test.items] == 0
     users, items, labels = (part[head] for part in task.test)
@@ -219,7 +213,7 @@ def test_buckets_have_an_auc_of_their_own_where_they_hold_enough(task, monkeypat
 
 
 def test_cold_items_have_an_auc_of_their_own(task, monkeypatch):
-    monkeypatch.setattr("tablefree.experiments.run.FEWEST_IN_BUCKET", 5)
+    monkeypatch.setattr("tablefree.experiments.evaluation.FEWEST_IN_BUCKET", 5)
     cold = Task.from_interactions(task.interactions, "cold-items")
     measures = evaluated(a_run("deep_hash").build_model(cold), cold)
     assert 0 <= measures["test_auc_unseen"] <= 1

@@ -5,7 +5,8 @@ import pytest
 
 from tablefree.errors import InputError
 from tablefree.experiments.embed import write_embeddings
-from tablefree.experiments.run import Run, default_recipe
+from tablefree.experiments.recipes import default_recipe
+from tablefree.experiments.run import Run
 from tablefree.experiments.single import evaluate_checkpoint, train_checkpoint
 from tablefree.training.checkpoint import load_checkpoint
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from optuna.distributions import CategoricalDistribution, json_to_distribution
 
-from tablefree.experiments.run import Run, default_recipe
+from tablefree.experiments.recipes import default_recipe
+from tablefree.experiments.run import Run
 from tablefree.experiments.tuning import (
     PARAMETERS,
     configured,

@@ -12,7 +12,10 @@ from scipy.stats import rankdata
 
 from tablefree.data import Interactions
 from tablefree.embeddings.budget import METHODS
-from tablefree.experiments.run import USERS, Run, default_recipe, evaluate, train
+from tablefree.experiments.evaluation import evaluate
+from tablefree.experiments.measure import train
+from tablefree.experiments.recipes import default_recipe
+from tablefree.experiments.run import USERS, Run
 from tablefree.experiments.task import Task
 from tablefree.models import MODELS
 from tablefree.training.metrics import score_pairs

@@ -20,9 +20,11 @@ from tablefree.embeddings.budget import METHODS
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.encodings import SideFeatures
 from tablefree.errors import InputError
-from tablefree.experiments import run as runs
+from tablefree.experiments import measure
 from tablefree.experiments import task as tasks
-from tablefree.experiments.run import USERS, Run, batch_size, default_recipe, train
+from tablefree.experiments.measure import train
+from tablefree.experiments.recipes import batch_size, default_recipe
+from tablefree.experiments.run import USERS, Run
 from tablefree.experiments.task import Task
 from tablefree.training.fit import Fit
 
@@ -112,7 +114,7 @@ def seen(task, method, users):
         return Fit(1, 1, 0.5, 0.0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "fit", stand_in)
+        patch.setattr(measure, "fit", stand_in)
         train(run, task)
     model = given["model"]
     bytes_of = {

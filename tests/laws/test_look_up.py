@@ -15,7 +15,7 @@ import torch
 
 from tablefree.data import synthetic_interactions
 from tablefree.embeddings import FullTable
-from tablefree.experiments.run import evaluate
+from tablefree.experiments.evaluation import evaluate
 from tablefree.experiments.task import Task
 from tablefree.models import GMF
 

@@ -12,8 +12,8 @@ import torch
 
 from tablefree.bench.case import EMBEDDING_DIM, Case, Measurement, dtype_text
 from tablefree.bench.ceilings import Ceilings, roofline
-from tablefree.experiments.run import describe_machine
 from tablefree.files import replace_file
+from tablefree.machine import describe_machine
 from tablefree.version import __version__
 
 FILE_NAME = "bench.parquet"

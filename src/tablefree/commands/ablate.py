@@ -59,8 +59,9 @@ def ablate(
     """
     from tablefree.experiments.ablate import plan
     from tablefree.experiments.ablation_report import findings, panels_of, write_ablation
+    from tablefree.experiments.recipes import default_recipe
     from tablefree.experiments.results import read_results
-    from tablefree.experiments.run import Run, default_recipe
+    from tablefree.experiments.run import Run
     from tablefree.experiments.studies import STUDIES
     from tablefree.files import check_writable
 

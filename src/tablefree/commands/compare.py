@@ -55,8 +55,9 @@ def compare(
     Example: tablefree compare --data ml-1m --model gmf --sizes 1/4,1/16 --seeds 3
     """
     from tablefree.experiments.compare import plan
+    from tablefree.experiments.recipes import default_recipe
     from tablefree.experiments.report import write_report
-    from tablefree.experiments.run import Run, default_recipe
+    from tablefree.experiments.run import Run
     from tablefree.files import check_writable
 
     models = names(model)

@@ -57,7 +57,8 @@ def train(
 
     Example: tablefree train --data ml-1m --method sketch --size 1/4 --output ml-1m-sketch
     """
-    from tablefree.experiments.run import Run, default_recipe, steps_per_epoch
+    from tablefree.experiments.recipes import default_recipe, steps_per_epoch
+    from tablefree.experiments.run import Run
     from tablefree.experiments.single import train_checkpoint
 
     task = data.task(split)

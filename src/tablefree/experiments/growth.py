@@ -17,19 +17,15 @@ from tablefree.data import Interactions
 from tablefree.embeddings.quantize import deployed_bytes
 from tablefree.errors import InputError
 from tablefree.experiments.cold_start import ColdStart
+from tablefree.experiments.evaluation import vocabulary_bytes
 from tablefree.experiments.learner import CONTENDERS, Contender, Learner
 from tablefree.experiments.parquet import FILE_NAME, read_table, write_table
+from tablefree.experiments.recipes import steps_per_epoch
 from tablefree.experiments.results import SCHEMA as RUNS
-from tablefree.experiments.run import (
-    Run,
-    describe_machine,
-    describe_versions,
-    identity,
-    steps_per_epoch,
-    vocabulary_bytes,
-)
+from tablefree.experiments.run import Run, identity
 from tablefree.experiments.stream import Stream
 from tablefree.experiments.task import Task
+from tablefree.machine import describe_machine, describe_versions
 
 HOLD_OUTS = ("item", "user", "time")
 
