@@ -22,9 +22,7 @@ from tablefree import (
     Embedding,
     MultiHash,
     SketchEmbedding,
-    SketchEncoding,
     distill,
-    solve_sketch,
 )
 from tablefree.embeddings import build
 from tablefree.embeddings.budget import SKETCH_HASHES, deep_hash_shape
@@ -112,13 +110,6 @@ def share_kept(case: Case, size: float, targets: torch.Tensor, steps: int) -> fl
     return max(shares)
 
 
-def share_solved(size: float, targets: torch.Tensor) -> float:
-    encoding = SketchEncoding(
-        sketch_rows(int(size * targets.numel())), DIM, num_hashes=SKETCH_HASHES, seed=0
-    )
-    return solve_sketch(targets, encoding).variance_kept
-
-
 def line(name: str, shares: list[str], start: float) -> str:
     return f"{name:<30}{''.join(f'{share:>8}' for share in shares)}{time.time() - start:>8.0f}"
 
@@ -138,9 +129,6 @@ def main() -> None:
         f"{'share kept at size':<30}{''.join(f'{size:>8}' for size in SIZES)}{'seconds':>8}",
         flush=True,
     )
-    start = time.time()
-    solved = [f"{share_solved(size, targets):.3f}" for size in SIZES]
-    print(line("sketch, no decoder, solved", solved, start), flush=True)
     for case in CASES:
         if not any(part in case.name for part in arguments.cases):
             continue

@@ -66,14 +66,6 @@ def test_freezing_leaves_the_embedding_as_it_was():
         assert torch.equal(before[name], value)
 
 
-def test_side_features_are_taken():
-    torch.manual_seed(0)
-    embedding = DeepHashEmbedding(4, num_hashes=8, hidden=(6,), seed=1, side_features=2).eval()
-    side = torch.rand(3, 2)
-    ids = torch.tensor([5, 6, 7])
-    torch.testing.assert_close(embedding.freeze()(ids, side), embedding(ids, side))
-
-
 def test_narrow_weights_take_fewer_bytes():
     sizes = [trained().freeze(dtype).describe().num_bytes for dtype in (torch.float32, torch.int8)]
     assert sizes[1] < sizes[0] / 2.5

@@ -10,7 +10,6 @@ from tablefree.conversion import (
     convert,
     distill,
     materialize,
-    solve_sketch,
 )
 from tablefree.embeddings import (
     Bags,
@@ -81,6 +80,5 @@ __all__ = [
     "optimizers",
     "parameter_groups",
     "presets",
-    "solve_sketch",
     "to_ids",
 ]

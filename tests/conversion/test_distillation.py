@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from tablefree import (
-    DecodedEmbedding,
     DeepHashEmbedding,
     FullTable,
     HashingTrick,
@@ -123,6 +122,3 @@ def test_options_out_of_range_are_refused():
         distill(TABLE, sketch(), steps=0, seed=0)
     with pytest.raises(InputError, match="distill before it is frozen"):
         distill(TABLE, sketch().freeze(), seed=0)
-    wants_side = DecodedEmbedding(8, [FullTable(200, 2)], side_features=1)
-    with pytest.raises(InputError, match="side features"):
-        distill(TABLE, wants_side, seed=0)

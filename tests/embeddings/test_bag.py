@@ -255,7 +255,6 @@ def test_a_nested_tensor_that_is_not_jagged_is_refused():
     ("embedding", "options", "named"),
     [
         (nn.Embedding(5, 4), {}, "got Embedding"),
-        (DeepHashEmbedding(4, num_hashes=8, hidden=(), seed=0, side_features=1), {}, "side feat"),
         (FullTable(5, 4), {"mode": "median"}, "sum, mean, max, got 'median'"),
         (FullTable(5, 4), {"padding_idx": 2**64}, "64 bits"),
         (FullTable(5, 4), {"padding_idx": 0.0}, "float 0.0"),

@@ -379,8 +379,6 @@ def test_a_cache_of_no_rows_is_refused(num_rows):
 def test_what_cannot_be_cached_is_refused():
     with pytest.raises(InputError, match="wraps a tablefree Embedding, got Embedding"):
         CachedEmbedding(nn.Embedding(3, 3), 8)
-    with pytest.raises(InputError, match="side features"):
-        CachedEmbedding(deep(side_features=2), 8)
 
 
 @pytest.mark.parametrize("bad", [torch.tensor([1.0]), torch.tensor([True]), [1, 2]])

@@ -645,7 +645,6 @@ def test_the_work_of_pooling_does_not_grow_with_the_features():
         ({"a": SHAPE | {"hidden": [0]}}, "feature 'a': hidden"),
         ({"a": SHAPE | {"method": "magic"}}, "feature 'a': .*magic"),
         ({"a": SHAPE | {"colour": "red"}}, "feature 'a': .*colour"),
-        ({"a": SHAPE | {"side_features": 2}}, "feature 'a' has side features"),
         ({"a": SHAPE | {"padding_idx": 0.5}}, "feature 'a': .*float"),
         ({"a": SHAPE | {"pooling": "median"}}, "feature 'a': .*sum, mean, max, got 'median'"),
         ({"a": {"shared_with": "a"}}, "'a': it is shared_with 'a', .*of its own: there is none"),

@@ -40,7 +40,6 @@ EVERY = [
         norm="none",
         transform="gaussian",
         seed=3,
-        side_features=2,
     ),
     SketchEmbedding(16, num_rows=20, code_width=3, hidden=(8,), seed=5),
 ]
@@ -54,8 +53,7 @@ def test_a_configuration_goes_through_json_and_back(original):
     assert str(copy) == str(original)
     copy.load_state_dict(original.state_dict())
     ids = torch.arange(20)
-    side = [torch.rand(20, 2)] if getattr(original, "side_features", 0) else []
-    assert torch.equal(copy.eval()(ids, *side), original.eval()(ids, *side))
+    assert torch.equal(copy.eval()(ids), original.eval()(ids))
 
 
 def test_every_method_has_a_configuration():

@@ -47,7 +47,7 @@ def test_a_table_as_a_code_needs_a_vocabulary():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: DecodedEmbedding(6, codes(), hidden=(5,), norm="layer", side_features=2),
+        lambda: DecodedEmbedding(6, codes(), hidden=(5,), norm="layer"),
         lambda: DecodedEmbedding(6, [FullTable(9, 2)], hidden=(), skip=False),
         lambda: SketchEmbedding(6, num_rows=20, code_width=3, seed="item"),
         lambda: DeepHashEmbedding(6, num_hashes=8, hidden=(5,), skip=True, seed="item"),
@@ -58,8 +58,7 @@ def test_a_configuration_builds_the_same_function(make):
     other = from_config(embedding.config()).eval()
     other.load_state_dict(embedding.state_dict())
     ids = torch.tensor([1, 5, 8])
-    side = (ids[:, None].expand(3, 2) / 8,) if embedding.side_features else ()
-    assert torch.equal(other(ids, *side), embedding(ids, *side))
+    assert torch.equal(other(ids), embedding(ids))
     assert other.config() == embedding.config()
 
 

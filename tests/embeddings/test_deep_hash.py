@@ -3,7 +3,6 @@ import torch
 
 from tablefree.embeddings import DeepHashEmbedding
 from tablefree.encodings import DenseHashEncoding
-from tablefree.errors import InputError
 
 
 def small(**options):
@@ -57,45 +56,6 @@ def test_default_size_does_not_depend_on_the_number_of_ids():
     assert embedding.multiply_adds == 1024 * 1800 + 4 * 1800**2 + 1800 * 32
 
 
-def test_side_features_follow_the_code_of_their_id():
-    embedding = small(side_features=3).eval()
-    ids = torch.tensor([[9, 4], [4, 7]])
-    features = torch.rand(10, 3)
-    codes = torch.cat([embedding.encoding(ids), features[ids]], dim=-1)
-    expected = embedding.network(codes.reshape(4, 19)).reshape(2, 2, 4)
-    torch.testing.assert_close(embedding(ids, features[ids]), expected)
-    assert embedding(ids[0, 0], features[9]).shape == (4,)
-    assert embedding(ids[:0], features[ids[:0]]).shape == (0, 2, 4)
-
-
-def test_gradient_reaches_the_side_features():
-    side = torch.rand(2, 3, requires_grad=True)
-    small(side_features=3, norm="none")(torch.tensor([1, 2]), side).sum().backward()
-    assert (side.grad.abs().sum(-1) > 0).all()
-
-
-@pytest.mark.parametrize(
-    ("side_features", "side", "message"),
-    [
-        (3, None, r"side features must have shape \(2, 3\) for these ids, got none"),
-        (3, torch.zeros(2, 2), r"must have shape \(2, 3\) .* got shape \(2, 2\)"),
-        (3, torch.zeros(3), r"must have shape \(2, 3\) .* got shape \(3,\)"),
-        (0, torch.zeros(2, 3), r"must have none \(side_features=0\) .* got shape \(2, 3\)"),
-        (0, torch.zeros(2, 0), r"must have none \(side_features=0\) .* got shape \(2, 0\)"),
-        (1, torch.tensor([[0.0], [float("nan")]]), "must be finite, got NaN or infinity"),
-        (1, torch.tensor([[0.0], [1.0]]), "must be a function of the id, got two for one id"),
-    ],
-)
-def test_bad_side_features_are_named(side_features, side, message):
-    with pytest.raises(InputError, match=message):
-        small(side_features=side_features)(torch.tensor([1, 1]), side)
-
-
-def test_bad_number_of_side_features_is_named():
-    with pytest.raises(InputError, match="side_features must be at least 0, got -1"):
-        small(side_features=-1)
-
-
 def test_it_compiles():
     embedding = small(hidden=(8,)).eval()
     ids = torch.tensor([[3, 1], [3, 2]])
@@ -144,9 +104,8 @@ def test_recomputing_changes_memory_only(autocast):
 
 
 def test_frozen_tiles_do_not_show(monkeypatch):
-    embedding = DeepHashEmbedding(8, num_hashes=32, hidden=(16,), seed="item", side_features=1)
+    embedding = DeepHashEmbedding(8, num_hashes=32, hidden=(16,), seed="item")
     frozen, ids = embedding.eval().freeze(), torch.arange(100)
-    side = ids[:, None] / 100
-    whole = frozen(ids, side)
+    whole = frozen(ids)
     monkeypatch.setattr("tablefree.embeddings.decoded._TILE", 7)
-    torch.testing.assert_close(frozen(ids, side), whole)
+    torch.testing.assert_close(frozen(ids), whole)

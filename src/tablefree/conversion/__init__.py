@@ -6,7 +6,6 @@ from tablefree.conversion.adapters import (
     MissingTableError,
 )
 from tablefree.conversion.distillation import Distillation, distill
-from tablefree.conversion.least_squares import solve_sketch
 from tablefree.conversion.report import Conversion, ReplacedTable
 from tablefree.conversion.to_embeddings import convert
 from tablefree.conversion.to_tables import materialize
@@ -21,5 +20,4 @@ __all__ = [
     "convert",
     "distill",
     "materialize",
-    "solve_sketch",
 ]

@@ -18,6 +18,7 @@ from tablefree.conversion.targets import Targets
 from tablefree.embeddings.base import Embedding
 from tablefree.errors import InputError
 from tablefree.training.optimizers import build_optimizers
+from tablefree.training.step import take_step
 
 
 @dataclass(frozen=True)
@@ -115,12 +116,7 @@ def distill(
             batch = next(batches).to(device)
             errors = embedding(targets.ids[batch]) - targets.rows[batch]
             loss = (factors[batch] * errors.square().mean(dim=1)).sum()
-            for one in optimizers:
-                one.zero_grad()
-            loss.backward()
-            for one, schedule in zip(optimizers, schedules, strict=True):
-                one.step()
-                schedule.step()
+            take_step(loss, optimizers, schedules)
             losses.append(loss.detach())
     errors = _embed(embedding.eval(), targets.ids, batch_size) - targets.rows
     embedding.train(was_training)

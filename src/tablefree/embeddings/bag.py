@@ -47,11 +47,9 @@ class EmbeddingBag(nn.Module):
         include_last_offset: bool = False,
     ) -> None:
         super().__init__()
-        has_side_features = bool(getattr(embedding, "side_features", 0))
-        if not isinstance(embedding, Embedding) or has_side_features:
+        if not isinstance(embedding, Embedding):
             raise InputError(
-                "bags are pooled from a tablefree Embedding without side features, got "
-                f"{type(embedding).__name__}"
+                f"bags are pooled from a tablefree Embedding, got {type(embedding).__name__}"
             )
         self.mode = checked_pooling(mode)
         self.embedding = embedding

@@ -49,13 +49,13 @@ class CachedEmbedding(Embedding):
 
     Args:
         embedding: what to cache; a `DeepHashEmbedding` on a CPU gains most, a table nothing, and
-            on a GPU computing is faster. It has no side features.
+            on a GPU computing is faster.
         num_rows: how many rows are kept; rounded up to a multiple of eight. They lie where the
             wrapped embedding returns its rows, and take 9 bytes each beyond the row itself;
             `describe` does not count them.
 
     Raises:
-        InputError: num_rows below 1; what is no `Embedding`, or has side features.
+        InputError: num_rows below 1; what is no `Embedding`.
 
     Example:
         >>> items = DeepHashEmbedding(32, num_hashes=64, hidden=(64, 64), seed="item_id").freeze()
@@ -67,10 +67,6 @@ class CachedEmbedding(Embedding):
     def __init__(self, embedding: Embedding, num_rows: int) -> None:
         if not isinstance(embedding, Embedding):
             raise InputError(f"a cache wraps a tablefree Embedding, got {type(embedding).__name__}")
-        if getattr(embedding, "side_features", 0):
-            raise InputError(
-                "an embedding with side features is no function of the id alone: it has no cache"
-            )
         super().__init__(embedding.embedding_dim)
         check_positive(num_rows=num_rows)
         self.embedding = embedding

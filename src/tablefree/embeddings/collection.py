@@ -63,7 +63,7 @@ class EmbeddingCollection(Pretrained):
         names: of the features, in their order.
 
     Raises:
-        InputError: no feature, a configuration that cannot be used, or side features.
+        InputError: no feature, or a configuration that cannot be used.
 
     Example:
         >>> shape = {"method": "deep_hash", "embedding_dim": 8, "num_hashes": 64, "hidden": [32]}
@@ -110,7 +110,7 @@ class EmbeddingCollection(Pretrained):
         """A collection of copies of single embeddings, with their weights and mode.
 
         Raises:
-            InputError: no embedding, or one with side features.
+            InputError: no embedding.
         """
         collection = cls({name: embedding.config() for name, embedding in embeddings.items()})
         collection._arrange({name: copy.deepcopy(one) for name, one in embeddings.items()})
@@ -236,12 +236,6 @@ class EmbeddingCollection(Pretrained):
         """Stack embeddings of one shape, and keep the others."""
         if not embeddings:
             raise InputError("a collection needs at least one feature, got none")
-        for name, embedding in embeddings.items():
-            if getattr(embedding, "side_features", 0):
-                raise InputError(
-                    f"feature {name!r} has side features, which a collection does not take: use a "
-                    "single embedding for it"
-                )
         self._configs = {name: embedding.config() for name, embedding in embeddings.items()}
         self._widths = {embedding.embedding_dim for embedding in embeddings.values()}
         by_shape: dict[str, list[str]] = {}

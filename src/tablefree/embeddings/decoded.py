@@ -49,7 +49,6 @@ class DecodedEmbedding(Embedding):
             decay of the codes makes the decoder linear.
         dropout: share of hidden units dropped in training.
         skip: whether a linear map goes from the code straight to the embedding.
-        side_features: number of features that are given with each id and follow its code.
         recompute: whether a training step keeps only the output of each hidden layer, and computes
             the code and all else again when it needs them: a third of the memory for one more
             forward pass.
@@ -73,19 +72,16 @@ class DecodedEmbedding(Embedding):
         norm: str = "rms",
         dropout: float = 0.0,
         skip: bool = True,
-        side_features: int = 0,
         recompute: bool = False,
     ) -> None:
         super().__init__(embedding_dim)
         if not encodings:
             raise InputError("an embedding needs at least one encoding, got none")
-        if side_features < 0:
-            raise InputError(f"side_features must be at least 0, got {side_features}")
         self.encodings = nn.ModuleList(cast("Sequence[nn.Module]", encodings))
         self.needs_vocabulary = any(
             isinstance(encoding, Embedding) and encoding.needs_vocabulary for encoding in encodings
         )
-        self.side_features, self.recompute = side_features, recompute
+        self.recompute = recompute
         self.options: dict[str, Any] = {
             "hidden": list(hidden),
             "activation": activation,
@@ -95,7 +91,7 @@ class DecodedEmbedding(Embedding):
         }
         width = sum(code.width for code in encodings)
         self.network: EmbeddingNetwork | FrozenNetwork = EmbeddingNetwork(
-            width + side_features,
+            width,
             embedding_dim,
             code_std=(sum(code.width * code.std**2 for code in encodings) / width) ** 0.5,
             **self.options,
@@ -107,37 +103,23 @@ class DecodedEmbedding(Embedding):
         codes = [cast(Encoding, build(config)) for config in encodings]
         return cls(encodings=codes, **arguments)
 
-    def forward(
-        self,
-        ids: Int[Tensor, "*batch"],
-        side: Float[Tensor, "*batch side_features"] | None = None,
-    ) -> Float[Tensor, "*batch embedding_dim"]:
+    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
         """Embed ids of any shape.
 
-        Args:
-            ids: any 64-bit ids.
-            side: the features of each id, when the module has `side_features`. They are a function
-                of the id: an id that occurs twice has the same features twice.
-
         Raises:
-            InputError: ids that are no integers; side features that are missing, not asked for, of
-                another shape, not finite, or different for the same id.
+            InputError: ids that are no integers.
         """
         ids = tensor_ids(ids)
         network = self.network
-        is_plain = side is None and not self.side_features
-        if is_plain and isinstance(network, FrozenNetwork) and network.multiply_adds < _CHEAP:
-            return self._embed_tiles(ids.flatten(), None).view(*ids.shape, self.embedding_dim)
+        if isinstance(network, FrozenNetwork) and network.multiply_adds < _CHEAP:
+            return self._embed_tiles(ids.flatten()).view(*ids.shape, self.embedding_dim)
         distinct, inverse = torch.unique(ids, return_inverse=True)
-        features = None
-        if not is_plain:
-            features = self._distinct_side(side, inverse, len(distinct))
         if isinstance(network, FrozenNetwork):
-            embeddings = self._embed_tiles(distinct, features)
+            embeddings = self._embed_tiles(distinct)
         elif self.recompute and torch.is_grad_enabled():
-            embeddings = network.recomputed(lambda part: self._codes(part, features), distinct)
+            embeddings = network.recomputed(self._codes, distinct)
         else:
-            embeddings = self._embed(distinct, features)
+            embeddings = self._embed(distinct)
         if torch.compiler.is_compiling():  # which has no gradient of F.embedding of unknown size
             return embeddings[inverse]
         return F.embedding(inverse, embeddings)
@@ -175,7 +157,6 @@ class DecodedEmbedding(Embedding):
             "embedding_dim": self.embedding_dim,
             "encodings": [cast(Encoding, encoding).config() for encoding in self.encodings],
             **self.options,
-            "side_features": self.side_features,
             "recompute": self.recompute,
         }
 
@@ -185,25 +166,19 @@ class DecodedEmbedding(Embedding):
         of_codes = (code.multiply_adds for code in self.encodings if isinstance(code, Embedding))
         return self.network.multiply_adds + sum(of_codes)
 
-    def _embed(
-        self, ids: Int[Tensor, " n"], side: Float[Tensor, "n side_features"] | None
-    ) -> Float[Tensor, "n embedding_dim"]:
-        embeddings: Tensor = self.network(self._codes(ids, side))
+    def _embed(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n embedding_dim"]:
+        embeddings: Tensor = self.network(self._codes(ids))
         return embeddings
 
-    def _codes(
-        self, ids: Int[Tensor, " n"], side: Float[Tensor, "n side_features"] | None
-    ) -> Float[Tensor, "n in_features"]:
+    def _codes(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n in_features"]:
         codes = [self._code(encoding, ids) for encoding in self.encodings]
-        if side is not None:
-            codes.append(side)
         return codes[0] if len(codes) == 1 else torch.cat(codes, dim=-1)
 
     def _code(self, encoding: nn.Module, ids: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
         """The code, dense hashes at once in the dtype that the network wants."""
         dtype = self.network.code_dtype
         if isinstance(encoding, DenseHashEncoding):
-            is_alone = len(self.encodings) == 1 and not self.side_features
+            is_alone = len(self.encodings) == 1
             if dtype == torch.int8 and not (is_alone and encoding.transform == "uniform"):
                 dtype = torch.float32  # the network finds a scale for each row
             codes: Tensor = encoding(ids, dtype=dtype)
@@ -211,36 +186,10 @@ class DecodedEmbedding(Embedding):
             codes = encoding(ids)
         return codes
 
-    def _embed_tiles(
-        self, ids: Int[Tensor, " n"], side: Float[Tensor, "n side_features"] | None
-    ) -> Float[Tensor, "n embedding_dim"]:
+    def _embed_tiles(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n embedding_dim"]:
         """Embed tile by tile on the CPU, so that the memory for codes does not grow with n."""
         if ids.device.type != "cpu" or torch.compiler.is_compiling():
-            return self._embed(ids, side)
+            return self._embed(ids)
         size = _TILE if self.network.multiply_adds >= _CHEAP else _CHEAP_TILE
-        tiles = [slice(start, start + size) for start in range(0, max(1, len(ids)), size)]
-        embeddings = [
-            self._embed(ids[tile], None if side is None else side[tile]) for tile in tiles
-        ]
-        return embeddings[0] if len(tiles) == 1 else torch.cat(embeddings)
-
-    def _distinct_side(
-        self, side: Tensor | None, inverse: Tensor, num_distinct: int
-    ) -> Float[Tensor, "distinct side_features"]:
-        """The features of each distinct id, from its first occurrence."""
-        shape = (*inverse.shape, self.side_features)
-        if side is None or not self.side_features or side.shape != shape:
-            got = "none" if side is None else f"shape {tuple(side.shape)}"
-            wanted = f"shape {shape}" if self.side_features else "none (side_features=0)"
-            raise InputError(f"side features must have {wanted} for these ids, got {got}")
-        if not side.isfinite().all():
-            raise InputError("side features must be finite, got NaN or infinity: fill them first")
-        side, inverse = side.reshape(-1, self.side_features), inverse.flatten()
-        order = torch.arange(len(inverse), device=inverse.device)
-        first = order.new_empty(num_distinct).scatter_reduce_(
-            0, inverse, order, "amin", include_self=False
-        )
-        features = side[first]
-        if not torch.equal(features[inverse], side):
-            raise InputError("side features must be a function of the id, got two for one id")
-        return features
+        tiles = [self._embed(tile) for tile in torch.split(ids, size)] or [self._embed(ids)]
+        return tiles[0] if len(tiles) == 1 else torch.cat(tiles)

@@ -29,7 +29,6 @@ class DeepHashEmbedding(DecodedEmbedding):
         transform: "uniform" codes in [-1, 1] or "gaussian" codes.
         num_buckets: number of levels of each number of a code.
         seed: picks the hash functions; the name of the feature is a good seed.
-        side_features: number of features that are given with each id and follow its code.
         recompute: whether a training step keeps only the output of each hidden layer, and computes
             the code and all else again when it needs them: a third of the memory for one more
             forward pass.
@@ -56,7 +55,6 @@ class DeepHashEmbedding(DecodedEmbedding):
         transform: str = "uniform",
         num_buckets: int = 2**20,
         seed: int | str,
-        side_features: int = 0,
         recompute: bool = False,
     ) -> None:
         encoding = DenseHashEncoding(
@@ -70,7 +68,6 @@ class DeepHashEmbedding(DecodedEmbedding):
             norm=norm,
             dropout=dropout,
             skip=skip,
-            side_features=side_features,
             recompute=recompute,
         )
 
@@ -91,6 +88,5 @@ class DeepHashEmbedding(DecodedEmbedding):
             "num_buckets": self.encoding.num_buckets,
             "seed": self.encoding.seed,
             **self.options,
-            "side_features": self.side_features,
             "recompute": self.recompute,
         }

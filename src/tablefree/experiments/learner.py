@@ -11,7 +11,6 @@ from typing import Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.optim.lr_scheduler import LinearLR
 
 from tablefree.data import Interactions, NegativeSampler, Split, Vocabulary
@@ -27,6 +26,7 @@ from tablefree.training.batches import Batch, Negatives, TrainingBatches
 from tablefree.training.fit import Fit, fit
 from tablefree.training.metrics import auc, score_pairs
 from tablefree.training.optimizers import build_optimizers
+from tablefree.training.step import pair_loss, take_step
 
 # When a training goes on, events are few, and at full rates old ids are forgotten.
 SMALL_BATCH = 256
@@ -165,14 +165,7 @@ class Learner:
         schedules = [LinearLR(one, 1.0, 0.0, passes * len(batches)) for one in optimizers]
         model.train()
         for batch in (batch for _ in range(passes) for batch in batches):
-            left_out = () if batch.left_out is None else (batch.left_out,)
-            logits = model.score(model.users(batch.users, *left_out), model.items(batch.items))
-            model.zero_grad()
-            loss = F.binary_cross_entropy_with_logits(logits, batch.labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-            for optimizer, schedule in zip(optimizers, schedules, strict=True):
-                optimizer.step()
-                schedule.step()
+            take_step(pair_loss(model, batch), optimizers, schedules)
 
     def auc(self, pairs: Pairs) -> float:
         """How well the positives are told from the negatives; NaN where either are missing."""

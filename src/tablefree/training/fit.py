@@ -12,7 +12,6 @@ from typing import Any
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
@@ -27,6 +26,7 @@ from tablefree.training.batches import Batch, TrainingBatches
 from tablefree.training.metrics import auc, score_pairs
 from tablefree.training.optimizers import OPTIMIZERS, build_optimizers
 from tablefree.training.schedules import SCHEDULES
+from tablefree.training.step import pair_loss, take_step
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 # Multiply-adds of a step forward that are worth another thread. Threads that share the work of a
@@ -198,21 +198,9 @@ class _Module(L.LightningModule):
         ]
 
     def training_step(self, batch: Batch, _index: int) -> None:
-        items = self.model.items(batch.items)
-        if batch.left_out is None:
-            users = self.model.users(batch.users)
-        else:  # no history may hold the item that it is asked about
-            users = self.model.users(batch.users, batch.left_out)
-        with torch.autocast(users.device.type, enabled=False):  # few operations, all of them exact
-            logits = self.model.score(users.float(), items.float())
-            loss = F.binary_cross_entropy_with_logits(logits, batch.labels)
-        optimizers = _as_list(self.optimizers())
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        self.manual_backward(loss)
-        for optimizer, scheduler in zip(optimizers, _as_list(self.lr_schedulers()), strict=True):
-            optimizer.step()
-            scheduler.step()
+        loss = pair_loss(self.model, batch)
+        optimizers, schedules = _as_list(self.optimizers()), _as_list(self.lr_schedulers())
+        take_step(loss, optimizers, schedules, self.manual_backward)
         self.log(
             "training_loss",
             loss,
