@@ -245,3 +245,8 @@ def test_the_hub_needs_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(InputError, match=r"huggingface_hub, .*pip install \"tablefree\[hub\]\""):
         Embedding.from_pretrained("ann/items")
+
+
+def test_rows_are_no_folder():
+    with pytest.raises(InputError, match="takes a folder .* got Tensor: `tablefree.convert`"):
+        Embedding.from_pretrained(torch.rand(3, 2))

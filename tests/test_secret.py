@@ -115,4 +115,4 @@ def test_keys_that_can_be_guessed_are_refused(key):
 
 def test_what_takes_no_secret_says_so():
     with pytest.raises(InputError, match="cannot be used here"):
-        HashEmbedding(9, 20, 4, seed=Secret(KEY).seed("item_id"))
+        HashEmbedding(9, 4, num_importance_rows=20, seed=Secret(KEY).seed("item_id"))

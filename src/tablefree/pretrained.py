@@ -91,8 +91,15 @@ class Pretrained(nn.Module, ABC):
             CheckpointError: no such folder or name; a file that is missing, damaged, a pickle or of
                 another format version; another class, weights or hash functions; numbers that are
                 not finite.
-            InputError: a name on the Hub without the package `huggingface_hub`.
+            InputError: neither folder nor name, as the rows that `nn.Embedding.from_pretrained`
+                takes; a name on the Hub without the package `huggingface_hub`.
         """
+        if not isinstance(name_or_path, str | Path):
+            raise InputError(
+                "from_pretrained takes a folder that `save_pretrained` wrote, or a name on the "
+                f"Hub, got {type(name_or_path).__name__}: `tablefree.convert` and "
+                "`tablefree.distill` take the rows of a table"
+            )
         folder = Path(name_or_path)
         if folder.is_file():
             raise CheckpointError(

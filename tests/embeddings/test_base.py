@@ -36,15 +36,19 @@ HASHED = {
     "multi-hash, added": lambda seed: MultiHash(50, DIM, seed=seed),
     "multi-hash, shared": lambda seed: MultiHash(50, DIM, shared=True, seed=seed),
     "multi-hash, concatenated": lambda seed: MultiHash(50, DIM, combine="concat", seed=seed),
-    "hash embedding": lambda seed: HashEmbedding(50, 200, DIM, seed=seed),
+    "hash embedding": lambda seed: HashEmbedding(50, DIM, num_importance_rows=200, seed=seed),
     "quotient-remainder, added": lambda seed: QuotientRemainder(
-        50, 9, DIM, combine="add", seed=seed
+        50, DIM, num_quotients=9, combine="add", seed=seed
     ),
-    "quotient-remainder, multiplied": lambda seed: QuotientRemainder(50, 9, DIM, seed=seed),
+    "quotient-remainder, multiplied": lambda seed: QuotientRemainder(
+        50, DIM, num_quotients=9, seed=seed
+    ),
     "quotient-remainder, concatenated": lambda seed: QuotientRemainder(
-        50, 9, DIM, combine="concat", seed=seed
+        50, DIM, num_quotients=9, combine="concat", seed=seed
     ),
-    "hybrid hash": lambda seed: HybridHash(torch.arange(0, IDS, 3), 50, DIM, seed=seed),
+    "hybrid hash": lambda seed: HybridHash(
+        50, DIM, frequent_ids=torch.arange(0, IDS, 3), seed=seed
+    ),
     "deep hash": lambda seed: DeepHashEmbedding(DIM, num_hashes=16, hidden=(16, 16), seed=seed),
     "deep hash, no norm": lambda seed: DeepHashEmbedding(
         DIM, num_hashes=16, hidden=(16,), norm="none", transform="gaussian", seed=seed
@@ -254,9 +258,9 @@ def test_table_draws_around_the_mean():
         (lambda: NarrowTable(IDS, DIM, rank=0), "rank"),
         (lambda: HashingTrick(0, DIM, seed=0), "num_rows"),
         (lambda: MultiHash(5, DIM, num_hashes=0, seed=0), "num_hashes"),
-        (lambda: HashEmbedding(5, 0, DIM, seed=0), "num_importance_rows"),
-        (lambda: QuotientRemainder(5, 0, DIM, seed=0), "num_quotients"),
-        (lambda: HybridHash(torch.tensor([1]), 0, DIM, seed=0), "num_rows"),
+        (lambda: HashEmbedding(5, DIM, num_importance_rows=0, seed=0), "num_importance_rows"),
+        (lambda: QuotientRemainder(5, DIM, num_quotients=0, seed=0), "num_quotients"),
+        (lambda: HybridHash(0, DIM, frequent_ids=torch.tensor([1]), seed=0), "num_rows"),
     ],
 )
 def test_sizes_below_one_are_named(make, message):

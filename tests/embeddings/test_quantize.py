@@ -28,9 +28,9 @@ EVERY = {
     "narrow table": lambda: NarrowTable(100, DIM, rank=3),
     "hashing trick": lambda: HashingTrick(50, DIM, seed=0),
     "multi-hash": lambda: MultiHash(50, DIM, seed=0),
-    "hash embedding": lambda: HashEmbedding(50, 200, DIM, seed=0),
-    "quotient-remainder": lambda: QuotientRemainder(50, 9, DIM, seed=0),
-    "hybrid hash": lambda: HybridHash(torch.arange(0, 100, 3), 50, DIM, seed=0),
+    "hash embedding": lambda: HashEmbedding(50, DIM, num_importance_rows=200, seed=0),
+    "quotient-remainder": lambda: QuotientRemainder(50, DIM, num_quotients=9, seed=0),
+    "hybrid hash": lambda: HybridHash(50, DIM, frequent_ids=torch.arange(0, 100, 3), seed=0),
     "deep hash": lambda: DeepHashEmbedding(DIM, num_hashes=16, hidden=(16, 16), seed=0),
 }
 every = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY.keys())
@@ -188,7 +188,7 @@ def test_bytes_of_a_network():
 
 
 def test_frequent_ids_and_statistics_count_and_data_does_not():
-    hybrid = HybridHash(torch.arange(10), 50, DIM, seed=0)
+    hybrid = HybridHash(50, DIM, frequent_ids=torch.arange(10), seed=0)
     assert deployed_bytes(hybrid, "int8", 0) == 60 * (DIM + 2) + 8 * 10
     hybrid.register_buffer("histories", torch.zeros(1000), persistent=False)
     assert deployed_bytes(hybrid, "int8", 0) == 60 * (DIM + 2) + 8 * 10

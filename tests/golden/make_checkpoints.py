@@ -61,9 +61,9 @@ def modules() -> dict[str, Pretrained]:
         "narrow_table": NarrowTable(9, DIM, rank=2),
         "hashing_trick": HashingTrick(9, DIM, seed="item_id"),
         "multi_hash": MultiHash(9, DIM, seed="item_id"),
-        "hash_embedding": HashEmbedding(9, 20, DIM, seed="item_id"),
-        "quotient_remainder": QuotientRemainder(9, 3, DIM, seed="item_id"),
-        "hybrid_hash": HybridHash(torch.tensor([7, 42]), 9, DIM, seed="item_id"),
+        "hash_embedding": HashEmbedding(9, DIM, num_importance_rows=20, seed="item_id"),
+        "quotient_remainder": QuotientRemainder(9, DIM, num_quotients=3, seed="item_id"),
+        "hybrid_hash": HybridHash(9, DIM, frequent_ids=torch.tensor([7, 42]), seed="item_id"),
         "deep_hash": DeepHashEmbedding(DIM, num_hashes=6, hidden=(5, 5), seed="item_id"),
         "sketch": SketchEmbedding(DIM, num_rows=9, code_width=2, hidden=(5,), seed="item_id"),
         "own_rows": SketchEmbedding(

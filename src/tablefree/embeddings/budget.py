@@ -160,17 +160,17 @@ def _undecoded(
             return MultiHash(num_rows // 2, embedding_dim, seed=seed)
         case "hash_embedding":
             pool, importance = hash_embedding_rows(num_parameters, num_embeddings, embedding_dim)
-            return HashEmbedding(pool, importance, embedding_dim, seed=seed)
+            return HashEmbedding(pool, embedding_dim, num_importance_rows=importance, seed=seed)
         case "quotient_remainder":
             _check_size(method, num_parameters, 2 * embedding_dim)
             remainders, quotients = quotient_remainder_rows(num_rows, num_embeddings)
-            return QuotientRemainder(remainders, quotients, embedding_dim, seed=seed)
+            return QuotientRemainder(remainders, embedding_dim, num_quotients=quotients, seed=seed)
         case "hybrid_hash":
             _check_size(method, num_parameters, 2 * embedding_dim)
             if frequent_ids is None:
                 raise InputError("hybrid_hash needs frequent_ids, the most frequent first")
             own = frequent_ids[: num_rows // 2]
-            return HybridHash(own, num_rows - len(own), embedding_dim, seed=seed)
+            return HybridHash(num_rows - len(own), embedding_dim, frequent_ids=own, seed=seed)
         case _:
             num_hashes, hidden = deep_hash_shape(num_parameters, embedding_dim)
             return DeepHashEmbedding(embedding_dim, num_hashes=num_hashes, hidden=hidden, seed=seed)

@@ -21,22 +21,23 @@ class HashEmbedding(Embedding):
 
     Args:
         num_rows: rows of the shared pool.
-        num_importance_rows: rows of the table of importance weights, `num_hashes` numbers each.
         embedding_dim: width of an embedding.
+        num_importance_rows: rows of the table of importance weights, `num_hashes` numbers each.
         num_hashes: rows of the pool an id has.
         seed: picks the hash functions; the name of the feature is a good seed.
 
     Example:
-        >>> HashEmbedding(1000, 10_000, 32, seed="item_id")(torch.tensor([7, -7])).shape
+        >>> hashed = HashEmbedding(1000, 32, num_importance_rows=10_000, seed="item_id")
+        >>> hashed(torch.tensor([7, -7])).shape
         torch.Size([2, 32])
     """
 
     def __init__(
         self,
         num_rows: int,
-        num_importance_rows: int,
         embedding_dim: int,
         *,
+        num_importance_rows: int,
         num_hashes: int = 2,
         seed: int | str,
     ) -> None:

@@ -24,14 +24,15 @@ class HybridHash(Embedding):
     """A row of its own for each frequent id, the sum of two shared rows for any other.
 
     Args:
-        frequent_ids: distinct ids, in any order, shape [n]. They are kept, sorted, in the state
-            dict, and their bytes count.
         num_rows: rows of the shared table.
         embedding_dim: width of an embedding.
+        frequent_ids: distinct ids, in any order, shape [n]. They are kept, sorted, in the state
+            dict, and their bytes count.
         seed: picks the hash functions; the name of the feature is a good seed.
 
     Example:
-        >>> HybridHash(torch.tensor([7, 42]), 1000, 32, seed="item_id")(torch.tensor([7, -7])).shape
+        >>> hybrid = HybridHash(1000, 32, frequent_ids=torch.tensor([7, 42]), seed="item_id")
+        >>> hybrid(torch.tensor([7, -7])).shape
         torch.Size([2, 32])
     """
 
@@ -39,10 +40,10 @@ class HybridHash(Embedding):
 
     def __init__(
         self,
-        frequent_ids: Int[Tensor, " n"],
         num_rows: int,
         embedding_dim: int,
         *,
+        frequent_ids: Int[Tensor, " n"],
         seed: int | str,
     ) -> None:
         super().__init__(embedding_dim)
@@ -62,7 +63,7 @@ class HybridHash(Embedding):
     def outline(cls, *, num_frequent_ids: int, **arguments: Any) -> Self:
         """One of the same shape, whose frequent ids come with the state dict."""
         check_positive(num_frequent_ids=num_frequent_ids)
-        embedding = cls(first_id(), **arguments)
+        embedding = cls(frequent_ids=first_id(), **arguments)
         embedding.frequent_ids = torch.zeros(num_frequent_ids, dtype=torch.int64)
         embedding.frequent_rows = table(num_frequent_ids, embedding.embedding_dim)
         return embedding

@@ -27,22 +27,23 @@ class QuotientRemainder(Embedding):
 
     Args:
         num_rows: rows of the table of remainders.
-        num_quotients: rows of the table of quotients.
         embedding_dim: width of an embedding.
+        num_quotients: rows of the table of quotients.
         combine: "add", "multiply" or "concat" (halves of `embedding_dim` numbers).
         seed: picks the hash function; the name of the feature is a good seed.
 
     Example:
-        >>> QuotientRemainder(1000, 50, 32, seed="item_id")(torch.tensor([7, -7])).shape
+        >>> composed = QuotientRemainder(1000, 32, num_quotients=50, seed="item_id")
+        >>> composed(torch.tensor([7, -7])).shape
         torch.Size([2, 32])
     """
 
     def __init__(
         self,
         num_rows: int,
-        num_quotients: int,
         embedding_dim: int,
         *,
+        num_quotients: int,
         combine: str = "multiply",
         seed: int | str,
     ) -> None:
