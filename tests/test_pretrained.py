@@ -248,5 +248,5 @@ def test_the_hub_needs_its_package(monkeypatch):
 
 
 def test_rows_are_no_folder():
-    with pytest.raises(InputError, match="takes a folder .* got Tensor: `tablefree.convert`"):
+    with pytest.raises(InputError, match=r"takes a folder .* got Tensor: `tablefree\.convert`"):
         Embedding.from_pretrained(torch.rand(3, 2))

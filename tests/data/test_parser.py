@@ -163,3 +163,19 @@ def test_damaged_files_end_in_one_line(tmp_path, form):
         both(path, "string")
 
     flip()
+
+
+@pytest.mark.parametrize("place", [1, 40])
+@pytest.mark.parametrize("opened", ['"b', '"b ""c""'])
+def test_a_quote_that_never_ends_loses_no_row_in_silence(tmp_path, place, opened):
+    lines = [f"{row},{row},{opened if row == place else 'b'}" for row in range(50)]
+    path = write(tmp_path / "a.csv", "\n".join(["user_id,item_id,note", *lines, ""]))
+    for answer in both(path, "integer"):
+        assert f"row {place + 1} of {path}, column 'note', opens a quote that never ends" in answer
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n\n"])
+def test_a_value_of_several_lines_may_be_the_last(tmp_path, end):
+    text = f'user_id,item_id,note\n1,7,"a\nb"\n2,8,"c\n""d"""{end}'
+    answers = both(write(tmp_path / "a.csv", text), "integer")
+    assert answers == [[7, 8], [7, 8]]

@@ -241,13 +241,14 @@ def _open_csv(file: Any, encoding: str, separator: str, form: str, **options: An
 def _text(part: Part, head: _Head, names: list[str], called: str) -> Iterator[pa.RecordBatch]:
     written = head.written or head.names
     given = {name: written[head.names.index(name)] for name in names}
+    needed = {*given.values(), written[-1]}
     options = {
         "column_names": head.names if head.written is None else None,
-        "include_columns": list(given.values()),
+        "include_columns": list(needed),
         # Not as strings: what is no UTF-8 is then told by its row.
-        "column_types": {name: pa.binary() for name in given.values()},
+        "column_types": dict.fromkeys(needed, pa.binary()),
     }
-    row = 0
+    row, last = 0, b""
     with (
         part.open() as file,
         _open_csv(file, head.encoding, head.separator, str(part.form), **options) as table,
@@ -255,7 +256,22 @@ def _text(part: Part, head: _Head, names: list[str], called: str) -> Iterator[pa
         for batch in table:
             columns = [as_utf8(batch[given[name]], Rows(called, start=row)) for name in names]
             row += len(batch)
+            last = batch[written[-1]][-1].as_py() or b"" if len(batch) else last
             yield from _sliced(pa.RecordBatch.from_arrays(columns, names))
+    # A quote that nobody closes takes all that follows into the last value of its row.
+    if b"\n" in last and not _ends_in_a_quote(part, head.encoding):
+        raise InputError(
+            f"{Rows(called).at(row - 1)}, column {head.names[-1]!r}, opens a quote that never "
+            f"ends, having {last[:50]!r}: close it, or double a quote that is part of a value"
+        )
+
+
+def _ends_in_a_quote(part: Part, encoding: str) -> bool:
+    tail = b""
+    with part.open() as file:
+        while block := file.read(BLOCK):
+            tail = (tail + block)[-64:]
+    return tail.decode(encoding, "replace").rstrip().endswith('"')
 
 
 def as_utf8(values: list[Any] | pa.Array, rows: Rows) -> pa.Array:
