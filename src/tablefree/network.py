@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from numbers import Integral
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -18,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tablefree.errors import InputError
 from tablefree.kernels import op
+from tablefree.memory import check_memory
 
 # Standard deviation of an embedding's components at initialisation, the same for every method, so
 # that one grid of learning rates is fair to all of them.
@@ -275,10 +277,12 @@ class EmbeddingNetwork(nn.Module):
 
 
 def check_positive(**sizes: int) -> None:
-    """An InputError when one of the named sizes is no integer of at least 1."""
+    """An InputError when one of the named sizes is no integer of at least 1, and below 2^63."""
     for name, size in sizes.items():
-        if not isinstance(size, Integral) or size < 1:
-            raise InputError(f"{name} must be an integer of at least 1, got {size!r}")
+        if not isinstance(size, Integral) or not 1 <= size < 2**63:
+            raise InputError(f"{name} must be an integer of at least 1, got {size!r:.50}")
+        if isinstance(size, np.integer) and size.itemsize < 8:  # products of it would overflow
+            raise InputError(f"{name} must be an int, or of 64 bits, got {size!r}")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -288,6 +292,7 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _linear(in_features: int, out_features: int, scale: float) -> nn.Linear:
+    check_memory(in_features, out_features)
     linear = nn.Linear(in_features, out_features)
     nn.init.normal_(linear.weight, std=scale / in_features**0.5)
     nn.init.zeros_(linear.bias)

@@ -87,5 +87,7 @@ def test_options_out_of_range_are_refused():
             solve_sketch(TABLE, SketchEncoding(9, 4, seed=0), **{name: -1})
     with pytest.raises(InputError, match="max_steps must be"):
         solve_sketch(TABLE, SketchEncoding(9, 4, seed=0), max_steps=0)
+    with pytest.raises(InputError, match="rows of a SketchEncoding are solved for, got FullTable"):
+        solve_sketch(TABLE, FullTable(9, 4))
     with pytest.raises(InputError, match="16 rows that ids own: use distill"):
         solve_sketch(TABLE, SketchEncoding(9, 4, capacity=16, seed=0))

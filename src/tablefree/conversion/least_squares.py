@@ -66,6 +66,8 @@ def solve_sketch(
         1.0
     """
     check_positive(max_steps=max_steps)
+    if not isinstance(encoding, SketchEncoding):
+        raise InputError(f"rows of a SketchEncoding are solved for, got {type(encoding).__name__}")
     if encoding.capacity:
         raise InputError(
             f"the rows of a plain sketch can be solved for, this one has {encoding.capacity} rows "

@@ -3,6 +3,7 @@
 Closed forms: sizes come from solving the count of parameters for them, never from building modules.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil, isqrt, sqrt
@@ -23,6 +24,7 @@ from tablefree.embeddings.quotient_remainder import QuotientRemainder
 from tablefree.embeddings.sketch import SketchEmbedding
 from tablefree.encodings.row_claims import SLOTS
 from tablefree.errors import InputError
+from tablefree.memory import check_memory
 from tablefree.network import CODE_STD, check_choice, check_positive
 
 METHODS = (
@@ -98,6 +100,7 @@ def build(
     check_positive(
         num_parameters=num_parameters, num_embeddings=num_embeddings, embedding_dim=embedding_dim
     )
+    check_memory(max(num_parameters, embedding_dim))
     if method == "sketch":
         hidden = tuple(decoder) or sketch_decoder(num_parameters, embedding_dim)
         width = code_width or sketch_width(num_parameters, num_embeddings, hidden, embedding_dim)
@@ -200,11 +203,13 @@ def sketch_width(
 
     At least `NARROWEST_SKETCH`, with fewer rows, and at most the width of an embedding.
     """
-    for width in range(embedding_dim, NARROWEST_SKETCH, -1):
+
+    def is_too_wide(width: int) -> bool:
         rows = (num_parameters - decoder_size(width, hidden, embedding_dim)) // width
-        if rows * (1 - SKETCH_SHARED) * SKETCH_LOAD >= num_embeddings:
-            return width
-    return NARROWEST_SKETCH
+        return rows * (1 - SKETCH_SHARED) * SKETCH_LOAD < num_embeddings
+
+    wider = range(NARROWEST_SKETCH + 1, embedding_dim + 1)
+    return NARROWEST_SKETCH + bisect_left(wider, True, key=is_too_wide)
 
 
 def sketch_rows(num_rows: int, num_embeddings: int) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from tablefree.embeddings.base import Embedding
 from tablefree.encodings.history import HistoryEncoding
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
+from tablefree.memory import check_memory
 from tablefree.network import check_positive
 
 _WAYS = 8  # slots an id may lie in: their ids fill a line of the processor's cache
@@ -143,6 +144,7 @@ class _Cache:
 
     def __init__(self, num_rows: int) -> None:
         _watch_fused_steps()
+        check_memory(num_rows)
         self._num_rows = num_rows
         shape = (-(-num_rows // _WAYS), _WAYS)
         self._keys = np.zeros(shape, np.int64)

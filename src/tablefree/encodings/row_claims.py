@@ -21,6 +21,7 @@ from tablefree.encodings.sightings import Sightings
 from tablefree.encodings.unlearnt import UnlearntRows
 from tablefree.errors import CapacityWarning, InputError
 from tablefree.kernels import op
+from tablefree.memory import check_memory
 from tablefree.network import check_positive
 from tablefree.secret import next_seed
 
@@ -67,6 +68,7 @@ class RowClaims(nn.Module):
         super().__init__()
         capacity, *more = capacity if isinstance(capacity, Sequence) else [capacity]
         check_positive(capacity=capacity, sightings=sightings)
+        check_memory(capacity)
         if capacity % SLOTS:
             raise InputError(
                 f"rows of ids' own come in buckets of {SLOTS}, got a capacity of {capacity}: use "
