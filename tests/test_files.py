@@ -111,3 +111,21 @@ def test_standard_output_is_written_to():
     script = "from tablefree.files import *; replace_file(Path('/dev/stdout'), b'content')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout == b"content"
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """The temporary files of this file alone, and none of a process that may still write."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    names = (f".[a].{ended.pid}-1.tmp", f".[a].{os.getpid()}-1.tmp", f".b.{ended.pid}-1.tmp")
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+    replace_file(tmp_path / "[a]", b"content")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"[a]", names[1], names[2]} or not Path("/proc").is_dir()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "n" * 300])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="cannot write"):
+        replace_file(tmp_path / name, b"content")

@@ -25,3 +25,6 @@ def test_expected_ids_have_rows_of_their_own(size, share):
 def test_a_sketch_that_is_too_small_is_refused():
     with pytest.raises(InputError, match="sketch needs at least"):
         presets.sketch(32, capacity=40, seed=0)
+    for size in (float("inf"), float("nan"), -1):
+        with pytest.raises(InputError, match="size must be above 0 and finite"):
+            presets.sketch(32, capacity=4000, size=size, seed=0)

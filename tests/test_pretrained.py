@@ -22,6 +22,7 @@ from tablefree import (
     EmbeddingCollection,
     HashingTrick,
     InputError,
+    TablefreeError,
 )
 from tablefree.embeddings import METHODS
 from tablefree.embeddings.history import HistoryUsers
@@ -250,3 +251,12 @@ def test_the_hub_needs_its_package(monkeypatch):
 def test_rows_are_no_folder():
     with pytest.raises(InputError, match=r"takes a folder .* got Tensor: `tablefree\.convert`"):
         Embedding.from_pretrained(torch.rand(3, 2))
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "n" * 300])
+def test_a_folder_that_cannot_be_is_refused(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="cannot write"):
+        HashingTrick(4, 2, seed=0).save_pretrained(name)
+    with pytest.raises(TablefreeError):
+        HashingTrick.from_pretrained(name, local_files_only=True)

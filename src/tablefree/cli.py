@@ -16,8 +16,11 @@ from collections.abc import Sequence
 from tablefree.console import escape_unencodable, printable
 from tablefree.errors import TablefreeError
 
-# What the user can put right: no space, no permission, a read-only disk.
-STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+# What the user can put right: no space, no permission, a read-only disk, a name that cannot be.
+STORAGE_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR),
+)
 OWN = "tablefree"
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 
 from tablefree.errors import InputError
@@ -37,13 +38,21 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.exists() and not path.is_file():
             yield path
         else:
-            with _beside(Path(os.path.realpath(path))) as temporary:
+            with _beside(_resolved(path)) as temporary:
                 yield temporary
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; free some space, make the folder "
             "writable or choose another one"
         ) from error
+
+
+def _resolved(path: Path) -> Path:
+    """The path behind links."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError as error:  # it has a zero byte, or is not valid Unicode
+        raise OSError(str(error)) from error
 
 
 @contextlib.contextmanager
@@ -56,9 +65,20 @@ def _beside(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        _remove_left_over(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove the temporary files of this one whose processes were killed."""
+    processes = Path("/proc")
+    for left in path.parent.glob(f".{escape(path.name)}.*{TEMPORARY}"):
+        process = left.name.removeprefix(f".{path.name}.").partition("-")[0]
+        if processes.is_dir() and not (processes / process).exists():
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -100,7 +100,7 @@ def tensor_ids(ids: Tensor) -> Tensor:
         raise InputError(
             f"ids must be an integer tensor, got {type(ids).__name__}: convert them with to_ids"
         )
-    if (ids.layout != torch.strided and not ids.is_nested) or hasattr(ids, "get_mask"):
+    if ids.layout != torch.strided or ids.is_nested or hasattr(ids, "get_mask"):
         kind = "masked" if hasattr(ids, "get_mask") else str(ids.layout)
         raise InputError(f"ids must be a dense tensor, each an id; got a {kind} one: convert it")
     if ids.dtype not in _INTEGERS:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tablefree.checks import check_choice, check_positive
+from tablefree.checks import check_choice, check_memory, check_positive
 from tablefree.errors import InputError
 from tablefree.kernels import op
 from tablefree.scales import INITIAL_STD, UNIFORM_STD
@@ -241,6 +241,7 @@ class EmbeddingNetwork(nn.Module):
 
 
 def _linear(in_features: int, out_features: int, scale: float) -> nn.Linear:
+    check_memory(in_features, out_features)
     linear = nn.Linear(in_features, out_features)
     nn.init.normal_(linear.weight, std=scale / in_features**0.5)
     nn.init.zeros_(linear.bias)

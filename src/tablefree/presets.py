@@ -1,7 +1,10 @@
 """Embeddings by name: the paper's, and the one to begin with."""
 
+from math import inf
+
 from tablefree.checks import check_positive
 from tablefree.embeddings import DeepHashEmbedding, SketchEmbedding, build
+from tablefree.errors import InputError
 
 
 def kdd2021(embedding_dim: int, *, seed: int | str) -> DeepHashEmbedding:
@@ -51,7 +54,9 @@ def sketch(
         (7, 7999980)
     """
     capacity = capacity or num_ids
-    check_positive(capacity=capacity)
+    check_positive(capacity=capacity, embedding_dim=embedding_dim)
+    if not 0 < size < inf:
+        raise InputError(f"size must be above 0 and finite, got {size}")
     embedding = build(
         "sketch",
         num_parameters=max(1, int(size * capacity * embedding_dim)),

@@ -101,12 +101,16 @@ class Pretrained(nn.Module, ABC):
                 "`tablefree.distill` take the rows of a table"
             )
         folder = Path(name_or_path)
-        if folder.is_file():
+        try:
+            is_file, is_folder = folder.is_file(), folder.is_dir()
+        except OSError as error:
+            raise CheckpointError(f"{folder} cannot be read ({error.strerror})") from error
+        if is_file:
             raise CheckpointError(
                 f"{folder} is a file: pass a folder that `save_pretrained` wrote; pickles, which "
                 "can run code, are not loaded"
             )
-        if not folder.is_dir():
+        if not is_folder:
             folder = _hub().download(
                 str(name_or_path),
                 revision=revision,

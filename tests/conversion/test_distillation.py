@@ -120,5 +120,10 @@ def test_sparse_rows_and_muon():
 def test_options_out_of_range_are_refused():
     with pytest.raises(InputError, match="steps must be an integer of at least 1, got 0"):
         distill(TABLE, sketch(), steps=0, seed=0)
+    for seed in ("item_id", 2**64, None):
+        with pytest.raises(InputError, match="seed must be an int of 64 bits"):
+            distill(TABLE, sketch(), steps=1, seed=seed)
+    with pytest.raises(InputError, match="must be an Embedding, got SketchEncoding"):
+        distill(TABLE, sketch().encoding, seed=0)
     with pytest.raises(InputError, match="distill before it is frozen"):
         distill(TABLE, sketch().freeze(), seed=0)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+import tablefree
 from tablefree import HashingTrick, InputError, convert, materialize
 from tablefree.conversion.to_embeddings import CONVERSION_METHODS
 from tablefree.embeddings import build
@@ -58,3 +59,8 @@ def test_ids_are_for_an_embedding_alone():
         materialize(narrow)
     with pytest.raises(InputError, match="ids are for one tablefree Embedding"):
         materialize(nn.Sequential(narrow), torch.arange(3))
+    with pytest.raises(InputError, match=r"of one dimension, a row each; got \(1, 2\)"):
+        materialize(narrow, torch.tensor([[3, 4]]))
+    frozen = tablefree.DeepHashEmbedding(4, num_hashes=8, hidden=(4,), seed=0).freeze()
+    with pytest.raises(InputError, match="without weights of its own, as a frozen one"):
+        materialize(frozen, torch.arange(3))

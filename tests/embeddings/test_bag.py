@@ -270,3 +270,10 @@ def test_bags_know_their_number():
     assert len(bags) == 2
     assert bags.ids.dtype == torch.int64
     assert F.embedding(bags.without(3).ids, torch.eye(5)).shape == (3, 5)
+
+
+def test_ids_of_bags_have_one_dimension():
+    for ids in (torch.tensor(1), torch.zeros(2, 2, dtype=torch.int64)):
+        for make in (Bags, Bags.from_starts):
+            with pytest.raises(InputError, match="ids of bags must be of one dimension"):
+                make(ids, torch.tensor([0, 1]))

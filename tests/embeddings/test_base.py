@@ -3,12 +3,14 @@
 import copy
 import io
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tablefree.embeddings import (
+    CachedEmbedding,
     DecodedEmbedding,
     DeepHashEmbedding,
     FullTable,
@@ -19,6 +21,7 @@ from tablefree.embeddings import (
     NarrowTable,
     QuotientRemainder,
     SketchEmbedding,
+    build,
 )
 from tablefree.embeddings.base import table
 from tablefree.encodings import DenseHashEncoding
@@ -266,3 +269,51 @@ def test_table_draws_around_the_mean():
 def test_sizes_below_one_are_named(make, message):
     with pytest.raises(InputError, match=f"{message} must be an integer of at least 1, got 0"):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FullTable(10**14, 8),
+        lambda: NarrowTable(np.int64(4), 2, 2**61),  # whose product overflows in NumPy
+        lambda: HashingTrick(2**30, 2**20, seed=0),
+        lambda: DeepHashEmbedding(8, hidden=(10**9, 10**9), seed=0),
+        lambda: SketchEmbedding(8, num_rows=4, code_width=2, capacity=2**62, seed=0),
+        lambda: SketchEmbedding(8, num_rows=4, code_width=2, capacity=16, seed=0).grow(2**62),
+        lambda: CachedEmbedding(FullTable(4, 2), 2**62),
+        lambda: build(
+            "sketch", num_parameters=10**13, num_embeddings=9, embedding_dim=10**12, seed=0
+        ),
+    ],
+)
+def test_what_no_machine_can_hold_is_refused_before_memory_is_taken(make):
+    with pytest.raises(InputError, match="GiB, and this machine has"):
+        make()
+
+
+def test_outlines_of_what_no_machine_can_hold_take_no_memory():
+    with torch.device("meta"):
+        assert FullTable(10**14, 8).num_parameters == 8 * (10**14 + 1)
+
+
+def test_integers_whose_products_overflow_are_refused():
+    for size in (np.uint8(255), np.int32(4)):
+        with pytest.raises(InputError, match="must be an int, or of 64 bits"):
+            FullTable(size, 8)
+    with pytest.raises(InputError, match="must be an integer of at least 1"):
+        FullTable(2**63, 8)
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("-inf"), 10**400])
+def test_a_factor_that_is_not_finite_is_refused(factor):
+    embedding = FullTable(4, 2)
+    with pytest.raises(InputError, match="a factor must be finite"):
+        embedding.rescale(factor)
+    assert embedding.rows.weight.isfinite().all()
+
+
+def test_nested_ids_are_for_collections():
+    ids = torch.nested.nested_tensor([torch.arange(2), torch.arange(3)], layout=torch.jagged)
+    for embedding in (FullTable(4, 2), HashingTrick(4, 2, seed=0)):
+        with pytest.raises(InputError, match="a dense tensor, each an id"):
+            embedding(ids)

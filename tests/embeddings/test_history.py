@@ -267,3 +267,11 @@ def test_decoded_users_can_be_scaled(hidden):
 def test_users_without_a_decoder_cannot_be_scaled_apart_from_their_items():
     with pytest.raises(InputError, match="rescale the items"):
         make().rescale(2.0)
+
+
+def test_what_is_left_out_has_the_shape_of_the_users():
+    users = HistoryUsers(FullTable(4, 2), 2)
+    users.set_histories(torch.tensor([0, 2]), torch.tensor([1, 2]))
+    for left_out in (torch.tensor([0, 1]), torch.tensor([0.5])):
+        with pytest.raises(InputError):
+            users(torch.tensor([0]), left_out)

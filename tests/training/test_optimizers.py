@@ -21,7 +21,12 @@ from tablefree.embeddings import (
 from tablefree.encodings import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.models import GMF, MLP
-from tablefree.training.optimizers import OPTIMIZERS, build_optimizers, parameter_groups
+from tablefree.training.optimizers import (
+    OPTIMIZERS,
+    build_optimizers,
+    optimizers,
+    parameter_groups,
+)
 
 RATES = {
     "learning_rate": 0.1,
@@ -316,3 +321,11 @@ def test_nothing_to_train_and_wrong_states_are_refused():
         optimizer.load_state_dict({})
     with pytest.raises(InputError, match="which of the 2 optimizers"):
         optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2))]})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1])
+@pytest.mark.parametrize("make", [optimizers, parameter_groups])
+def test_rates_that_are_negative_or_not_finite_are_refused(make, value):
+    for name in ("learning_rate", "network_learning_rate", "weight_decay", "network_weight_decay"):
+        with pytest.raises(InputError, match="must be at least 0 and finite"):
+            make(tablefree.HashingTrick(4, 2, seed=0), **{name: value})

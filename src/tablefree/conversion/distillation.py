@@ -84,6 +84,10 @@ def distill(
         True
     """
     check_positive(steps=steps, batch_size=batch_size)
+    if not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+        raise InputError(f"seed must be an int of 64 bits, got {seed!r:.50}")
+    if not isinstance(embedding, Embedding):
+        raise InputError(f"what learns must be an Embedding, got {type(embedding).__name__}")
     if not any(parameter.requires_grad for parameter in embedding.parameters()):
         raise InputError("this embedding has nothing to learn: distill before it is frozen")
     device = next(embedding.parameters()).device

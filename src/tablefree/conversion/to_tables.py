@@ -49,6 +49,8 @@ def materialize(model: nn.Module, ids: Tensor | None = None) -> nn.Module:
     if isinstance(model, Embedding):
         if ids is None:
             raise InputError("an embedding takes any ids: say of which to make a table")
+        if tensor_ids(ids).ndim != 1:
+            raise InputError(f"ids must be of one dimension, a row each; got {tuple(ids.shape)}")
         rows = _rows(model, tensor_ids(ids))
         return nn.Embedding(len(rows), model.embedding_dim, _weight=rows)
     if ids is not None:
@@ -84,7 +86,9 @@ def _original(module: Converted) -> nn.Module:
 @torch.no_grad()
 def _rows(embedding: Embedding, ids: Int[Tensor, " n"]) -> Float[Tensor, "n embedding_dim"]:
     """The embeddings in evaluation, in the dtype of the parameters."""
-    parameter = next(embedding.parameters())
+    parameter = next(embedding.parameters(), None)
+    if parameter is None:
+        raise InputError("an embedding without weights of its own, as a frozen one, makes no table")
     was_training = embedding.training
     embedding.eval()
     tiles = torch.split(ids.to(parameter.device), _TILE)

@@ -99,7 +99,13 @@ class Embedding(Pretrained):
 
     @torch.no_grad()
     def rescale(self, factor: float) -> None:
-        """Multiply all embeddings by a factor."""
+        """Multiply all embeddings by a factor.
+
+        Raises:
+            InputError: a factor that is not finite.
+        """
+        if not abs(factor) < 1e38:  # the end of float32
+            raise InputError(f"a factor must be finite, got {factor}")
         for weight in self.output_weights():
             weight.mul_(factor)
         self.std *= factor

@@ -3,6 +3,7 @@
 Closed forms: sizes come from solving the count of parameters for them, never from building modules.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil, isqrt, sqrt
@@ -10,7 +11,7 @@ from math import ceil, isqrt, sqrt
 from jaxtyping import Int
 from torch import Tensor
 
-from tablefree.checks import check_choice, check_positive
+from tablefree.checks import check_choice, check_memory, check_positive
 from tablefree.embeddings.base import Embedding
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
@@ -99,6 +100,7 @@ def build(
     check_positive(
         num_parameters=num_parameters, num_embeddings=num_embeddings, embedding_dim=embedding_dim
     )
+    check_memory(max(num_parameters, embedding_dim))
     if method == "sketch":
         hidden = tuple(decoder) or sketch_decoder(num_parameters, embedding_dim)
         width = code_width or sketch_width(num_parameters, num_embeddings, hidden, embedding_dim)
@@ -201,11 +203,13 @@ def sketch_width(
 
     At least `NARROWEST_SKETCH`, with fewer rows, and at most the width of an embedding.
     """
-    for width in range(embedding_dim, NARROWEST_SKETCH, -1):
+
+    def is_too_wide(width: int) -> bool:
         rows = (num_parameters - decoder_size(width, hidden, embedding_dim)) // width
-        if rows * (1 - SKETCH_SHARED) * SKETCH_LOAD >= num_embeddings:
-            return width
-    return NARROWEST_SKETCH
+        return rows * (1 - SKETCH_SHARED) * SKETCH_LOAD < num_embeddings
+
+    wider = range(NARROWEST_SKETCH + 1, embedding_dim + 1)
+    return NARROWEST_SKETCH + bisect_left(wider, True, key=is_too_wide)
 
 
 def sketch_rows(num_rows: int, num_embeddings: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from tablefree.checks import check_positive
+from tablefree.checks import check_memory, check_positive
 from tablefree.embeddings.base import Embedding
 from tablefree.encodings.history import HistoryEncoding
 from tablefree.errors import InputError
@@ -139,6 +139,7 @@ class _Cache:
 
     def __init__(self, num_rows: int) -> None:
         _watch_fused_steps()
+        check_memory(num_rows)
         self._num_rows = num_rows
         shape = (-(-num_rows // _WAYS), _WAYS)
         self._keys = np.zeros(shape, np.int64)

@@ -139,7 +139,11 @@ class HistoryUsers(Embedding):
                 of its user.
         """
         ids = tensor_ids(ids)
-        left_out = left_out if left_out is None else left_out.reshape(-1)
+        if left_out is not None:
+            left_out = tensor_ids(left_out)
+            if left_out.shape != ids.shape:
+                raise InputError(f"left_out must be of the shape of ids, {tuple(ids.shape)}")
+            left_out = left_out.reshape(-1)
         codes = self.encoding(self.history, self.offsets, ids.reshape(-1), left_out=left_out)
         embeddings = self._decode(codes).view(*ids.shape, self.embedding_dim)
         return embeddings if self.own is None else embeddings + self.own(self.user_keys[ids])

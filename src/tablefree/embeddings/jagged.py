@@ -43,6 +43,8 @@ class Bags:
 
     def __post_init__(self) -> None:
         self.ids = tensor_ids(self.ids)
+        if self.ids.ndim != 1:
+            raise InputError(f"ids of bags must be of one dimension, got {_shape(self.ids)}")
         _check_offsets(self.offsets, self.ids.shape[0])
         if self.weights is not None:
             _check_weights(self.weights, self.ids)
@@ -55,7 +57,7 @@ class Bags:
             InputError: as the constructor does.
         """
         _check_offsets_type(starts)
-        num_ids = ids.shape[0]
+        num_ids = ids.shape[:1].numel()
         if starts.numel() or not num_ids:  # ids without a bag are refused below
             starts = torch.cat([starts, starts.new_full((1,), num_ids)])
         return cls(ids, starts, weights)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from tablefree.checks import check_positive
+from tablefree.checks import check_memory, check_positive
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.encodings.processes import data_parallel_group, of_all
 from tablefree.encodings.sightings import Sightings
@@ -67,6 +67,7 @@ class RowClaims(nn.Module):
         super().__init__()
         capacity, *more = capacity if isinstance(capacity, Sequence) else [capacity]
         check_positive(capacity=capacity, sightings=sightings)
+        check_memory(capacity)
         if capacity % SLOTS:
             raise InputError(
                 f"rows of ids' own come in buckets of {SLOTS}, got a capacity of {capacity}: use "

@@ -50,6 +50,9 @@ class DLRM(Pretrained):
         top: Sequence[int] = (64, 32),
     ) -> None:
         super().__init__()
+        if not isinstance(embeddings, EmbeddingCollection):
+            kind = type(embeddings).__name__
+            raise InputError(f"embeddings must be an EmbeddingCollection, got {kind}")
         configs = embeddings.config().values()
         embedding_dim, *others = {
             cast(int, one["embedding_dim"]) for one in configs if "embedding_dim" in one

@@ -132,5 +132,7 @@ def _weight(parameter: nn.Module | Tensor) -> Tensor:
     if not isinstance(parameter, nn.Module):
         return parameter
     if not isinstance(parameter, Rows) or not parameter.sparse:
-        raise InputError(f"RowAdam trains tablefree.Rows with sparse=True, got {parameter!r}")
+        raise InputError(
+            f"RowAdam trains tablefree.Rows with sparse=True, got {type(parameter).__name__}"
+        )
     return parameter.weight

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from tablefree.checks import check_memory
 from tablefree.rows.gradient import gather_as_rows
 
 # Below it the scale goes into the weights: far from the ends of float32, for weights are divided by
@@ -68,6 +69,7 @@ class Rows(nn.Embedding):
     """
 
     def __init__(self, num_rows: int, width: int, *, sparse: bool = False) -> None:
+        check_memory(num_rows, width)
         super().__init__(num_rows, width, sparse=sparse)
 
     def forward(self, indices: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:

@@ -8,6 +8,7 @@ so that one learning rate serves both.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import Any
 
 import torch
@@ -121,7 +122,8 @@ def optimizers(
         optimizer: "adamw" or "muon".
 
     Raises:
-        InputError: an unknown optimizer, or a model without parameters.
+        InputError: an unknown optimizer, a rate or decay that is negative or not finite, or a model
+            without parameters.
 
     Example:
         >>> optimizer = optimizers(model)  # doctest: +SKIP
@@ -237,6 +239,9 @@ def rows_of(model: nn.Module) -> list[nn.Parameter]:
 def _groups(
     model: nn.Module, lr: float, decay: float, network_lr: float, network_decay: float
 ) -> list[dict[str, Any]]:
+    for value in (lr, decay, network_lr, network_decay):
+        if not 0 <= value < inf:
+            raise InputError(f"rates and decays must be at least 0 and finite, got {value}")
     rows = rows_of(model)
     in_rows, without_decay = set(map(id, rows)), _without_decay(model)
     others = [p for p in model.parameters() if id(p) not in in_rows]
