@@ -14,6 +14,7 @@ from tablefree.conversion import (
 from tablefree.embeddings import (
     Bags,
     CachedEmbedding,
+    ClaimedRows,
     DecodedEmbedding,
     DeepHashEmbedding,
     Embedding,
@@ -46,6 +47,7 @@ __all__ = [
     "CachedEmbedding",
     "CapacityWarning",
     "CheckpointError",
+    "ClaimedRows",
     "Conversion",
     "DecodedEmbedding",
     "DeepHashEmbedding",

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tablefree.embeddings import (
+    ClaimedRows,
     DecodedEmbedding,
     DeepHashEmbedding,
     EmbeddingCollection,
@@ -72,6 +73,7 @@ def modules() -> dict[str, Pretrained]:
         "rms_norm": SketchEmbedding(
             DIM, num_rows=9, code_width=2, hidden=(5,), norm="rms", seed="item_id"
         ),
+        "claimed_rows": ClaimedRows(16, DIM, num_rows=9, seed="item_id"),
         "decoded": DecodedEmbedding(DIM, codes, hidden=(5,), norm="layer"),
         "tags": DecodedEmbedding(DIM, [DenseHashEncoding(6, seed="dense"), tags], hidden=(5,)),
         "collection": EmbeddingCollection(

@@ -4,6 +4,7 @@ from tablefree.embeddings.bag import EmbeddingBag
 from tablefree.embeddings.base import Description, Embedding, from_config
 from tablefree.embeddings.budget import METHODS, build
 from tablefree.embeddings.cached import CachedEmbedding
+from tablefree.embeddings.claimed_rows import ClaimedRows
 from tablefree.embeddings.collection import EmbeddingCollection
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
@@ -21,6 +22,7 @@ __all__ = [
     "METHODS",
     "Bags",
     "CachedEmbedding",
+    "ClaimedRows",
     "DecodedEmbedding",
     "DeepHashEmbedding",
     "Description",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
+from tablefree.embeddings.claiming import Claiming
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.encodings import SketchEncoding
 from tablefree.errors import InputError
@@ -18,7 +19,7 @@ from tablefree.registry import registered
 
 
 @registered(method="sketch")
-class SketchEmbedding(DecodedEmbedding):
+class SketchEmbedding(Claiming, DecodedEmbedding):
     """The decoder's output for the narrow row of an id, or for the sum of those it shares.
 
     The decoder has RMS norm, so that decay of the codes does not make it linear, and a linear skip,
@@ -89,34 +90,11 @@ class SketchEmbedding(DecodedEmbedding):
         )
 
     @property
-    def encoding(self) -> SketchEncoding:
+    def encoding(self) -> SketchEncoding:  # type: ignore[override]
         """The sketch."""
         encoding = self.encodings[0]
         assert isinstance(encoding, SketchEncoding)
         return encoding
-
-    def grow(self, capacity: int) -> None:
-        """Have more rows for ids of their own (see `SketchEncoding.grow`).
-
-        Raises:
-            InputError: not more than there are, or a sketch that began without.
-        """
-        self.encoding.grow(capacity)
-
-    @property
-    def capacity(self) -> int:
-        """Ids that can have a row of their own."""
-        return self.encoding.capacity
-
-    @property
-    def num_claimed(self) -> int:
-        """Ids that have one."""
-        return self.encoding.num_claimed
-
-    @property
-    def load(self) -> float:
-        """The share of the own rows that are taken, 0 to 1."""
-        return self.encoding.load
 
     @torch.no_grad()
     def rescale_code(self, factor: float) -> None:
