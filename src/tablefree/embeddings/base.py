@@ -43,6 +43,8 @@ class Description:
 class Embedding(Pretrained):
     """Base of the embeddings: a drop-in for a call of `nn.Embedding`.
 
+    As any module, they are built on a device by `with torch.device("cuda"):`, and cast by `.to`.
+
     Attributes:
         embedding_dim: width of an embedding.
         needs_vocabulary: whether ids must be numbered 0..n-1; otherwise any 64-bit id will do.
