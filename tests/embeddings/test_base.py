@@ -304,7 +304,7 @@ def test_integers_whose_products_overflow_are_refused():
         FullTable(2**63, 8)
 
 
-@pytest.mark.parametrize("factor", [float("nan"), float("-inf"), 10**400])
+@pytest.mark.parametrize("factor", [float("nan"), float("-inf"), 10**400, 1j, "2"])
 def test_a_factor_that_is_not_finite_is_refused(factor):
     embedding = FullTable(4, 2)
     with pytest.raises(InputError, match="a factor must be finite"):

@@ -156,7 +156,7 @@ def option(name: str, usual: st.SearchStrategy, odd: st.SearchStrategy, weight: 
 TRAIN = (
     option("--method", among("hashing_trick", "hashing_trick", "full_table", *METHODS), WORD),
     option("--size", among("1", "1", "1/2"), NUMBER),
-    # None that is a number of epochs: who asks for a thousand million waits for them.
+    # None that is a number of epochs: who asks for a million waits for them.
     option("--epochs", st.just("1"), among("0", "-1", "1e3", "nan", "", "10" * 30, "2" * 20)),
     option("--embedding-dim", among("4", "8"), NUMBER),
     option("--precision", st.just("float32"), among("bfloat16", "float16", "", "int8")),

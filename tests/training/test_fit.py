@@ -195,8 +195,9 @@ def test_progress_is_shown_when_asked_for(capfd):
         ({"weight_decay": -0.1}, "weight_decay must be at least 0 and finite, got -0.1"),
         ({"schedule": "wavy"}, "schedule must be one of constant, linear, cosine, one_cycle; got"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
-        ({"max_epochs": 0}, "max_epochs and patience must be at least 1, got 0 and 2"),
-        ({"patience": 0}, "max_epochs and patience must be at least 1, got 10 and 0"),
+        ({"max_epochs": 0}, "max_epochs must be from 1 to 1,000,000, got 0"),
+        ({"max_epochs": 2 * 10**19}, "max_epochs must be from 1 to 1,000,000, got 2000"),
+        ({"patience": 0}, "patience must be from 1 to 1,000,000, got 0"),
     ],
 )
 def test_options_out_of_range_are_refused(change, named):

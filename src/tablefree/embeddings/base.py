@@ -7,6 +7,7 @@ comparison of them compares the methods.
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -106,7 +107,7 @@ class Embedding(Pretrained):
         Raises:
             InputError: a factor that is not finite.
         """
-        if not abs(factor) < 1e38:  # the end of float32
+        if not (isinstance(factor, Real) and abs(factor) < 1e38):  # the end of float32
             raise InputError(f"a factor must be finite, got {factor}")
         for weight in self.output_weights():
             weight.mul_(factor)

@@ -57,7 +57,7 @@ class Bags:
             InputError: as the constructor does.
         """
         _check_offsets_type(starts)
-        num_ids = ids.shape[:1].numel()
+        num_ids = ids.shape[0] if ids.ndim else 0  # what is no vector is refused below
         if starts.numel() or not num_ids:  # ids without a bag are refused below
             starts = torch.cat([starts, starts.new_full((1,), num_ids)])
         return cls(ids, starts, weights)

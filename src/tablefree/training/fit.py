@@ -29,6 +29,7 @@ from tablefree.training.schedules import SCHEDULES
 from tablefree.training.step import pair_loss, take_step
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+MOST_EPOCHS = 10**6  # more is a slip of the keyboard, and would train for ever
 # Multiply-adds of a step forward that are worth another thread. Threads that share the work of a
 # smaller step bring nothing, and on a busy machine they wait for each other, a hundred times as
 # long as they work (benchmarks/busy_machine.py).
@@ -81,11 +82,10 @@ class Recipe:
                 raise InputError(f"{name} must be at least 0 and finite, got {decay}")
         if self.batch_size is not None:
             check_positive(batch_size=self.batch_size)
-        if self.max_epochs < 1 or self.patience < 1:
-            raise InputError(
-                f"max_epochs and patience must be at least 1, got {self.max_epochs} and "
-                f"{self.patience}"
-            )
+        for name in ("max_epochs", "patience"):
+            epochs = getattr(self, name)
+            if not 1 <= epochs <= MOST_EPOCHS:
+                raise InputError(f"{name} must be from 1 to {MOST_EPOCHS:,}, got {epochs}")
 
 
 @dataclass(frozen=True)
