@@ -447,6 +447,14 @@ class TestMissingPackages:
 COMPARE = ("--methods", "hashing_trick,multi_hash", "--sizes", "1/2", "--trials", "2")
 
 
+@pytest.mark.parametrize("command", ["compare", "ablate"])
+def test_a_folder_that_another_command_holds_is_left_alone(data, tmp_path, refused, command):
+    with files.held(tmp_path / "results"):
+        code = tablefree(command, "--data", data, "--output", tmp_path / "results")
+    refused(code, f"process {os.getpid()} is writing its results into", "another output folder")
+    assert not list((tmp_path / "results").iterdir())
+
+
 class TestCompare:
     def test_a_comparison_that_was_interrupted_resumes(self, data, tmp_path, capsys):
         folder = tmp_path / "results"
@@ -509,8 +517,8 @@ def process(*arguments, path=None, input=b""):
 
 
 def wait_for(path: Path, started):
-    for _ in range(1200):
+    for _ in range(6000):  # on a busy machine
         if path.exists() or started.poll() is not None:
             return
         time.sleep(0.05)
-    raise AssertionError(f"{path} did not appear in a minute")
+    raise AssertionError(f"{path} did not appear in five minutes")

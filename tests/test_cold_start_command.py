@@ -1,5 +1,7 @@
 """`tablefree cold-start`, from a file to a report."""
 
+import os
+
 import polars as pl
 import pytest
 
@@ -7,6 +9,7 @@ from tablefree import cli
 from tablefree.data import synthetic_interactions
 from tablefree.experiments import growth
 from tablefree.experiments.learner import CONTENDERS
+from tablefree.files import held
 
 QUICK = ("--epochs", "1", "--embedding-dim", "4", "--size", "1")
 
@@ -53,6 +56,13 @@ def test_stopped_it_says_that_it_resumes(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(growth, "_rows", stop)
     assert cold_start(*data, "--output", tmp_path) == 130
     assert capsys.readouterr().err == "tablefree: stopped; the same command resumes\n"
+
+
+def test_a_folder_that_another_command_holds_is_left_alone(data, tmp_path, capsys):
+    with held(tmp_path):
+        assert cold_start(*data, "--output", tmp_path) == 2
+    assert f"process {os.getpid()} is writing its results into" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_scenario_is_refused_in_a_line(data, tmp_path, capsys):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tablefree.errors import InputError
-from tablefree.files import check_writable, replace_file, replacing
+from tablefree.files import check_writable, held, replace_file, replacing
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -129,3 +129,21 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
 def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="cannot write"):
         replace_file(tmp_path / name, b"content")
+
+
+def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from tablefree.files import held\n"
+        "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "results")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(InputError, match=rf"process {process.pid} is writing its results into"),
+            held(tmp_path / "results"),
+        ):
+            pytest.fail("it is held twice")
+        process.kill()
+    with held(tmp_path / "results"):
+        assert not list((tmp_path / "results").iterdir())

@@ -1,6 +1,7 @@
 """Files that are found whole or not at all, whatever stops the program that writes them."""
 
 import contextlib
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -104,3 +105,37 @@ def check_writable(folder: Path) -> None:
     probe = folder / ".writable"
     replace_file(probe, bytes(4096))
     probe.unlink()
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes that hold a folder out of it, until the block or the process ends.
+
+    The lock is on the folder itself, so that nothing is left behind by a process that is killed.
+
+    Raises:
+        InputError: Another process holds it; or it cannot be written to, or its disk is full.
+    """
+    check_writable(folder)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{_holder(descriptor)} is writing its results into {folder}: wait for its end, or "
+                "choose another output folder"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """The process that holds a folder, where the system tells."""
+    inode, locks = os.fstat(descriptor).st_ino, Path("/proc/locks")
+    for line in locks.read_text().splitlines() if locks.exists() else ():
+        _, _, _, _, process, place, *_ = line.replace("->", "").split()
+        if place.endswith(f":{inode}"):
+            return f"process {process}"
+    return "another process"

@@ -63,7 +63,7 @@ def ablate(
     from tablefree.experiments.results import read_results
     from tablefree.experiments.run import Run
     from tablefree.experiments.studies import STUDIES
-    from tablefree.files import check_writable
+    from tablefree.files import held
 
     task = data.task(split)
     recipe = default_recipe(
@@ -73,9 +73,9 @@ def ablate(
     chosen = list(STUDIES) if studies is None else names(studies)
     comparison = plan(task, template=template, studies=chosen, seeds=seeds, trials=trials)
     folder = output or Path("results") / f"ablate-{task.interactions.name}-{model}"
-    check_writable(folder)
-    train_all(comparison, task, folder, jobs)
-    report = write_ablation(folder)
+    with held(folder):
+        train_all(comparison, task, folder, jobs)
+        report = write_ablation(folder)
     for sentence in findings(panels_of(read_results(folder))):
         say(sentence)
     say(f"\nReport: {report}")

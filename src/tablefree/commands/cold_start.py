@@ -41,7 +41,7 @@ def cold_start(
     from tablefree.experiments.growth import carry_out, plan, scenario_of
     from tablefree.experiments.growth_report import write_growth
     from tablefree.experiments.task import rating_notes
-    from tablefree.files import check_writable
+    from tablefree.files import held
 
     interactions = data.load()
     say_notes(rating_notes(interactions))
@@ -55,13 +55,13 @@ def cold_start(
         max_epochs=training.epochs,
     )
     folder = output or Path("results") / f"cold-start-{interactions.name}-{hold_out}"
-    check_writable(folder)
-    for reason in left_out:
-        say(f"left out: {reason}")
-    with resumable():
-        for rows in carry_out(scenario, cells, folder):
-            say(_in_a_line(rows))
-    say(f"Report: {write_growth(folder)}")
+    with held(folder):
+        for reason in left_out:
+            say(f"left out: {reason}")
+        with resumable():
+            for rows in carry_out(scenario, cells, folder):
+                say(_in_a_line(rows))
+        say(f"Report: {write_growth(folder)}")
 
 
 def _in_a_line(rows: Sequence[Mapping[str, Any]]) -> str:

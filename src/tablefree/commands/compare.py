@@ -58,7 +58,7 @@ def compare(
     from tablefree.experiments.recipes import default_recipe
     from tablefree.experiments.report import write_report
     from tablefree.experiments.run import Run
-    from tablefree.files import check_writable
+    from tablefree.files import held
 
     models = names(model)
     task = data.task(split)
@@ -85,9 +85,9 @@ def compare(
         precision=precision,
     )
     folder = output or Path("results") / f"{task.interactions.name}-{'-'.join(models)}"
-    check_writable(folder)
-    train_all(comparison, task, folder, jobs)
-    report = write_report(folder)
+    with held(folder):
+        train_all(comparison, task, folder, jobs)
+        report = write_report(folder)
     _show_table(folder)
     say(f"\nReport: {report}")
 
