@@ -18,9 +18,9 @@ from tablefree.data.load import load_interactions
 from tablefree.embeddings.quantize import deployed_bytes
 from tablefree.encodings.row_claims import SLOTS
 from tablefree.experiments.evaluation import evaluate, vocabulary_bytes
-from tablefree.experiments.measure import train
 from tablefree.experiments.recipes import default_recipe, steps_per_epoch
-from tablefree.experiments.run import Run
+from tablefree.experiments.run import train
+from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Side, Task
 from tablefree.machine import describe_machine
 

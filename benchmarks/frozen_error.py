@@ -21,8 +21,8 @@ from torch import Tensor
 from tablefree import DeepHashEmbedding, Embedding
 from tablefree.bench.case import dtype_text
 from tablefree.data.load import load_interactions
-from tablefree.experiments.measure import train
-from tablefree.experiments.run import Run
+from tablefree.experiments.run import train
+from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Task
 from tablefree.frozen_network import FROZEN_DTYPES
 from tablefree.machine import describe_machine

@@ -20,8 +20,8 @@ import torch
 from frozen_error import area, freeze, ml_1m, recipe
 
 from tablefree import DeepHashEmbedding
-from tablefree.experiments.measure import train
-from tablefree.experiments.run import Run
+from tablefree.experiments.run import train
+from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Task
 from tablefree.machine import describe_machine
 from tablefree.models import Recommender

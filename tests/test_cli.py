@@ -154,7 +154,7 @@ class TestTrainAndEvaluate:
         assert (tmp_path / "checkpoints" / "invented-gmf-hashing_trick" / "config.json").exists()
 
     def test_an_interrupt_ends_with_130(self, data, tmp_path, monkeypatch, capsys):
-        run = importlib.import_module("tablefree.experiments.measure")
+        run = importlib.import_module("tablefree.experiments.run")
 
         def interrupted(*_, **__):
             sys.exit(1)  # as Lightning does
@@ -402,7 +402,7 @@ class TestStorage:
         assert tree(tmp_path) == ["out"]
 
     def test_a_disk_that_fills_up_in_training(self, data, tmp_path, refused, monkeypatch):
-        run = importlib.import_module("tablefree.experiments.measure")
+        run = importlib.import_module("tablefree.experiments.run")
 
         def full(*_, **__):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -8,7 +8,7 @@ from tablefree.experiments.ablate import plan, variant_run
 from tablefree.experiments.compare import compare, finished_runs
 from tablefree.experiments.recipes import default_recipe
 from tablefree.experiments.results import read_results
-from tablefree.experiments.run import Run
+from tablefree.experiments.spec import Run
 from tablefree.experiments.studies import BASES, STUDIES, Variant
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import search_space

@@ -23,7 +23,7 @@ from tablefree.experiments.compare import (
 )
 from tablefree.experiments.recipes import default_recipe
 from tablefree.experiments.results import SCHEMA, append_result, read_results
-from tablefree.experiments.run import Run, decoder_text, identity
+from tablefree.experiments.spec import Run, decoder_text, identity
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import search_space, space_to_json
 

@@ -13,10 +13,10 @@ from tablefree.embeddings.budget import METHODS
 from tablefree.encodings import SideFeatures
 from tablefree.errors import InputError
 from tablefree.experiments.evaluation import DTYPES, evaluate
-from tablefree.experiments.measure import measure, train
 from tablefree.experiments.recipes import batch_size, default_recipe
 from tablefree.experiments.results import append_result, read_results
-from tablefree.experiments.run import Run, identity
+from tablefree.experiments.run import measure, train
+from tablefree.experiments.spec import Run, identity
 from tablefree.experiments.task import Task
 from tablefree.machine import describe_machine
 from tablefree.training.fit import Recipe

@@ -6,8 +6,8 @@ import pytest
 from tablefree.errors import InputError
 from tablefree.experiments.embed import write_embeddings
 from tablefree.experiments.recipes import default_recipe
-from tablefree.experiments.run import Run
 from tablefree.experiments.single import evaluate_checkpoint, train_checkpoint
+from tablefree.experiments.spec import Run
 from tablefree.training.checkpoint import load_checkpoint
 
 RECIPE = default_recipe("full_table", 10, max_epochs=1, precision="float32")

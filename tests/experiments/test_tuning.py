@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, json_to_distribution
 
 from tablefree.experiments.recipes import default_recipe
-from tablefree.experiments.run import Run
+from tablefree.experiments.spec import Run
 from tablefree.experiments.tuning import (
     PARAMETERS,
     configured,

@@ -13,9 +13,9 @@ from scipy.stats import rankdata
 from tablefree.data import Interactions
 from tablefree.embeddings.budget import METHODS
 from tablefree.experiments.evaluation import evaluate
-from tablefree.experiments.measure import train
 from tablefree.experiments.recipes import default_recipe
-from tablefree.experiments.run import USERS, Run
+from tablefree.experiments.run import train
+from tablefree.experiments.spec import USERS, Run
 from tablefree.experiments.task import Task
 from tablefree.models import MODELS
 from tablefree.training.metrics import score_pairs

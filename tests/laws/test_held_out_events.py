@@ -20,11 +20,10 @@ from tablefree.embeddings.budget import METHODS
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.encodings import SideFeatures
 from tablefree.errors import InputError
-from tablefree.experiments import measure
 from tablefree.experiments import task as tasks
-from tablefree.experiments.measure import train
 from tablefree.experiments.recipes import batch_size, default_recipe
-from tablefree.experiments.run import USERS, Run
+from tablefree.experiments.run import train
+from tablefree.experiments.spec import USERS, Run
 from tablefree.experiments.task import Task
 from tablefree.training.fit import Fit
 
@@ -114,7 +113,7 @@ def seen(task, method, users):
         return Fit(1, 1, 0.5, 0.0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "fit", stand_in)
+        patch.setattr(runs, "fit", stand_in)
         train(run, task)
     model = given["model"]
     bytes_of = {

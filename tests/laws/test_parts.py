@@ -13,10 +13,10 @@ import torch
 from tablefree.data import synthetic_interactions
 from tablefree.experiments.compare import Job, carry_out
 from tablefree.experiments.evaluation import evaluate
-from tablefree.experiments.measure import train
 from tablefree.experiments.recipes import default_recipe
 from tablefree.experiments.results import append_result, read_results
-from tablefree.experiments.run import Run
+from tablefree.experiments.run import train
+from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Task
 
 OF_TEST = ("test", "test_ranking", "held_out", "held_out_few")

@@ -61,7 +61,7 @@ def ablate(
     from tablefree.experiments.ablation_report import findings, panels_of, write_ablation
     from tablefree.experiments.recipes import default_recipe
     from tablefree.experiments.results import read_results
-    from tablefree.experiments.run import Run
+    from tablefree.experiments.spec import Run
     from tablefree.experiments.studies import STUDIES
     from tablefree.files import held
 

@@ -57,7 +57,7 @@ def compare(
     from tablefree.experiments.compare import plan
     from tablefree.experiments.recipes import default_recipe
     from tablefree.experiments.report import write_report
-    from tablefree.experiments.run import Run
+    from tablefree.experiments.spec import Run
     from tablefree.files import held
 
     models = names(model)

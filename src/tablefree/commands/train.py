@@ -58,8 +58,8 @@ def train(
     Example: tablefree train --data ml-1m --method sketch --size 1/4 --output ml-1m-sketch
     """
     from tablefree.experiments.recipes import default_recipe, steps_per_epoch
-    from tablefree.experiments.run import Run
     from tablefree.experiments.single import train_checkpoint
+    from tablefree.experiments.spec import Run
 
     task = data.task(split)
     recipe = default_recipe(

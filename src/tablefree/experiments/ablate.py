@@ -12,7 +12,7 @@ from tablefree.errors import InputError
 from tablefree.experiments.compare import VARIED, Comparison
 from tablefree.experiments.designs import Design
 from tablefree.experiments.recipes import STEPS_PER_EPOCH, default_recipe, steps_per_epoch
-from tablefree.experiments.run import Run
+from tablefree.experiments.spec import Run
 from tablefree.experiments.studies import BASES, STUDIES, Variant, place
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import PARAMETERS

@@ -26,11 +26,11 @@ import torch
 from tablefree.checks import check_choice
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
-from tablefree.experiments.measure import measure
 from tablefree.experiments.parquet import FILE_NAME
 from tablefree.experiments.recipes import default_recipe, steps_per_epoch
 from tablefree.experiments.results import CELL, SCHEMA, append_result, read_results
-from tablefree.experiments.run import Run, decoder_text, identity
+from tablefree.experiments.run import measure
+from tablefree.experiments.spec import Run, decoder_text, identity
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import (
     PARAMETERS,

@@ -22,7 +22,7 @@ from tablefree.experiments.learner import CONTENDERS, Contender, Learner
 from tablefree.experiments.parquet import FILE_NAME, read_table, write_table
 from tablefree.experiments.recipes import steps_per_epoch
 from tablefree.experiments.results import SCHEMA as RUNS
-from tablefree.experiments.run import Run, identity
+from tablefree.experiments.spec import Run, identity
 from tablefree.experiments.stream import Stream
 from tablefree.experiments.task import Task
 from tablefree.machine import describe_machine, describe_versions

@@ -18,9 +18,9 @@ from tablefree.embeddings import FullTable, NarrowTable
 from tablefree.embeddings.base import table
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
-from tablefree.experiments.measure import tell_histories
 from tablefree.experiments.recipes import STEPS_PER_EPOCH, batch_size, default_recipe
-from tablefree.experiments.run import Run
+from tablefree.experiments.run import tell_histories
+from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Ints, Pairs, Task
 from tablefree.training.batches import Batch, Negatives, TrainingBatches
 from tablefree.training.fit import Fit, fit

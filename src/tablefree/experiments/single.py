@@ -8,8 +8,8 @@ from tablefree.embeddings import Embedding
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
 from tablefree.experiments.evaluation import evaluate
-from tablefree.experiments.measure import tell_histories, train
-from tablefree.experiments.run import Run
+from tablefree.experiments.run import tell_histories, train
+from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Side, Task
 from tablefree.ids import IdType
 from tablefree.models import Recommender

@@ -26,7 +26,7 @@ from tablefree.embeddings.budget import NARROWEST_SKETCH
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.encodings import Encoding
 from tablefree.errors import InputError
-from tablefree.experiments.run import Run
+from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Task
 from tablefree.hashing import seed_from
 from tablefree.models import Recommender
