@@ -20,6 +20,7 @@ from tablefree.embeddings.budget import METHODS
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.encodings import SideFeatures
 from tablefree.errors import InputError
+from tablefree.experiments import run as runs
 from tablefree.experiments import task as tasks
 from tablefree.experiments.recipes import batch_size, default_recipe
 from tablefree.experiments.run import train
