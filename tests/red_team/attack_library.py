@@ -183,7 +183,7 @@ def choice(*usual: str) -> st.SearchStrategy[str]:
 
 OF_NETWORK = {
     "hidden": LAYER,
-    "activation": choice("mish", "relu", "gelu", "sine", "gated"),
+    "activation": choice("mish", "relu", "gelu"),
     "norm": choice("batch", "layer", "rms", "none"),
     "dropout": NUMBER,
     "skip": BOOL,
