@@ -8,7 +8,6 @@ so that one learning rate serves both.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from math import inf
 from typing import Any
 
 import torch
@@ -240,7 +239,7 @@ def _groups(
     model: nn.Module, lr: float, decay: float, network_lr: float, network_decay: float
 ) -> list[dict[str, Any]]:
     for value in (lr, decay, network_lr, network_decay):
-        if not 0 <= value < inf:
+        if not 0 <= value < 1e38:  # the end of float32
             raise InputError(f"rates and decays must be at least 0 and finite, got {value}")
     rows = rows_of(model)
     in_rows, without_decay = set(map(id, rows)), _without_decay(model)
