@@ -241,12 +241,12 @@ def _open_csv(file: Any, encoding: str, separator: str, form: str, **options: An
 def _text(part: Part, head: _Head, names: list[str], called: str) -> Iterator[pa.RecordBatch]:
     written = head.written or head.names
     given = {name: written[head.names.index(name)] for name in names}
-    needed = {*given.values(), written[-1]}
+    # Not as strings: what is no UTF-8 is then told by its row.
+    types = dict.fromkeys([*given.values(), written[-1]], pa.binary())
     options = {
         "column_names": head.names if head.written is None else None,
-        "include_columns": list(needed),
-        # Not as strings: what is no UTF-8 is then told by its row.
-        "column_types": dict.fromkeys(needed, pa.binary()),
+        "include_columns": list(types),
+        "column_types": types,
     }
     row, last = 0, b""
     with (

@@ -1,8 +1,8 @@
 """A row of full width for each id that training meets, without a vocabulary.
 
 What a full table learns, found by hashes: an id claims a row when it first learns, and owns it from
-then on. Fingerprints of 16 bits take the place of the vocabulary, 2 bytes an id, and two ids of
-65,536 that share a bucket are taken for one another.
+then on. Fingerprints of 16 bits take the place of the vocabulary, 2 bytes an id: an id that
+training never met is taken for an owner once in 2,000 times at most (see `RowClaims`).
 """
 
 from collections.abc import Sequence

@@ -191,5 +191,5 @@ class DecodedEmbedding(Embedding):
         if ids.device.type != "cpu" or torch.compiler.is_compiling():
             return self._embed(ids)
         size = _TILE if self.network.multiply_adds >= _CHEAP else _CHEAP_TILE
-        tiles = [self._embed(tile) for tile in torch.split(ids, size)] or [self._embed(ids)]
+        tiles = [self._embed(tile) for tile in torch.split(ids, size)]
         return tiles[0] if len(tiles) == 1 else torch.cat(tiles)

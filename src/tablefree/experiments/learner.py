@@ -18,6 +18,7 @@ from tablefree.embeddings import FullTable, NarrowTable
 from tablefree.embeddings.base import table
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
+from tablefree.experiments.evaluation import batch_of
 from tablefree.experiments.recipes import STEPS_PER_EPOCH, batch_size, default_recipe
 from tablefree.experiments.run import tell_histories
 from tablefree.experiments.spec import Run
@@ -185,12 +186,8 @@ class Learner:
         left_out = None
         if rng is not None and isinstance(self.model.users, HistoryUsers):
             left_out = torch.from_numpy(self.model_task.histories.left_out(users, items, rng))
-        return Batch(
-            self._user_keys[torch.from_numpy(users)],
-            self._item_keys[torch.from_numpy(items)],
-            torch.from_numpy(labels),
-            left_out,
-        )
+        batch = batch_of(Pairs(users, items, labels), self._user_keys, self._item_keys)
+        return batch._replace(left_out=left_out)
 
     def _set_task(self, task: Task) -> None:
         self.task = task
