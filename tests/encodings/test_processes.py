@@ -26,6 +26,7 @@ claims.process_group = distributed.group.WORLD
 for step in range(3):  # the second process has nothing new after the first
     claims.claim(torch.arange(20) + 20 * step if rank == 0 else torch.arange(30, 50))
 torch.save(claims.fingerprints, result)
+claims.process_group = None  # or the group would outlive its end, and its threads the interpreter
 """
 TRAIN = """
 torch.manual_seed(0)

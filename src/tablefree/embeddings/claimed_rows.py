@@ -22,8 +22,9 @@ from tablefree.scales import INITIAL_STD
 class ClaimedRows(Claiming, Embedding):
     """The row that an id owns; the sum of shared rows for ids that come when all have owners.
 
-    An id that training never met is neutral. There is no decoder: under rows of full width it costs
-    accuracy, and `SketchEmbedding`, whose rows are narrow, has one.
+    An id that training never met is neutral, until all rows have owners: then nobody can tell it
+    from those that came too late. There is no decoder: under rows of full width it costs accuracy,
+    and `SketchEmbedding`, whose rows are narrow, has one.
 
     Args:
         capacity: rows for one id each, a multiple of 16 (see `SketchEncoding`). Few above .95 of

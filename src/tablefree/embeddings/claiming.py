@@ -15,6 +15,8 @@ class Claiming:
     def grow(self, capacity: int) -> None:
         """Have more rows for ids of their own (see `SketchEncoding.grow`).
 
+        The weight is another parameter afterwards: make the optimizers anew.
+
         Raises:
             InputError: not more than there are, or a sketch that began without.
         """
