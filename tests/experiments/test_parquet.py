@@ -49,6 +49,10 @@ def outcomes(folder):
     return found.stdout.split()
 
 
+def write_by_polars(folder, table):
+    table.write_parquet(folder / "results.parquet")
+
+
 class TestDamage:
     def test_what_we_write_is_read_as_it_was_or_refused(self, tmp_path, runs):
         write_table(tmp_path, runs((0.25,), 1))
@@ -57,8 +61,17 @@ class TestDamage:
         assert set(found) == {"refused", "same"}
 
     def test_what_others_wrote_ends_in_no_panic(self, tmp_path, runs):
-        runs((0.25,), 1).write_parquet(tmp_path / "results.parquet")
+        write_by_polars(tmp_path, runs((0.25,), 1))
         assert len(outcomes(tmp_path)) == NUM_VARIANTS
+
+    @pytest.mark.parametrize("write", [write_table, write_by_polars])
+    @pytest.mark.parametrize("name", [b"method", b"element", b"metrics"])
+    def test_names_that_are_no_text_end_in_no_panic(self, tmp_path, runs, write, name):
+        write(tmp_path, runs((0.25,), 1).with_columns(metrics=pl.lit([0.5, 0.25])))
+        path = tmp_path / "results.parquet"
+        path.write_bytes(path.read_bytes().replace(name, b"\xff" + name[1:]))
+        with pytest.raises(InputError, match="it is damaged"):
+            read_table(tmp_path)
 
     @pytest.mark.parametrize("read", [read_table, read_results, read_growth])
     def test_each_reader_says_that_it_is_damaged(self, tmp_path, runs, read):

@@ -337,7 +337,7 @@ def _json_tables(part: Part) -> Iterator[pa.Table]:
 
 def _parse_json(block: bytes, schema: pa.Schema | None = None) -> pa.Table:
     return pa.json.read_json(
-        io.BytesIO(block),
+        pa.BufferReader(block),
         pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
         pa.json.ParseOptions(explicit_schema=schema, newlines_in_values=False),
     )

@@ -60,7 +60,11 @@ class Part:
     def open(self) -> Any:
         """The bytes of the file, unpacked."""
         is_here = isinstance(self.system, LocalFileSystem)  # where a pipe is read too
-        file = pa.PythonFile((open if is_here else self.system.open)(self.path, "rb"), "r")
+        if is_here and Path(self.path).is_file():
+            # A thread of Arrow that lets go of Python's file while Python ends aborts the process.
+            file = pa.OSFile(self.path)
+        else:
+            file = pa.PythonFile((open if is_here else self.system.open)(self.path, "rb"), "r")
         codec = _codec(self.path)
         if codec is None or self.form in PACKED_WITHIN:
             return file

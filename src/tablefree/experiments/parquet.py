@@ -30,10 +30,16 @@ def read_table(folder: Path) -> pl.DataFrame:
             "output folder"
         )
     try:
-        content = io.BytesIO(path.read_bytes())
-        # In one thread: Arrow's own can end the process when one of them meets damage.
+        # In one thread: Arrow's own can end the process when one of them meets damage. And from no
+        # object of Python's: a thread that lets go of one while Python ends aborts the process.
         options = {"use_threads": False, "pre_buffer": False}
-        table = pl.from_arrow(pq.read_table(content, page_checksum_verification=True, **options))
+        with pa.OSFile(str(path)) as file:
+            read = pq.read_table(file, page_checksum_verification=True, **options)
+        read.validate(full=True)
+        # The footer has no checksum, and Polars panics where a name in it is no UTF-8.
+        if "\ufffd" in read.schema.to_string(truncate_metadata=False):
+            raise pa.ArrowInvalid("a name is no UTF-8")
+        table = pl.from_arrow(read)
     # Text that is no UTF-8 is a ValueError, as much of Arrow's is.
     except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, OSError) as error:
         raise InputError(
