@@ -34,6 +34,7 @@ from tablefree.errors import CapacityWarning, CheckpointError, InputError, Table
 from tablefree.ids import hash_strings, to_ids
 from tablefree.models import DLRM, GMF, MLP
 from tablefree.network import EmbeddingNetwork
+from tablefree.packing import Form, pack, packed_bytes, unpack
 from tablefree.rows import RowAdam, Rows
 from tablefree.secret import Secret
 from tablefree.training.optimizers import Optimizers, optimizers, parameter_groups
@@ -57,6 +58,7 @@ __all__ = [
     "EmbeddingBag",
     "EmbeddingCollection",
     "EmbeddingNetwork",
+    "Form",
     "FullTable",
     "HashBuckets",
     "HashEmbedding",
@@ -80,7 +82,10 @@ __all__ = [
     "hash_strings",
     "materialize",
     "optimizers",
+    "pack",
+    "packed_bytes",
     "parameter_groups",
     "presets",
     "to_ids",
+    "unpack",
 ]
