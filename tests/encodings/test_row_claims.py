@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tablefree.encodings.row_claims import FREE, REFUSED, SLOTS, RowClaims
+from tablefree.encodings.row_claims import FREE, REFUSED, SLOTS, RowClaims, find_in
 from tablefree.errors import CapacityWarning, CheckpointError, InputError
 
 # Most of these ask for more rows than there are.
