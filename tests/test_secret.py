@@ -16,7 +16,7 @@ from tablefree import (
     SketchEmbedding,
     hash_strings,
 )
-from tablefree.encodings.row_claims import FREE, REFUSED, RowClaims
+from tablefree.encodings.row_claims import FREE, REFUSED, RowClaims, _places
 
 KEY = "not to be found in any file"
 CAPACITY = 320
