@@ -2,7 +2,9 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -89,16 +91,19 @@ def pack(
             f"pass one of {', '.join(wanted)}, which say how small it is to be; got "
             f"{', '.join(given) or 'none'}"
         )
-    _check_can_be_packed(module)
-    packer = _Packer(module, examples, validation)
+    packer = Packer(module, examples, validation)
     if form is not None:
-        return packer.tuned(packer.packed(Form.parse(form) if isinstance(form, str) else form))[0]
+        return packer.tuned(Form.parse(form) if isinstance(form, str) else form).module
     if max_loss is not None:
-        return packer.within_loss(max_loss)
-    if bytes_per_id is not None:
-        return packer.best(lambda one: packer.row_bytes(one) <= bytes_per_id, "bytes_per_id")
-    most = num_bytes if num_bytes is not None else (ratio or 0) * float_size(module)
-    return packer.best(lambda one: packed_size(module, one) <= most, given[0])
+        return packer.within_loss(max_loss).module
+    size = num_bytes if num_bytes is not None else (ratio or 0) * float_size(module)
+
+    def fits(one: Form) -> bool:
+        if bytes_per_id is not None:
+            return packer.bytes_per_id(one) <= bytes_per_id
+        return packed_size(module, one) <= size
+
+    return packer.ranked(fits, given[0])[0].module
 
 
 def unpack(module: ModuleType) -> ModuleType:
@@ -125,83 +130,129 @@ def packed_bytes(module: nn.Module) -> int:
     return float_size(module)
 
 
-class _Packer(Generic[ModuleType]):
-    """Packs a module in one form or another, and knows what that costs."""
+@dataclass
+class Trial(Generic[ModuleType]):
+    """A module in a form.
+
+    Attributes:
+        form: of the rows.
+        module: packed.
+        quality: the AUC in validation; without one, what the rows' errors cost, below zero.
+        is_tuned: whether the codebooks have learned further.
+    """
+
+    form: Form
+    module: ModuleType
+    quality: float
+    is_tuned: bool = False
+
+
+class Packer(Generic[ModuleType]):
+    """Packs a module in one form or another, and knows what that costs.
+
+    Args:
+        module: see `pack`, as all that follow.
+        examples: likewise.
+        validation: likewise.
+
+    Raises:
+        InputError: as `pack`.
+    """
 
     def __init__(
-        self, module: ModuleType, examples: Sequence[Any] | None, validation: Sequence[Any] | None
+        self,
+        module: ModuleType,
+        examples: Sequence[Any] | None = None,
+        validation: Sequence[Any] | None = None,
     ) -> None:
+        _check_can_be_packed(module)
         self.module, self.tables = module, tables_in(module)
         self.examples = None if examples is None else Examples("examples", examples)
         self.validation = None if validation is None else Examples("validation", validation)
-        self.statistics: dict[nn.Module, Statistics] = {}
+        self._trials: dict[Form, Trial[ModuleType]] = {}
+        self._statistics: dict[nn.Module, Statistics] = {}
         known = self.examples or self.validation
         if known is not None and self.tables:
             rows = list(dict.fromkeys(map(rows_in, self.tables.values())))
             with evaluating(module):
-                self.statistics = statistics_of(module, rows, known)
+                self._statistics = statistics_of(module, rows, known)
 
-    def packed(self, form: Form) -> ModuleType:
-        """A packed copy."""
-        tables = {
-            table: _filled(table, form_of(table, form), self._statistics(table))
-            for table in self.tables.values()
-        }
-        return _with_tables(self.module, tables, halved_in)
+    def trial(self, form: Form) -> Trial[ModuleType]:
+        """The module in a form; a form is made once."""
+        if form not in self._trials:
+            packed = _with_tables(
+                self.module,
+                {
+                    table: _filled(table, form_of(table, form), self._known(table))
+                    for table in self.tables.values()
+                },
+                halved_in,
+            )
+            self._trials[form] = Trial(form, packed, self._quality(packed))
+        return self._trials[form]
 
-    def best(self, fits: Callable[[Form], bool], what: str) -> ModuleType:
-        """The best of the forms that fit.
+    def tuned(self, form: Form) -> Trial[ModuleType]:
+        """The module in a form, its codebooks tuned where there is what to learn from."""
+        trial = self.trial(form)
+        if not trial.is_tuned and self.examples is not None and self.validation is not None:
+            trial.quality = tune(trial.module, self.examples, self.validation)
+            trial.is_tuned = True
+        return trial
+
+    def ranked(self, fits: Callable[[Form], bool], what: str) -> list[Trial[ModuleType]]:
+        """The forms that fit, the best first; the codebooks of the best few are tuned.
+
+        Args:
+            fits: whether a form is small enough.
+            what: says how small, in the message.
 
         Raises:
-            InputError: none does.
+            InputError: no form fits.
         """
-        narrowest = min(rows_in(one).embedding_dim for one in self.tables.values())
-        forms = candidates(fits, narrowest)
+        widths = [rows_in(one).embedding_dim for one in self.tables.values()]
+        forms = candidates(fits, min(widths)) if widths else [Form("float16")]
+        forms = [form for form in forms if fits(form)]
         if not forms:
-            least = packed_size(self.module, Form("residual", 4, 1))
+            least = packed_size(self.module, Form("residual", 4, 1) if widths else Form("float16"))
             raise InputError(
-                f"no form is as small as this {what}: the smallest takes {least} bytes in all, "
-                f"{least / float_size(self.module):.3g} of what it is; allow more, or train rows "
-                "that are fewer or narrower"
+                f"no form is as small as this {what}: the smallest takes {least} bytes, "
+                f"{least / float_size(self.module):.3g} of the module's: allow more, or train "
+                "rows that are fewer or narrower"
             )
-        trials = [self.packed(form) for form in forms]
-        trials.sort(key=self._quality, reverse=True)
-        if self.validation is None:
-            return trials[0]
-        tuned = [self.tuned(one) for one in trials[:FINALISTS]]
-        return max(tuned, key=lambda one: one[1])[0]
+        trials = sorted(map(self.trial, forms), key=_by_quality, reverse=True)
+        for one in trials[:FINALISTS]:
+            self.tuned(one.form)
+        return sorted(trials, key=_by_quality, reverse=True)
 
-    def within_loss(self, max_loss: float) -> ModuleType:
-        """The fewest bytes a row whose best form loses so much of AUC at most."""
+    def within_loss(self, max_loss: float) -> Trial[ModuleType]:
+        """The fewest bytes a row whose best form loses so much of AUC at most.
+
+        Raises:
+            InputError: there is no validation, or float16 loses more.
+        """
         if self.validation is None:
             raise InputError("max_loss is of AUC in validation: pass validation=(…, labels)")
         with evaluating(self.module):
             before = self.validation.auc(self.module)
-        found: dict[int, ModuleType] = {}
+        found: dict[int, Trial[ModuleType]] = {}
 
         def loss_of(row_bytes: int) -> float:
-            found[row_bytes] = self.best(
-                lambda form: all(
-                    form.row_bytes(rows_in(one).embedding_dim) <= row_bytes
-                    for one in self.tables.values()
-                ),
-                "max_loss",
-            )
-            assert self.validation is not None
-            return before - self.validation.auc(found[row_bytes])
+            def fits(form: Form) -> bool:
+                return self.row_bytes(form) <= row_bytes
+
+            found[row_bytes] = self.ranked(fits, "max_loss")[0]
+            return before - found[row_bytes].quality
 
         return found[smallest(loss_of, max_loss)]
 
-    def tuned(self, packed: ModuleType) -> tuple[ModuleType, float]:
-        """A packed copy whose codebooks have learned further, if there is what to learn from."""
-        if self.validation is None:
-            return packed, 0.0
-        if self.examples is None:
-            return packed, self.validation.auc(packed)
-        return packed, tune(packed, self.examples, self.validation)
-
     def row_bytes(self, form: Form) -> int:
-        """The most bytes a row of any table."""
+        """The most bytes a row of any table, without its fingerprint."""
+        return max(
+            form_of(one, form).row_bytes(rows_in(one).embedding_dim) for one in self.tables.values()
+        )
+
+    def bytes_per_id(self, form: Form) -> int:
+        """Likewise, with the fingerprint where it has one."""
         return max(
             form_of(one, form).row_bytes(rows_in(one).embedding_dim)
             + FINGERPRINT_BYTES * isinstance(one, SketchEncoding)
@@ -215,14 +266,18 @@ class _Packer(Generic[ModuleType]):
         return -sum(
             weighted_error(
                 rows_in(table).weight.detach().float().cpu(),
-                parts[path].all_rows(),
-                self._statistics(table),
+                cast(Books, parts[path]).all_rows(),
+                self._known(table),
             )
             for path, table in self.tables.items()
         )
 
-    def _statistics(self, table: Table) -> Statistics:
-        return self.statistics.get(rows_in(table), Statistics())
+    def _known(self, table: Table) -> Statistics:
+        return self._statistics.get(rows_in(table), Statistics())
+
+
+def _by_quality(trial: Trial[Any]) -> float:
+    return trial.quality if trial.quality == trial.quality else -inf  # a training that diverged
 
 
 class _Float32(nn.Module):
