@@ -34,9 +34,14 @@ from tablefree.errors import CapacityWarning, CheckpointError, InputError, Table
 from tablefree.ids import hash_strings, to_ids
 from tablefree.models import DLRM, GMF, MLP
 from tablefree.network import EmbeddingNetwork
-from tablefree.rows import RowAdam, Rows
+from tablefree.rows import RowAdam, Rows, hold_rows
 from tablefree.secret import Secret
-from tablefree.training.optimizers import Optimizers, optimizers, parameter_groups
+from tablefree.training.optimizers import (
+    Optimizers,
+    optimizers,
+    parameter_groups,
+    training_bytes,
+)
 from tablefree.version import __version__
 
 __all__ = [
@@ -78,9 +83,11 @@ __all__ = [
     "convert",
     "distill",
     "hash_strings",
+    "hold_rows",
     "materialize",
     "optimizers",
     "parameter_groups",
     "presets",
     "to_ids",
+    "training_bytes",
 ]
