@@ -46,6 +46,14 @@ def train(
         ),
     ] = None,
     precision: Precision = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            help="What rows are held in as they learn: float32, or bfloat16 in a quarter of the "
+            "memory; by default float32.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="Folder of the checkpoint; checkpoints/DATA-MODEL-METHOD by default."),
@@ -73,6 +81,7 @@ def train(
         optimizer=of_model.optimizer,
         max_epochs=training.epochs,
         precision=precision,
+        rows=rows,
     )
     run = Run(
         method,

@@ -315,7 +315,7 @@ def _multiplied(weight: Tensor, factor: float, seed: int, *, out: Tensor) -> Ten
     if weight.dtype != torch.bfloat16:
         return torch.mul(weight, factor, out=out)
     random, size = generator(seed, weight.device), max(1, _CHUNK // weight.shape[1])
-    for rows, target in zip(weight.split(size), out.split(size), strict=True):
+    for rows, target in zip(torch.split(weight, size), torch.split(out, size), strict=True):
         target.copy_(rounded(rows.float() * factor, random))
     return out
 

@@ -230,8 +230,9 @@ def build_optimizers(
     groups = [group for group in groups if group["params"]]
     optimizers: list[Optimizer] = [AdamW(groups, fused=True)] if groups else []
     if sparse:
-        options = {"lr": learning_rate, "weight_decay": weight_decay, "moments": row_moments}
-        optimizers.append(RowAdam(sparse, **options))
+        optimizers.append(
+            RowAdam(sparse, lr=learning_rate, weight_decay=weight_decay, moments=row_moments)
+        )
     if hidden:
         optimizers.append(
             Muon(
