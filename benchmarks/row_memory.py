@@ -8,7 +8,7 @@ Run: python benchmarks/row_memory.py --data DATA [--seeds 1 --room 1.1 --epochs 
 """
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from claimed_rows import ClaimedRun
@@ -21,6 +21,7 @@ from tablefree.experiments.task import Task
 from tablefree.machine import describe_machine
 from tablefree.models import Recommender
 from tablefree.rows import hold_rows
+from tablefree.training.fit import ROWS
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,22 @@ def main() -> None:
     arguments = parser.parse_args()
     columns = {} if arguments.item_column is None else {"item_column": arguments.item_column}
     task = Task.from_interactions(load_interactions(arguments.data, **columns))
-    recipe = default_recipe(
-        "full_table",
-        task.events_per_id,
-        steps_per_epoch=steps_per_epoch(task),
-        max_epochs=arguments.epochs,
-    )
+    recipes = {
+        rows: default_recipe(
+            "full_table",
+            task.events_per_id,
+            steps_per_epoch=steps_per_epoch(task),
+            max_epochs=arguments.epochs,
+            rows=rows,
+        )
+        for rows in ROWS
+    }
     print(f"{describe_machine()}; torch {torch.__version__}\n{task.interactions.name}", flush=True)
     num_ids = task.users.num_embeddings + task.items.num_embeddings
     for seed in range(arguments.seeds):
-        run = SparseRun("full_table", "gmf", 1.0, seed, 32, recipe, room=arguments.room)
-        for rows in ("float32", "bfloat16"):
-            model, fitted = train(replace(run, recipe=replace(recipe, rows=rows)), task)
+        for rows, recipe in recipes.items():
+            run = SparseRun("full_table", "gmf", 1.0, seed, 32, recipe, room=arguments.room)
+            model, fitted = train(run, task)
             keys = (
                 side.keys(embedding)
                 for side, embedding in ((task.users, model.users), (task.items, model.items))

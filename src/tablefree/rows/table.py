@@ -77,10 +77,11 @@ class Rows(nn.Embedding):
         (True, 1.0)
     """
 
+    read_as: torch.dtype | None = None
+
     def __init__(self, num_rows: int, width: int, *, sparse: bool = False) -> None:
         check_memory(num_rows, width)
         super().__init__(num_rows, width, sparse=sparse)
-        self.read_as: torch.dtype | None = None
 
     def forward(self, indices: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
         """Look rows up."""
@@ -294,7 +295,10 @@ def hold_rows(model: nn.Module, dtype: torch.dtype = torch.bfloat16) -> None:
     parts = [part for part in model.modules() if isinstance(part, Rows)]
     for other in (dtype, *(part.weight.dtype for part in parts)):
         if other not in dtypes:
-            raise InputError(f"rows are held in float32 or bfloat16, got {other}")
+            raise InputError(
+                f"rows are held in float32 or bfloat16, got {other}: pass one of these, and cast "
+                "the rows of a model in another dtype by .float() first"
+            )
     for part in parts:
         part.weight.data = part.weight.data.to(dtype)
         part.weight.grad, part.sparse = None, True
@@ -303,11 +307,12 @@ def hold_rows(model: nn.Module, dtype: torch.dtype = torch.bfloat16) -> None:
 
 def read_as_the_rest(model: nn.Module) -> None:
     """Have rows that were loaded in fewer bits than other parameters be read as those are."""
-    floats = [one.dtype for one in model.parameters() if one.is_floating_point()]
+    dtypes = [one.dtype for one in model.parameters() if one.is_floating_point()]
     for part in model.modules():
         if isinstance(part, Rows):
-            widest = max(floats, key=lambda dtype: dtype.itemsize)
-            part.read_as = widest if widest != part.weight.dtype else None
+            widest = max(dtypes, key=lambda dtype: dtype.itemsize)
+            is_held = widest.itemsize > part.weight.dtype.itemsize
+            part.read_as = widest if is_held else None
 
 
 def _multiplied(weight: Tensor, factor: float, seed: int, *, out: Tensor) -> Tensor:
