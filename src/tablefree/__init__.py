@@ -35,9 +35,14 @@ from tablefree.ids import hash_strings, to_ids
 from tablefree.models import DLRM, GMF, MLP
 from tablefree.network import EmbeddingNetwork
 from tablefree.packing import Form, pack, packed_bytes, unpack
-from tablefree.rows import RowAdam, Rows
+from tablefree.rows import RowAdam, Rows, hold_rows
 from tablefree.secret import Secret
-from tablefree.training.optimizers import Optimizers, optimizers, parameter_groups
+from tablefree.training.optimizers import (
+    Optimizers,
+    optimizers,
+    parameter_groups,
+    training_bytes,
+)
 from tablefree.version import __version__
 
 __all__ = [
@@ -80,6 +85,7 @@ __all__ = [
     "convert",
     "distill",
     "hash_strings",
+    "hold_rows",
     "materialize",
     "optimizers",
     "pack",
@@ -87,5 +93,6 @@ __all__ = [
     "parameter_groups",
     "presets",
     "to_ids",
+    "training_bytes",
     "unpack",
 ]

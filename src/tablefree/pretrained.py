@@ -14,6 +14,7 @@ from torch import nn
 
 from tablefree import saved
 from tablefree.errors import CheckpointError, InputError
+from tablefree.rows.table import read_as_the_rest
 
 Describe = Callable[[nn.Module], Any]
 Redo = Callable[[nn.Module, Any], nn.Module]
@@ -146,6 +147,7 @@ class Pretrained(nn.Module, ABC):
                 f"{folder} has no {cls.__name__} but a {kind}: call {kind}.from_pretrained"
             )
         saved.load_weights(module, saved.read_weights(found, module.state_dict()), folder)
+        read_as_the_rest(module)
         return module.eval()
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
