@@ -41,11 +41,16 @@ def residual_codes(
     into, back = score_space(metric, width)
     aligned = rows @ into
     quantizer = faiss().ResidualQuantizer(width, num_codes, bits)
-    quantizer.max_beam_size = BEAM
+    # Measured: no worse than FAISS's default, which takes twelve times as long (lab notes).
+    quantizer.train_type = faiss().ResidualQuantizer.Train_default
+    quantizer.max_beam_size = 1
+    quantizer.use_beam_LUT = 1
     samples = sampled(aligned, counts)
     if len(samples) < 1 << bits:  # FAISS wants as many rows as choices
         samples = np.resize(samples, (1 << bits, width))
+    quantizer.cp.max_points_per_centroid = len(samples)
     quantizer.train(np.ascontiguousarray(samples))
+    quantizer.max_beam_size = BEAM
 
     def encode(some: NDArray[np.float32]) -> NDArray[np.uint8]:
         packed = quantizer.compute_codes(some)

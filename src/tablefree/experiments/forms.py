@@ -26,7 +26,7 @@ from tablefree.packing.tables import packed_size
 from tablefree.training.metrics import auc, score_pairs
 
 FILE_NAME = "forms.parquet"
-MOST_EXAMPLES = 2**20
+MOST_EXAMPLES = 2**19
 OTHER_SEED = 2**32
 
 SCHEMA = pl.Schema(

@@ -28,6 +28,8 @@ def tune(model: nn.Module, examples: Examples, validation: Examples) -> float:
     """
     tables = [one for one in model.modules() if isinstance(one, Books) and one.form.has_codes]
     before, best = [one.books() for one in tables], validation.auc(model)
+    if not tables:
+        return best
     for rate in RATES:
         auc, books = _tuned(model, tables, examples, validation, rate, best)
         _set(tables, books or before)
