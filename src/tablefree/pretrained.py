@@ -59,6 +59,11 @@ class Pretrained(nn.Module, ABC):
             KeyError, TypeError, AttributeError, InputError, CheckpointError: it describes none.
         """
 
+    def whole_config(self) -> dict[str, object]:
+        """What `config.json` says of the module, and of what was done to it since it was built."""
+        done = {name: describe(self) for name, (describe, _) in _REDONE.items()}
+        return self.saved_config() | {name: one for name, one in done.items() if one is not None}
+
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write `config.json` and `model.safetensors` into a folder, over those in it.
 
@@ -68,12 +73,10 @@ class Pretrained(nn.Module, ABC):
                 written to.
         """
         folder, tensors = Path(save_directory), self.state_dict()
-        config = self.saved_config()
-        done = {name: describe(self) for name, (describe, _) in _REDONE.items()}
-        config |= {name: what for name, what in done.items() if what is not None}
+        config = self.whole_config()
         try:
             with saved.outlining(folder, f"module of class {type(self).__name__}"):
-                outline = _outline(type(self), config)
+                outline = outlined(type(self), config)
             if type(outline) is not type(self):
                 raise CheckpointError(f"it would come back as a {type(outline).__name__}")
             saved.load_weights(outline, tensors, folder)
@@ -90,6 +93,7 @@ class Pretrained(nn.Module, ABC):
         cls,
         name_or_path: str | Path,
         *,
+        mapped: bool = False,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         force_download: bool = False,
@@ -100,6 +104,10 @@ class Pretrained(nn.Module, ABC):
 
         Args:
             name_or_path: a folder that `save_pretrained` wrote, or a name on the Hub, "user/model".
+            mapped: whether large tensors stay in the file, to be read as they are looked up: opens
+                at once, and processes share the memory. Numbers are not checked then. The file must
+                not be written over, which changes the module, nor cut, which kills the process at
+                the next look-up (SIGBUS): replace it by renaming, as `save_pretrained` does.
             revision: branch, tag or commit on the Hub.
             cache_dir: where downloads are kept.
             force_download: whether to download what is kept already.
@@ -140,13 +148,14 @@ class Pretrained(nn.Module, ABC):
             )
         found = saved.read(folder)
         with saved.outlining(folder, f"module of class {cls.__name__}"):
-            module = _outline(cls, found.config)
+            module = outlined(cls, found.config)
         if not isinstance(module, cls):
             kind = type(module).__name__
             raise CheckpointError(
                 f"{folder} has no {cls.__name__} but a {kind}: call {kind}.from_pretrained"
             )
-        saved.load_weights(module, saved.read_weights(found, module.state_dict()), folder)
+        weights = saved.read_weights(found, module.state_dict(), mapped=mapped)
+        saved.load_weights(module, weights, folder)
         read_as_the_rest(module)
         return module.eval()
 
@@ -169,7 +178,12 @@ class Pretrained(nn.Module, ABC):
         return address
 
 
-def _outline(cls: type[Pretrained], config: Mapping[str, Any]) -> Pretrained:
+def outlined(cls: Any, config: Mapping[str, Any]) -> Pretrained:
+    """What `Pretrained.whole_config` describes, with fresh weights.
+
+    Raises:
+        KeyError, TypeError, AttributeError, InputError, CheckpointError: it describes none.
+    """
     module: nn.Module = cls.from_saved_config(config)
     for name, (_, redo) in _REDONE.items():
         if name in config:

@@ -28,6 +28,8 @@ from tablefree.files import replacing
 from tablefree.version import __version__
 
 FORMAT_VERSION = 1
+MAPPED_BYTES = 2**16  # smaller tensors are read, mapped or not
+LINE = 64  # bytes of a line of a processor's cache
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _PICKLES = (b"\x80", b"PK")  # what files of pickle and of torch.save start with
 _DTYPES = {
@@ -80,6 +82,7 @@ def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tens
     }
     # Sizes may be integers of NumPy.
     text = json.dumps({**of_files, **config}, indent=2, allow_nan=False, default=operator.index)
+    text += " " * _padding(text, contents)
     # The weights take their place first, and have the new configuration with them.
     with replacing(folder / CONFIG) as config_file, replacing(folder / WEIGHTS) as weights_file:
         with config_file.open("w", encoding="utf-8") as file:
@@ -132,6 +135,30 @@ def read(folder: Path) -> Saved:
     return Saved(folder, config, outlines, digest)
 
 
+def _padding(text: str, tensors: Mapping[str, Tensor]) -> int:
+    """Spaces after a configuration with which the largest tensor begins a line of the cache.
+
+    So a bucket of packed rows that is as long as a line is one. The file has the length of its
+    header, the header, and the tensors, wider numbers first, and else by name.
+    """
+    if not tensors:
+        return 0
+    start = first = 0
+    header: dict[str, object] = {}
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    largest = max(order, key=lambda name: tensors[name].nbytes)
+    for name in order:
+        tensor = tensors[name]
+        end = start + tensor.nbytes
+        first = start if name == largest else first
+        code = next(code for code, dtype in _DTYPES.items() if dtype == tensor.dtype)
+        header[name] = {"dtype": code, "shape": list(tensor.shape), "data_offsets": [start, end]}
+        start = end
+    whole = json.dumps({"__metadata__": {"config": text}, **header}, separators=(",", ":"))
+    length = -(-len(whole.encode()) // 8) * 8
+    return -(8 + length + first) % LINE
+
+
 @contextlib.contextmanager
 def outlining(folder: Path, kind: str) -> Iterator[None]:
     """Build modules without memory, as the file's tensors are to take the place of theirs.
@@ -168,13 +195,17 @@ class _Undrawn(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
-def read_weights(saved: Saved, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def read_weights(
+    saved: Saved, expected: Mapping[str, Tensor], *, mapped: bool = False
+) -> dict[str, Tensor]:
     """Read tensors, floats in the dtype they were saved in, into memory of their own.
 
     Args:
         saved: the checkpoint.
         expected: all tensors that it should have, without memory; their shapes count, and the
             dtypes of those that are no floats.
+        mapped: whether large tensors stay in the file, of which nothing is read then: neither
+            numbers nor digest are checked, and whoever writes over the file changes them.
 
     Raises:
         CheckpointError: it has others; they are damaged or not finite.
@@ -183,7 +214,14 @@ def read_weights(saved: Saved, expected: Mapping[str, Tensor]) -> dict[str, Tens
     _check_fit(saved.outlines, expected, path)
     with _opened(saved.folder) as file:
         # The file may change, and its tensors are not aligned as torch's are, which changes bits.
-        tensors = {name: file.get_tensor(name).clone() for name in saved.outlines}
+        tensors = {
+            name: file.get_tensor(name)
+            if mapped and outline.nbytes >= MAPPED_BYTES
+            else file.get_tensor(name).clone()
+            for name, outline in saved.outlines.items()
+        }
+    if mapped:
+        return tensors
     check_finite(tensors, f"in {path}")
     if saved.digest is not None and saved.digest != digest_of(tensors):
         raise CheckpointError(

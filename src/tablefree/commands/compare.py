@@ -13,10 +13,12 @@ from tablefree.commands.options import (
     ModelOptions,
     Precision,
     Seeds,
+    SizesIn,
     Split,
     TrainingOptions,
     names,
     ratio,
+    size_in_bytes,
     widths,
 )
 from tablefree.commands.screen import console, say
@@ -34,8 +36,14 @@ def compare(
         typer.Option(help=f"{METHOD_NAMES}; by default all, each at the sizes that it can have."),
     ] = None,
     sizes: Annotated[
-        str, typer.Option(help="Parameters, as ratios to the full table's.")
-    ] = "1/4,1/16",
+        str,
+        typer.Option(help="As ratios to the full table's."),
+    ] = "1/8,1/16,1/32",
+    num_bytes: Annotated[
+        str | None,
+        typer.Option("--bytes", help="Sizes as numbers of bytes, such as 500KB,6MB."),
+    ] = None,
+    sizes_in: SizesIn = "bytes",
     seeds: Seeds = 1,
     trials: Annotated[
         int,
@@ -49,10 +57,11 @@ def compare(
 ) -> None:
     """Compare embeddings with and without tables on your data.
 
-    Trains each method at each size, its learning rates, weight decay and code width tuned on
-    validation, and writes results.parquet, summary.md and report.html. Stopped, it resumes.
+    Trains each method, its learning rates, weight decay and code width tuned on validation, packs
+    it into each size in bytes, and writes results.parquet, forms.parquet, summary.md and
+    report.html. Stopped, it resumes.
 
-    Example: tablefree compare --data ml-1m --model gmf --sizes 1/4,1/16 --seeds 3
+    Example: tablefree compare --data ml-1m --model gmf --sizes 1/8,1/16 --seeds 3
     """
     from tablefree.experiments.compare import plan
     from tablefree.experiments.recipes import default_recipe
@@ -78,7 +87,13 @@ def compare(
         template=template,
         models=models,
         methods=None if methods is None else names(methods),
-        sizes=[ratio(size) for size in names(sizes)],
+        sizes=[ratio(size) for size in names(sizes)]
+        if num_bytes is None
+        else [
+            size_in_bytes(size, task.table_bytes(training.embedding_dim))
+            for size in names(num_bytes)
+        ],
+        sizes_in=sizes_in,
         seeds=seeds,
         trials=trials,
         optimizer=of_model.optimizer,

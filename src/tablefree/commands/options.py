@@ -128,6 +128,13 @@ class ModelOptions:
 
 Split = Annotated[str, typer.Option(help=f"{SPLITS}.", rich_help_panel=DATA)]
 Model = Annotated[str, typer.Option(help="gmf or mlp.")]
+SizesIn = Annotated[
+    str,
+    typer.Option(
+        help="What sizes are of: bytes, packed, against the full table in float32 with its "
+        "vocabulary; or parameters."
+    ),
+]
 Size = Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many runs each.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")]
@@ -159,6 +166,23 @@ def widths(text: str) -> tuple[int, ...]:
     if any(width < 1 for width in layers):
         raise InputError(f"the widths of a decoder must be at least 1, got {text}")
     return layers
+
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def size_in_bytes(text: str, full: int) -> float:
+    """A size as a ratio to the bytes of full tables: 1/16, or a number of bytes such as 500KB.
+
+    Raises:
+        InputError: something else.
+    """
+    number = text.strip().upper().rstrip("BKMGT")
+    unit = text.strip().upper().removeprefix(number)
+    if unit not in UNITS:
+        raise InputError(f"a size in bytes must be such as 1/16, 500KB or 6GB, got {text!r}")
+    value = ratio(number)
+    return value if not unit and value <= 1 else value * UNITS[unit] / full
 
 
 def ratio(text: str) -> float:

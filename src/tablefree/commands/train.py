@@ -16,6 +16,7 @@ from tablefree.commands.options import (
     Split,
     TrainingOptions,
     ratio,
+    size_in_bytes,
     widths,
 )
 from tablefree.commands.screen import say, show_measures
@@ -29,6 +30,14 @@ def train(
     model: Model = "gmf",
     method: Annotated[str, typer.Option(help=f"{METHOD_NAMES}.")] = "sketch",
     size: Size = "1/4",
+    num_bytes: Annotated[
+        str | None,
+        typer.Option(
+            "--bytes",
+            help="Pack the trained embeddings into so many bytes, 1/16 of the full table's or "
+            "500KB, in the form that is best in validation; in the place of --size.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 0,
     learning_rate: Annotated[
         float | None,
@@ -67,6 +76,7 @@ def train(
 
     Example: tablefree train --data ml-1m --method sketch --size 1/4 --output ml-1m-sketch
     """
+    from tablefree.experiments.budgets import in_bytes
     from tablefree.experiments.recipes import default_recipe, steps_per_epoch
     from tablefree.experiments.single import train_checkpoint
     from tablefree.experiments.spec import Run
@@ -96,6 +106,9 @@ def train(
         users=of_model.users,
         side_features=of_model.side_features,
     )
+    if num_bytes is not None:
+        size_wanted = size_in_bytes(num_bytes, task.table_bytes(training.embedding_dim))
+        run = in_bytes(run, [size_wanted], task)
     folder = output or Path("checkpoints") / f"{task.interactions.name}-{model}-{method}"
     checkpoint = train_checkpoint(run, task, folder, show_progress=True)
     show_measures(checkpoint.measures)

@@ -48,6 +48,7 @@ def residual_codes(
     samples = sampled(aligned, counts)
     if len(samples) < 1 << bits:  # FAISS wants as many rows as choices
         samples = np.resize(samples, (1 << bits, width))
+    quantizer.cp.min_points_per_centroid = 1  # fewer are no reason for a warning
     quantizer.cp.max_points_per_centroid = len(samples)
     quantizer.train(np.ascontiguousarray(samples))
     quantizer.max_beam_size = BEAM

@@ -25,8 +25,9 @@ import polars as pl
 import torch
 
 from tablefree.checks import check_choice
-from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, METHODS
+from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
+from tablefree.experiments.budgets import ONE_SIZE, in_bytes
 from tablefree.experiments.forms import append_forms, read_forms
 from tablefree.experiments.parquet import FILE_NAME
 from tablefree.experiments.recipes import default_recipe, steps_per_epoch
@@ -51,12 +52,6 @@ VARIED = frozenset(
 """Columns that may differ between the runs of a comparison."""
 
 SIZES_IN = ("bytes", "parameters")
-# Methods that are trained once and packed into every size, and their parameters.
-ONE_SIZE = {"full_table": 1.0, "claimed_rows": (CLAIMED_ROOM + 0.001) / (1 - CLAIMED_SHARED)}
-# Parameters that a byte of float32 in the full table is worth, packed: 4 bits each. Those of a
-# network alone are float16.
-PACKED_PARAMETERS = 8.0
-PARAMETERS_A_SIZE = {"deep_hash": 2.0}
 
 # Those that may differ between the runs of a cell.
 _OF_RUN = {"seed", *PARAMETERS}
@@ -192,7 +187,7 @@ def plan(
         for size in (1.0,) if is_fixed else sizes:
             cell = replace(template, model=model, method=method, size=size, recipe=recipes[method])
             if sizes_in == "bytes":
-                cell = _in_bytes(cell, sizes if is_fixed else [size], task)
+                cell = in_bytes(cell, sizes if is_fixed else [size], task)
             try:
                 cell.outline(task)
             except InputError as error:
@@ -209,15 +204,6 @@ def plan(
     # The slowest first, so that no worker is left alone with one at the end.
     cells.sort(key=lambda cell: (cell.method != "deep_hash", cell.method != "sketch", -cell.size))
     return Comparison(tuple(cells), seeds, trials, tuple(left_out))
-
-
-def _in_bytes(cell: Run, sizes: Sequence[float], task: Task) -> Run:
-    """The cell with budgets for sizes in bytes, and the parameters that are trained for them."""
-    full = task.table_bytes(cell.embedding_dim)
-    worth = PARAMETERS_A_SIZE.get(cell.method, PACKED_PARAMETERS)
-    parameters = ONE_SIZE.get(cell.method, min(1.0, worth * cell.size))
-    budgets = tuple(round(size * full) for size in sorted(sizes, reverse=True))
-    return replace(cell, parameters=parameters, budgets=budgets)
 
 
 def finished_runs(comparison: Comparison, task: Task, folder: Path) -> pl.DataFrame:

@@ -81,7 +81,7 @@ def measured_forms(
     model.eval()
     validation, test = (batch_of(one, user_keys, item_keys) for one in (task.validation, task.test))
     vocabularies = vocabulary_bytes(model, task)
-    of_score = sum(one.nbytes for one in model.parameters(recurse=False))
+    of_score = _score_bytes(model)
 
     def row(form: str, module: Recommender, validation_auc: float) -> dict[str, object]:
         return {
@@ -96,7 +96,7 @@ def measured_forms(
 
     before = auc(score_pairs(model, validation.users, validation.items), validation.labels)
     rows = [row("float32", model, before)]
-    packer = Packer(model, _examples(run, model, task, user_keys, item_keys), validation[:3])
+    packer = _packer(run, model, task, user_keys, item_keys)
     for budget in run.budgets:
         for trial in _ranked(packer, budget - vocabularies + of_score):
             found = row(str(trial.form), trial.module, trial.quality) | {"budget_bytes": budget}
@@ -105,6 +105,37 @@ def measured_forms(
                 found |= {"chosen": True, "recall_20": recall}
             rows.append(found)
     return rows
+
+
+def packed_into(run: Run, model: Recommender, task: Task) -> Trial[Recommender]:
+    """The best form of a trained model in the run's largest budget.
+
+    Raises:
+        InputError: all are larger.
+    """
+    keys = task.users.keys(model.users), task.items.keys(model.items)
+    packer = _packer(run, model.eval(), task, *keys)
+    budget = max(run.budgets)
+    found = _ranked(packer, budget - vocabulary_bytes(model, task) + _score_bytes(model))
+    if not found:
+        raise InputError(
+            f"{run.method} cannot be packed into {budget} bytes here: allow more, or use "
+            "claimed_rows or a smaller --embedding-dim"
+        )
+    return found[0]
+
+
+def _packer(
+    run: Run, model: Recommender, task: Task, user_keys: Tensor, item_keys: Tensor
+) -> Packer[Recommender]:
+    validation = batch_of(task.validation, user_keys, item_keys)
+    examples = _examples(run, model, task, user_keys, item_keys)
+    return Packer(model, examples, validation[:3])
+
+
+def _score_bytes(model: Recommender) -> int:
+    """Bytes of what a model has besides its embeddings."""
+    return sum(one.nbytes for one in model.parameters(recurse=False))
 
 
 def _ranked(packer: Packer[Recommender], most: int) -> list[Trial[Recommender]]:

@@ -1,6 +1,6 @@
 """One configuration: train it into a checkpoint, and measure a checkpoint on any data."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isnan
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from tablefree.embeddings import Embedding
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
 from tablefree.experiments.evaluation import evaluate
+from tablefree.experiments.forms import packed_into
 from tablefree.experiments.run import tell_histories, train
 from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Side, Task
@@ -19,7 +20,7 @@ from tablefree.training.checkpoint import LOGS, Checkpoint, Keys, check_folder, 
 def train_checkpoint(
     run: Run, task: Task, folder: Path, *, show_progress: bool = False
 ) -> Checkpoint:
-    """Train a run, measure it on the test part and write its checkpoint.
+    """Train a run, pack it into its budget, measure it on the test part and write its checkpoint.
 
     Args:
         run: what is trained.
@@ -42,7 +43,10 @@ def train_checkpoint(
     data = task.interactions
     users = _keys(task.users, model.users, data.user_id_type)
     items = _keys(task.items, model.items, data.item_id_type)
-    measures = {
+    if run.budgets:
+        trial = packed_into(run, model, task)
+        model, result = trial.module, replace(result, validation_auc=trial.quality)
+    measures: dict[str, float | None] = {
         "validation_auc": result.validation_auc,
         **_evaluate(model, task, users, items),
     }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from tablefree.encodings.row_claims import REFUSED, SLOTS, RowClaims, find_in
@@ -25,7 +25,8 @@ class PackedMap(nn.Module):
         row_bytes: of a row.
 
     Attributes:
-        buckets: uint8 `[capacity / 16, 16 * (2 + row_bytes)]`.
+        buckets: int64 `[capacity / 16, 2 * (2 + row_bytes)]`, whose bytes they are: a file has the
+            widest numbers first, so that they lie where a processor likes them.
     """
 
     buckets: Tensor
@@ -33,19 +34,26 @@ class PackedMap(nn.Module):
     def __init__(self, claims: RowClaims, row_bytes: int) -> None:
         super().__init__()
         self.hashes, self.num_rows = claims.hashes, claims.num_rows
-        size = (claims.num_rows // SLOTS, SLOTS * (FINGERPRINT_BYTES + row_bytes))
-        empty = torch.zeros(size, dtype=torch.uint8, device=claims.fingerprints.device)
+        words = SLOTS * (FINGERPRINT_BYTES + row_bytes) // 8
+        size = (claims.num_rows // SLOTS, words)
+        empty = torch.zeros(size, dtype=torch.int64, device=claims.fingerprints.device)
         self.register_buffer("buckets", empty)
 
     @property
     def slots(self) -> Int[Tensor, "num_buckets slots"]:
         """The fingerprint of each row's owner as one integer; 0 is a free row."""
-        return self.buckets[:, : FINGERPRINT_BYTES * SLOTS].view(torch.int16)
+        return self.buckets.view(torch.int16)[:, :SLOTS]
 
     @property
     def rows(self) -> Tensor:
         """The bytes of all rows, `[capacity / 16, 16, row_bytes]`."""
-        return self.buckets[:, FINGERPRINT_BYTES * SLOTS :].view(len(self.buckets), SLOTS, -1)
+        rows = self.data[:, FINGERPRINT_BYTES * SLOTS :]
+        return rows.view(len(rows), SLOTS, rows.shape[1] // SLOTS)
+
+    @property
+    def data(self) -> UInt8[Tensor, "num_buckets group_bytes"]:
+        """The bytes of the buckets."""
+        return self.buckets.view(torch.uint8)
 
 
 class PackedSketch(Books):
@@ -131,7 +139,7 @@ class PackedSketch(Books):
 
             rows, at = packed.packed_own_rows(
                 ids.numpy(),
-                one.buckets.numpy(),
+                one.data.numpy(),
                 self.tables().numpy(),
                 one.hashes.signed_seed,
                 self.form.layout(self.width, FINGERPRINT_BYTES * SLOTS),

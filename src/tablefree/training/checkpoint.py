@@ -18,6 +18,7 @@ from tablefree.errors import InputError
 from tablefree.files import TEMPORARY, check_writable
 from tablefree.ids import ID_TYPES, IdType
 from tablefree.models import Recommender
+from tablefree.pretrained import outlined
 from tablefree.rows.table import read_as_the_rest
 
 LOGS = "logs"
@@ -95,7 +96,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         InputError: the folder is not empty or cannot be written to, or its disk is full.
     """
     check_folder(folder)
-    config, tensors = checkpoint.model.saved_config(), checkpoint.model.state_dict()
+    config, tensors = checkpoint.model.whole_config(), checkpoint.model.state_dict()
     for feature, keys, embedding in _features(checkpoint):
         config[feature] = {"id_type": keys.id_type, "embedding": embedding.config()}
         if keys.vocabulary is not None:
@@ -119,7 +120,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     found = saved.read(folder)
     config = found.config
     with saved.outlining(folder, "model"):
-        model = Recommender.from_saved_config(config)
+        model = outlined(Recommender, config)
+        assert isinstance(model, Recommender)
         expected = model.state_dict()
         for feature, embedding in (("users", model.users), ("items", model.items)):
             if _tables(embedding):
