@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
+from math import floor, log2
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,8 @@ class Books(nn.Module, ABC):
         """Round float32 books into the buffers."""
         for number, book in enumerate(books):
             if number == 0:
-                self.scale.fill_(max(float(book.abs().max()), 1e-30))
+                # A power of two, by which nothing is rounded.
+                self.scale.fill_(2.0 ** floor(log2(max(float(book.abs().max()), 1e-30))))
                 book = book / self.scale
             getattr(self, f"book_{number}").copy_(book)
 

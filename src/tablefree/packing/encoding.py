@@ -67,14 +67,16 @@ def encoded(rows: Float[Tensor, "n width"], form: Form, statistics: Statistics) 
             return _in_levels(rows, form.bits)
         case _:
             learn = product_codes if form.kind == "product" else residual_codes
-            indices, books, spans = learn(
-                rows,
+            # Squares of rows of any size are numbers then.
+            size = max(float(rows.abs().max()), 1e-37) if len(rows) else 1.0
+            indices, (first, *others), spans = learn(
+                rows / size,
                 form.num_codes,
                 form.bits,
                 metric=statistics.metric,
                 counts=statistics.counts,
             )
-            return Encoded(pack_bits(indices, form.bits), books, spans)
+            return Encoded(pack_bits(indices, form.bits), [first * size, *others], spans)
 
 
 def _halves(values: Tensor) -> Tensor:

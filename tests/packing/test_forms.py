@@ -1,0 +1,50 @@
+import pytest
+
+from tablefree import Form, InputError
+from tablefree.packing.choice import LADDER, candidates, smallest
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "row_bytes"),
+    [
+        ("float16", 5, 10),
+        ("int8", 5, 7),
+        ("int4", 5, 5),
+        ("levels-3", 5, 2),
+        ("product-5x6", 32, 4),
+        ("residual-4x8", 32, 4),
+    ],
+)
+def test_a_name_leads_back_to_its_form(name, width, row_bytes):
+    form = Form.parse(name)
+    assert str(form) == name
+    assert form.row_bytes(width) == row_bytes
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "float32", "int8-4", "levels", "levels-1", "levels-9", "product-8", "residual-0x8"]
+    + ["residual-65x8", "residual-4x9", "residual-4x", "residual--4x8", "levels-2x3", "x-1x1"],
+)
+def test_other_names_are_refused(name):
+    with pytest.raises(InputError, match="is no form: use one such as int8"):
+        Form.parse(name)
+
+
+def test_candidates_are_the_largest_that_fit():
+    found = candidates(lambda form: form.row_bytes(32) <= 4, 32)
+    assert Form("residual", 8, 4) in found
+    assert Form("product", 6, 5) in found
+    assert all(form.row_bytes(32) <= 4 for form in found)
+    assert not candidates(lambda _: False, 32)
+
+
+@pytest.mark.parametrize("needed", [1, 3, 5, 33, 64])
+def test_the_smallest_step_that_loses_little_is_found(needed):
+    found = smallest(lambda row_bytes: 0.0 if row_bytes >= needed else 0.01, 0.001)
+    assert found == min(step for step in LADDER if step >= needed)
+
+
+def test_a_loss_that_nothing_holds_is_refused():
+    with pytest.raises(InputError, match="lose more than"):
+        smallest(lambda _: 0.01, 0.001)
