@@ -1,0 +1,150 @@
+"""Which ids matter most, in a bounded number of counters; those that do are given rows.
+
+HotSketch of Zhang et al., "CAFE", 2024: a hash picks the bucket of an id, four slots of an id and a
+score each, and a newcomer to a full bucket takes the slot of the smallest score and adds its own to
+it (Metwally et al., "Efficient Computation of Frequent and Top-k Elements in Data Streams", 2005).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tablefree.checks import check_memory, check_positive
+from tablefree.encodings.hash_buckets import HashBuckets
+from tablefree.secret import next_seed
+
+SLOTS = 4  # of a bucket, and there are as many buckets as rows: the paper's
+NONE = -1  # instead of a row
+HALF_LIFE = 4096  # noted ids a row, in which scores halve
+LEAD = 1.25  # what a score must be of an owner's for its row to change hands
+ID_BYTES = 8  # of an owner's id
+
+
+class HotSketch(nn.Module):
+    """A map from the ids of the highest scores to rows.
+
+    The paper's threshold, a number to be found for each data set, is here the score of the last id
+    for which there is a row; and scores decay by what was noted, so that nothing depends on the
+    size of a batch.
+
+    Args:
+        num_rows: rows to give away.
+        seed: an integer or a feature name; picks the hash function.
+
+    Raises:
+        InputError: no row.
+
+    Example:
+        >>> sketch = HotSketch(2, seed="item_id")
+        >>> sketch.note(torch.tensor([7, 8, 7]), torch.ones(3))
+        >>> rows, ids = sketch.settle()
+        >>> ids.tolist(), sketch(torch.tensor([9])).tolist()
+        ([7, 8], [-1])
+    """
+
+    ids: Tensor
+    scores: Tensor
+    rows: Tensor
+    num_noted: Tensor
+
+    def __init__(self, num_rows: int, *, seed: int | str) -> None:
+        super().__init__()
+        check_positive(num_rows=num_rows)
+        check_memory(num_rows, SLOTS)
+        self.num_rows = int(num_rows)
+        # Not the function that the same seed gives to shared rows.
+        self.hashes = HashBuckets(1, self.num_rows, seed=next_seed(seed))
+        shape = self.num_rows, SLOTS
+        self.register_buffer("ids", torch.zeros(shape, dtype=torch.int64))
+        self.register_buffer("scores", torch.zeros(shape))  # 0 is an empty slot
+        self.register_buffer("rows", torch.full(shape, NONE, dtype=torch.int32))
+        self.register_buffer("num_noted", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
+        """The row of each id, or `NONE`."""
+        bucket = self._buckets(ids)
+        is_own = self.ids[bucket] == ids.unsqueeze(-1)
+        return torch.where(is_own, self.rows[bucket].long(), NONE).amax(-1)
+
+    @torch.no_grad()
+    def note(self, ids: Int[Tensor, " n"], importances: Float[Tensor, " n"]) -> None:
+        """Add to the scores of the ids of a batch.
+
+        Args:
+            ids: any ids, repeated or not.
+            importances: of each occurrence, 0 or more, in any unit: they are taken as multiples of
+                their mean. Without a mean above 0 and finite nothing is noted.
+        """
+        importances = importances.double()
+        mean = importances.mean()
+        if not 0 < mean < float("inf"):
+            return
+        distinct, inverse = torch.unique(ids, return_inverse=True)
+        noted = mean.new_zeros(len(distinct)).index_add(0, inverse, importances / mean)
+        bucket = self._buckets(distinct)
+        is_own = (self.ids[bucket] == distinct[:, None]) & (self.scores[bucket] > 0)
+        known = is_own.any(1)
+        slot = is_own.to(torch.uint8).argmax(1)
+        self.scores[bucket[known], slot[known]] += noted[known].to(self.scores.dtype)
+        self._admit(distinct[~known], bucket[~known], noted[~known])
+        self.num_noted += len(ids)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough was noted since the last time for rows to change hands."""
+        return int(self.num_noted) >= self.ids.numel()
+
+    @torch.no_grad()
+    def settle(self) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+        """Take rows from ids that have cooled, give them to those that became hot, age all scores.
+
+        Returns:
+            The rows that have new owners, and these.
+        """
+        scores, owned = self.scores.flatten(), self.rows.flatten()
+        is_owner = owned != NONE
+        ranked = torch.argsort(
+            torch.where(is_owner, LEAD * scores, scores), descending=True, stable=True
+        )
+        is_hot = torch.zeros_like(is_owner).index_fill(0, ranked[: self.num_rows], True)
+        is_hot &= scores > 0
+        owned[is_owner & ~is_hot] = NONE
+        (entering,) = torch.nonzero(is_hot & (owned == NONE), as_tuple=True)
+        is_free = torch.ones(self.num_rows, dtype=torch.bool, device=owned.device)
+        is_free[owned[owned != NONE].long()] = False
+        rows = torch.nonzero(is_free).squeeze(1)[: len(entering)]
+        owned[entering] = rows.to(owned.dtype)
+        self.rows.copy_(owned.view_as(self.rows))
+        self.scores *= 0.5 ** (int(self.num_noted) / (HALF_LIFE * self.num_rows))
+        self.num_noted.zero_()
+        return rows, self.ids.flatten()[entering]
+
+    @property
+    def owners(self) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+        """The ids that have a row, and their rows."""
+        is_owner = self.rows != NONE
+        return self.ids[is_owner], self.rows[is_owner].long()
+
+    def _admit(
+        self, ids: Int[Tensor, " n"], bucket: Int[Tensor, " n"], noted: Float[Tensor, " n"]
+    ) -> None:
+        """Have the newcomers to a bucket add to its smallest score; the first of them is named.
+
+        Slots that have a row are not up for it.
+        """
+        order = torch.argsort(noted, descending=True, stable=True)
+        order = order[torch.argsort(bucket[order], stable=True)]
+        asked, inverse, counts = torch.unique_consecutive(
+            bucket[order], return_inverse=True, return_counts=True
+        )
+        first = order[counts.cumsum(0) - counts]
+        total = noted.new_zeros(len(asked)).index_add(0, inverse, noted[order])
+        least, slot = self.scores[asked].masked_fill(self.rows[asked] != NONE, torch.inf).min(1)
+        is_open = least < torch.inf
+        asked, slot, first = asked[is_open], slot[is_open], first[is_open]
+        self.ids[asked, slot] = ids[first]
+        self.scores[asked, slot] = (least + total)[is_open].to(self.scores.dtype)
+
+    def _buckets(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
+        buckets: Tensor = self.hashes(ids).squeeze(-1)
+        return buckets
