@@ -57,13 +57,13 @@ class CafeEmbedding(Embedding):
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
         """Look up the own row of a hot id, and the shared one of another."""
         ids = tensor_ids(ids)
-        learns = self.training and torch.is_grad_enabled()
+        learns = self.training and torch.is_grad_enabled() and self.rows.weight.requires_grad
         if learns and self.hot.is_due:
             self._settle()
         own_row = self.hot(ids)
         own: Tensor = self.hot_rows(own_row.clamp(min=0))
         embeddings = torch.where((own_row != NONE).unsqueeze(-1), own, self._shared(ids))
-        if learns and embeddings.requires_grad:
+        if learns:
             embeddings.register_hook(  # type: ignore[no-untyped-call]
                 lambda gradient: self.hot.note(ids.flatten(), gradient.norm(dim=-1).flatten())
             )
