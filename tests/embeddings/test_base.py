@@ -33,10 +33,10 @@ IDS = 100  # ids of the tables with a vocabulary
 
 
 def cafe(seed):
-    """One that has met all ids, so that it has hot ones."""
+    """One that has met all ids often enough to have hot ones."""
     embedding = CafeEmbedding(20, DIM, num_rows=50, seed=seed)
     ids = torch.arange(IDS)
-    for _ in range(2):
+    for _ in range(3):
         embedding(ids).backward(torch.ones(IDS, DIM))
     embedding.zero_grad()
     return embedding

@@ -127,22 +127,22 @@ def test_it_is_saved_with_what_it_needs_to_go_on(tmp_path):
 
 
 @pytest.mark.parametrize("num_hot_rows", [2, 4, 9])
-def test_frozen_it_embeds_alike_in_fewer_bytes(num_hot_rows, tmp_path):
+def test_a_hybrid_hash_embeds_alike_in_fewer_bytes(num_hot_rows, tmp_path):
     embedding = learn(cafe(num_hot_rows), stream())
-    frozen, ids = embedding.freeze(), torch.cat([HOT, COLD]).view(4, -1)
-    assert torch.equal(frozen(ids), embedding(ids))
-    assert frozen.describe().num_bytes == (num_hot_rows * (DIM * 4 + 8)) + 5 * DIM * 4
-    assert deployed_bytes(embedding, "float32", 0) == frozen.describe().num_bytes
-    assert deployed_bytes(embedding, "int8", 0) == deployed_bytes(frozen, "int8", 0)
-    assert torch.equal(quantize_rows(frozen, "int8")(ids), quantize_rows(embedding, "int8")(ids))
-    frozen.save_pretrained(tmp_path)
+    hybrid, ids = embedding.to_hybrid_hash(), torch.cat([HOT, COLD]).view(4, -1)
+    assert torch.equal(hybrid(ids), embedding(ids))
+    assert hybrid.describe().num_bytes == (num_hot_rows * (DIM * 4 + 8)) + 5 * DIM * 4
+    assert deployed_bytes(embedding, "float32", 0) == hybrid.describe().num_bytes
+    assert deployed_bytes(embedding, "int8", 0) == deployed_bytes(hybrid, "int8", 0)
+    assert torch.equal(quantize_rows(hybrid, "int8")(ids), quantize_rows(embedding, "int8")(ids))
+    hybrid.save_pretrained(tmp_path)
     assert torch.equal(HybridHash.from_pretrained(tmp_path)(ids), embedding(ids))
-    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    assert not any(parameter.requires_grad for parameter in hybrid.parameters())
 
 
-def test_nothing_hot_cannot_be_frozen():
+def test_nothing_hot_is_no_hybrid_hash():
     with pytest.raises(InputError, match="no id is hot yet: train"):
-        cafe().freeze()
+        cafe().to_hybrid_hash()
 
 
 def test_it_is_described_with_its_sketch():
@@ -164,7 +164,7 @@ def test_empty_and_repeated_ids_learn():
     embedding = cafe()
     learn(embedding, [torch.empty(0, dtype=torch.int64)] * 3)
     assert not hot_ids(embedding)
-    learn(embedding, [torch.full((3, 5), 7)] * 3)
+    learn(embedding, [torch.full((3, 5), 7)] * 4)
     assert hot_ids(embedding) == {7}
     assert (embedding.hot(torch.arange(8)) != NONE).sum() == 1
 

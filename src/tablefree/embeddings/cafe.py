@@ -27,7 +27,7 @@ class CafeEmbedding(Embedding):
     sketch. Of the ids that it counts, those of the highest scores have a row each. One that becomes
     hot starts from the row that it shared, one that cools goes back to it. Evaluation reads only.
 
-    The sketch, 64 bytes a row, is learning's alone; `freeze` leaves of it the ids that are hot.
+    The sketch, 128 bytes a row, is learning's alone; `to_hybrid_hash` leaves of it the ids that are hot.
 
     Args:
         num_hot_rows: rows for one id each.
@@ -69,16 +69,16 @@ class CafeEmbedding(Embedding):
             )
         return embeddings
 
-    def freeze(self) -> HybridHash:
-        """A copy that embeds alike, and whose hot ids stay as they are.
+    def to_hybrid_hash(self) -> HybridHash:
+        """A copy for inference that embeds alike, without what only learning needs.
 
         Raises:
             InputError: no id is hot yet.
         """
         ids, rows = self.hot.owners
         if not len(ids):
-            raise InputError("no id is hot yet: train this embedding before it is frozen")
-        frozen = HybridHash(
+            raise InputError("no id is hot yet: train this embedding first")
+        copy = HybridHash(
             len(self.rows.weight),
             self.embedding_dim,
             frequent_ids=ids,
@@ -86,10 +86,10 @@ class CafeEmbedding(Embedding):
             seed=self.buckets.seed,
         ).to(self.rows.weight)
         with torch.no_grad():
-            frozen.frequent_rows.weight.copy_(self.hot_rows(rows[ids.argsort()]))
-            frozen.rows.weight.copy_(self.rows.weight)
-        frozen.std = self.std
-        return frozen.requires_grad_(False).eval()
+            copy.frequent_rows.weight.copy_(self.hot_rows(rows[ids.argsort()]))
+            copy.rows.weight.copy_(self.rows.weight)
+        copy.std = self.std
+        return copy.requires_grad_(False).eval()
 
     def config(self) -> dict[str, object]:
         """The method and its arguments; which ids are hot is in the state dict."""

@@ -1,7 +1,7 @@
 """Which ids matter most, in a bounded number of counters; those that do are given rows.
 
-HotSketch of Zhang et al., "CAFE", 2024: a hash picks the bucket of an id, four slots of an id and a
-score each. In the paper a newcomer to a full bucket inherits the smallest score, so that one of a
+HotSketch of Zhang et al., "CAFE", 2024: a hash picks the bucket of an id, slots of an id and a score
+each. In the paper a newcomer to a full bucket inherits the smallest score, so that one of a
 hundred ids that came once looks hot. Here it wears the scores down, and has the slot when nothing
 is left of one (Misra and Gries, "Finding Repeated Elements", 1982), which is worth .03 of AUC.
 """
@@ -14,7 +14,7 @@ from tablefree.checks import check_memory, check_positive
 from tablefree.encodings.hash_buckets import HashBuckets
 from tablefree.secret import next_seed
 
-SLOTS = 4  # of a bucket, and there are as many buckets as rows: the paper's
+SLOTS = 8  # of a bucket, and there are as many buckets as rows; four, the paper's, find fewer
 NONE = -1  # instead of a row
 HALF_LIFE = 4096  # noted ids a row, in which scores halve
 LEAD = 1.25  # what a score must be of an owner's for its row to change hands
