@@ -33,8 +33,10 @@ def sized(method, num_parameters, num_embeddings, embedding_dim=DIM, **options):
 
 def spent(method, embedding):
     """Numbers that the size is to be, the ids of CAFE's hot rows among them."""
-    return deployed_bytes(embedding, "float32", 0) // 4 if method == "cafe" else (
-        embedding.num_parameters
+    return (
+        deployed_bytes(embedding, "float32", 0) // 4
+        if method == "cafe"
+        else (embedding.num_parameters)
     )
 
 

@@ -56,9 +56,7 @@ def test_what_matters_is_the_gradient_and_not_how_often():
     embedding, rare = cafe(num_hot_rows=1), torch.tensor([7])
     often = torch.tensor([8, 8, 8, 8])
     for _ in range(4):
-        embedding(torch.cat([rare, often])).backward(
-            torch.cat([100 * ones(rare), ones(often)])
-        )
+        embedding(torch.cat([rare, often])).backward(torch.cat([100 * ones(rare), ones(often)]))
     assert hot_ids(embedding) == {7}
 
 

@@ -17,7 +17,6 @@ from tablefree.secret import next_seed
 SLOTS = 8  # of a bucket, and there are as many buckets as rows; four, the paper's, find fewer
 NONE = -1  # instead of a row
 HALF_LIFE = 4096  # noted ids a row, in which scores halve
-LEAD = 1.25  # what a score must be of an owner's for its row to change hands
 ID_BYTES = 8  # of an owner's id
 
 
@@ -103,13 +102,12 @@ class HotSketch(nn.Module):
             The rows that have new owners, and these.
         """
         scores, owned = self.scores.flatten(), self.rows.flatten()
-        is_owner = owned != NONE
-        ranked = torch.argsort(
-            torch.where(is_owner, LEAD * scores, scores), descending=True, stable=True
+        ranked = torch.argsort(scores, descending=True, stable=True)
+        is_hot = torch.zeros_like(scores, dtype=torch.bool).index_fill(
+            0, ranked[: self.num_rows], True
         )
-        is_hot = torch.zeros_like(is_owner).index_fill(0, ranked[: self.num_rows], True)
         is_hot &= scores > 0
-        owned[is_owner & ~is_hot] = NONE
+        owned[~is_hot] = NONE
         (entering,) = torch.nonzero(is_hot & (owned == NONE), as_tuple=True)
         is_free = torch.ones(self.num_rows, dtype=torch.bool, device=owned.device)
         is_free[owned[owned != NONE].long()] = False
