@@ -27,7 +27,7 @@ class CafeEmbedding(Embedding):
     sketch. Of the ids that it counts, those of the highest scores have a row each. One that becomes
     hot starts from the row that it shared, one that cools goes back to it. Evaluation reads only.
 
-    The sketch, 128 bytes a row, is learning's alone; `to_hybrid_hash` leaves of it the ids that are hot.
+    The sketch, 128 bytes a row, is for learning alone; `to_hybrid_hash` leaves the hot ids of it.
 
     Args:
         num_hot_rows: rows for one id each.

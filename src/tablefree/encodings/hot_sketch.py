@@ -1,9 +1,9 @@
 """Which ids matter most, in a bounded number of counters; those that do are given rows.
 
-HotSketch of Zhang et al., "CAFE", 2024: a hash picks the bucket of an id, slots of an id and a score
-each. In the paper a newcomer to a full bucket inherits the smallest score, so that one of a
-hundred ids that came once looks hot. Here it wears the scores down, and has the slot when nothing
-is left of one (Misra and Gries, "Finding Repeated Elements", 1982), which is worth .03 of AUC.
+HotSketch of Zhang et al., "CAFE", 2024: a hash picks the bucket of an id, slots of an id and a
+score each. In the paper a newcomer to a full bucket inherits the smallest score, so that an id that
+came once may look hot. Here it wears the scores down, and has the slot when nothing is left of one
+(Misra and Gries, "Finding Repeated Elements", 1982): docs/lab-notes.md has what that is worth.
 """
 
 import torch
