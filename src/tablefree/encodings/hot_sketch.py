@@ -75,7 +75,7 @@ class HotSketch(nn.Module):
             importances: of each occurrence, 0 or more, in any unit: they are taken as multiples of
                 their mean. Without a mean above 0 and finite nothing is noted.
         """
-        importances = importances.double()
+        importances = importances.float()
         mean = importances.mean()
         if not 0 < mean < float("inf"):
             return
@@ -101,7 +101,7 @@ class HotSketch(nn.Module):
         Returns:
             The rows that have new owners, and these.
         """
-        scores, owned = self.scores.flatten(), self.rows.flatten()
+        scores, owned = self.scores.view(-1), self.rows.view(-1)
         ranked = torch.argsort(scores, descending=True, stable=True)
         is_hot = torch.zeros_like(scores, dtype=torch.bool).index_fill(
             0, ranked[: self.num_rows], True
@@ -113,10 +113,9 @@ class HotSketch(nn.Module):
         is_free[owned[owned != NONE].long()] = False
         rows = torch.nonzero(is_free).squeeze(1)[: len(entering)]
         owned[entering] = rows.to(owned.dtype)
-        self.rows.copy_(owned.view_as(self.rows))
         self.scores *= 0.5 ** (int(self.num_noted) / (HALF_LIFE * self.num_rows))
         self.num_noted.zero_()
-        return rows, self.ids.flatten()[entering]
+        return rows, self.ids.view(-1)[entering]
 
     @property
     def owners(self) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
