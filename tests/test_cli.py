@@ -143,7 +143,9 @@ class TestTrainAndEvaluate:
     def test_a_training_that_diverges_is_refused(self, data, tmp_path, refused, monkeypatch):
         single = importlib.import_module("tablefree.experiments.single")
         fit = importlib.import_module("tablefree.training.fit").Fit
-        monkeypatch.setattr(single, "train", lambda *_, **__: (None, fit(0, 1, float("nan"), 0.0)))
+        monkeypatch.setattr(
+            single, "train", lambda *_, **__: (None, fit(0, 1, float("nan"), 0.0, 0))
+        )
         code = tablefree("train", "--data", data, "--output", tmp_path / "new", *SMALL)
         refused(code, "the training diverged at learning rate 0.03: choose a smaller one")
         assert tree(tmp_path) == ["new"]

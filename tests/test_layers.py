@@ -20,6 +20,7 @@ frozen_network encodings
 embeddings
 models presets data
 training
+packing
 conversion sklearn experiments
 bench console
 commands

@@ -16,7 +16,7 @@ from tablefree import (
     SketchEmbedding,
     hash_strings,
 )
-from tablefree.encodings.row_claims import FREE, REFUSED, RowClaims
+from tablefree.encodings.row_claims import FREE, REFUSED, RowClaims, _places
 
 KEY = "not to be found in any file"
 CAPACITY = 320
@@ -40,9 +40,9 @@ def crafted_for_a_row(seed):
 def crafted_to_keep_out(seed):
     """Ids with the two buckets of carol, as many as fill them."""
     claims = RowClaims(CAPACITY, seed=seed)
-    buckets, _ = claims._places(CAROL)
+    buckets, _ = _places(CAROL, claims.hashes, len(claims.fingerprints))
     ids = strangers(60_000)
-    found, _ = claims._places(ids)
+    found, _ = _places(ids, claims.hashes, len(claims.fingerprints))
     return ids[(found == buckets).all(1) | (found == buckets.flip(1)).all(1)][:64]
 
 

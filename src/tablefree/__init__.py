@@ -35,9 +35,15 @@ from tablefree.errors import CapacityWarning, CheckpointError, InputError, Table
 from tablefree.ids import hash_strings, to_ids
 from tablefree.models import DLRM, GMF, MLP
 from tablefree.network import EmbeddingNetwork
-from tablefree.rows import RowAdam, Rows
+from tablefree.packing import Form, pack, packed_bytes, unpack
+from tablefree.rows import RowAdam, Rows, hold_rows
 from tablefree.secret import Secret
-from tablefree.training.optimizers import Optimizers, optimizers, parameter_groups
+from tablefree.training.optimizers import (
+    Optimizers,
+    optimizers,
+    parameter_groups,
+    training_bytes,
+)
 from tablefree.version import __version__
 
 __all__ = [
@@ -59,6 +65,7 @@ __all__ = [
     "EmbeddingBag",
     "EmbeddingCollection",
     "EmbeddingNetwork",
+    "Form",
     "FullTable",
     "HashBuckets",
     "HashEmbedding",
@@ -80,9 +87,14 @@ __all__ = [
     "convert",
     "distill",
     "hash_strings",
+    "hold_rows",
     "materialize",
     "optimizers",
+    "pack",
+    "packed_bytes",
     "parameter_groups",
     "presets",
     "to_ids",
+    "training_bytes",
+    "unpack",
 ]

@@ -5,7 +5,7 @@ The three methods of `huggingface_hub.ModelHubMixin`. Only the Hub needs that pa
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -14,6 +14,22 @@ from torch import nn
 
 from tablefree import saved
 from tablefree.errors import CheckpointError, InputError
+from tablefree.rows.table import read_as_the_rest
+
+Describe = Callable[[nn.Module], Any]
+Redo = Callable[[nn.Module, Any], nn.Module]
+_REDONE: dict[str, tuple[Describe, Redo]] = {}
+
+
+def redone_when_loaded(name: str, describe: Describe, redo: Redo) -> None:
+    """Have something that was done to a trained module be done again to a loaded one's outline.
+
+    Args:
+        name: in `config.json`.
+        describe: what was done, in types that JSON has; None for nothing.
+        redo: does what is described to a module without weights, and returns it or another.
+    """
+    _REDONE[name] = describe, redo
 
 
 class Pretrained(nn.Module, ABC):
@@ -51,10 +67,13 @@ class Pretrained(nn.Module, ABC):
                 a class of your own, weights used twice or not finite; a folder that cannot be
                 written to.
         """
-        folder, config, tensors = Path(save_directory), self.saved_config(), self.state_dict()
+        folder, tensors = Path(save_directory), self.state_dict()
+        config = self.saved_config()
+        done = {name: describe(self) for name, (describe, _) in _REDONE.items()}
+        config |= {name: what for name, what in done.items() if what is not None}
         try:
             with saved.outlining(folder, f"module of class {type(self).__name__}"):
-                outline = self.from_saved_config(config)
+                outline = _outline(type(self), config)
             if type(outline) is not type(self):
                 raise CheckpointError(f"it would come back as a {type(outline).__name__}")
             saved.load_weights(outline, tensors, folder)
@@ -121,13 +140,14 @@ class Pretrained(nn.Module, ABC):
             )
         found = saved.read(folder)
         with saved.outlining(folder, f"module of class {cls.__name__}"):
-            module = cls.from_saved_config(found.config)
+            module = _outline(cls, found.config)
         if not isinstance(module, cls):
             kind = type(module).__name__
             raise CheckpointError(
                 f"{folder} has no {cls.__name__} but a {kind}: call {kind}.from_pretrained"
             )
         saved.load_weights(module, saved.read_weights(found, module.state_dict()), folder)
+        read_as_the_rest(module)
         return module.eval()
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
@@ -147,6 +167,15 @@ class Pretrained(nn.Module, ABC):
         model = _hub().HubModel(type(self).__name__, self.save_pretrained)
         address: str = model.push_to_hub(repo_id, **options)
         return address
+
+
+def _outline(cls: type[Pretrained], config: Mapping[str, Any]) -> Pretrained:
+    module: nn.Module = cls.from_saved_config(config)
+    for name, (_, redo) in _REDONE.items():
+        if name in config:
+            module = redo(module, config[name])
+    assert isinstance(module, Pretrained)
+    return module
 
 
 def _hub() -> ModuleType:

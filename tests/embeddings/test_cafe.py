@@ -4,10 +4,11 @@ import pytest
 import torch
 
 import tablefree
-from tablefree import CafeEmbedding, CheckpointError, Embedding, InputError
+from tablefree import GMF, CafeEmbedding, CheckpointError, Embedding, FullTable
 from tablefree.embeddings import HybridHash, from_config
 from tablefree.embeddings.quantize import deployed_bytes, quantize_rows
 from tablefree.encodings.hot_sketch import NONE, SLOTS
+from tablefree.packing.packer import pack, packed_bytes
 from tablefree.scales import INITIAL_STD
 
 HOT, COLD = torch.tensor([7, -7, 2**60, -(2**63)]), torch.arange(100, 140)
@@ -138,9 +139,19 @@ def test_a_hybrid_hash_embeds_alike_in_fewer_bytes(num_hot_rows, tmp_path):
     assert not any(parameter.requires_grad for parameter in hybrid.parameters())
 
 
-def test_nothing_hot_is_no_hybrid_hash():
-    with pytest.raises(InputError, match="no id is hot yet: train"):
-        cafe().to_hybrid_hash()
+def test_a_hybrid_hash_of_nothing_hot_embeds_alike_too():
+    embedding, ids = cafe(), torch.cat([torch.arange(5), COLD])
+    assert torch.equal(embedding.to_hybrid_hash()(ids), embedding(ids))
+
+
+def test_packed_it_has_no_sketch():
+    embedding = learn(cafe(), stream())
+    model = GMF(embedding, FullTable(9, DIM)).eval()
+    packed, ids = pack(model, form="float16"), torch.cat([HOT, COLD])
+    torch.testing.assert_close(packed.users(ids), embedding(ids), atol=1e-3, rtol=1e-3)
+    contract = embedding.buckets.get_extra_state().nbytes
+    assert packed_bytes(packed.users) == 2 * DIM * (4 + 5) + 8 * 4 + contract
+    assert isinstance(model.users, CafeEmbedding)
 
 
 def test_it_is_described_with_its_sketch():

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tablefree.encodings.row_claims import FREE, REFUSED, SLOTS, RowClaims
+from tablefree.encodings.row_claims import FREE, REFUSED, SLOTS, RowClaims, find_in
 from tablefree.errors import CapacityWarning, CheckpointError, InputError
 
 # Most of these ask for more rows than there are.
@@ -69,7 +69,7 @@ def test_the_kernel_finds_what_the_operators_find():
     rows = claims(ids)
     assert (rows == FREE).any()
     assert (rows == REFUSED).any()
-    assert torch.equal(claims._find(ids), rows)
+    assert torch.equal(find_in(claims.slots, claims.hashes, ids), rows)
     assert torch.equal(claims(ids.flip(0)), rows.flip(0))
 
 
@@ -89,7 +89,9 @@ def test_few_ids(num_ids):
     claims, rows = claimed(16, torch.zeros(num_ids, dtype=torch.int64))
     assert len(rows) == num_ids
     assert (rows >= 0).all()
-    assert torch.equal(claims._find(torch.zeros(num_ids, dtype=torch.int64)), rows)
+    assert torch.equal(
+        find_in(claims.slots, claims.hashes, torch.zeros(num_ids, dtype=torch.int64)), rows
+    )
 
 
 def test_the_claims_travel_in_the_state_dict():

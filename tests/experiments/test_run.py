@@ -263,6 +263,12 @@ def test_defaults_are_a_recipe_for_each_method(method):
     )
 
 
+def test_rows_with_one_moment_each_have_a_rate_of_their_own():
+    assert default_recipe("sketch", 10, rows="float32") == default_recipe("sketch", 10)
+    assert default_recipe("sketch", 10, rows="bfloat16").learning_rate == 0.01
+    assert default_recipe("sketch", 10, rows="bfloat16", learning_rate=0.2).learning_rate == 0.2
+
+
 @pytest.mark.parametrize(
     ("events_per_id", "decay"), [(0.1, 2.7), (1, 2.7), (9, 0.9), (100, 0.27), (1e6, 0.0027)]
 )

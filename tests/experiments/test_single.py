@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+import torch
 
 from tablefree.errors import InputError
 from tablefree.experiments.embed import write_embeddings
 from tablefree.experiments.recipes import default_recipe
 from tablefree.experiments.single import evaluate_checkpoint, train_checkpoint
 from tablefree.experiments.spec import Run
+from tablefree.rows import Rows
 from tablefree.training.checkpoint import load_checkpoint
 
 RECIPE = default_recipe("full_table", 10, max_epochs=1, precision="float32")
@@ -22,6 +24,18 @@ def test_a_checkpoint_has_the_measures_of_its_training(task, tmp_path, users, de
     assert evaluate_checkpoint(checkpoint, task) == measures
     loaded = load_checkpoint(tmp_path / "new")
     assert evaluate_checkpoint(loaded, task) == measures
+
+
+@pytest.mark.parametrize("method", ["full_table", "sketch", "deep_hash"])
+def test_rows_in_bfloat16_come_back_with_the_measures_of_their_training(task, tmp_path, method):
+    recipe = default_recipe(method, 10, max_epochs=1, precision="float32", rows="bfloat16")
+    run = Run(method, "gmf", 1.0, 0, 8, recipe)
+    checkpoint = train_checkpoint(run, task, tmp_path / "new")
+    measures = {k: v for k, v in checkpoint.measures.items() if k != "validation_auc"}
+    loaded = load_checkpoint(tmp_path / "new")
+    assert evaluate_checkpoint(loaded, task) == measures
+    dtypes = {rows.weight.dtype for rows in loaded.model.modules() if isinstance(rows, Rows)}
+    assert dtypes == ({torch.bfloat16} if method != "deep_hash" else set())
 
 
 @pytest.mark.parametrize("users", ["history", "both"])

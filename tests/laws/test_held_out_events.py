@@ -111,7 +111,7 @@ def seen(task, method, users):
 
     def stand_in(model, batches, validation, _recipe, **_):
         given.update(model=model, batches=batches, validation=validation)
-        return Fit(1, 1, 0.5, 0.0)
+        return Fit(1, 1, 0.5, 0.0, 0)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "fit", stand_in)

@@ -173,6 +173,7 @@ RARE = {
     "--users": among("id", "history", "both", "x", "history+id"),
     "--side-features": among("none", "encoding", "input", ""),
     "--optimizer": among("adamw", "muon", "sgd", ""),
+    "--rows": among("bfloat16", "float32", "int8", ""),
     "--user-column": WORD,
     "--item-column": WORD,
     "--label-column": WORD,

@@ -220,7 +220,15 @@ def test_a_closure_computes_the_loss():
 
 
 @pytest.mark.parametrize(
-    "options", [{"lr": -1}, {"weight_decay": float("inf")}, {"eps": -1}, {"beta2": 1.0}]
+    "options",
+    [
+        {"lr": -1},
+        {"weight_decay": float("inf")},
+        {"eps": -1},
+        {"beta2": 1.0},
+        {"moments": "column"},
+        {"seed": -1},
+    ],
 )
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(InputError, match=next(iter(options))):
@@ -306,3 +314,39 @@ def test_dense_gradients_are_refused():
     rows.weight.grad = torch.zeros_like(rows.weight)
     with pytest.raises(InputError, match="sparse gradients"):
         row_adam.step()
+
+
+def test_float16_is_refused():
+    for half in (Rows(2, 2, sparse=True).half(), nn.Parameter(torch.ones(2, 2).half())):
+        with pytest.raises(InputError, match=r"bfloat16 by tablefree.hold_rows\(model\)"):
+            RowAdam([half])
+
+
+def test_a_moment_for_each_row_is_the_mean_of_those_of_its_numbers():
+    """A row of Adam is `g / sqrt(moment)`, with one moment for all of its numbers."""
+    torch.manual_seed(0)
+    rows = Rows(NUM_ROWS, WIDTH, sparse=True).double()
+    expected = rows.weight.detach().clone()
+    moment = torch.zeros(NUM_ROWS, 1, dtype=torch.float64)
+    optimizer = RowAdam([rows], **OPTIONS, beta2=BETA2, moments="row")
+    for number, ids in enumerate(([1, 2, 1], [1, 3], [2, 4], [5]), start=1):
+        ids = torch.tensor(ids)
+        optimizer.zero_grad()
+        accumulate(rows, ids)
+        gradient = rows.weight.grad.to_dense()
+        optimizer.step()
+        moment = BETA2 * moment + (1 - BETA2) * gradient.square().mean(1, keepdim=True)
+        expected *= 1 - OPTIONS["lr"] * OPTIONS["weight_decay"]
+        root = (moment / (1 - BETA2**number)).sqrt() + 1e-8
+        expected -= OPTIONS["lr"] * gradient / root
+    torch.testing.assert_close(rows(torch.arange(NUM_ROWS)), expected)
+
+
+def test_a_state_from_before_there_was_a_choice_of_moments_can_be_loaded():
+    rows, row_adam, _, _ = pair()
+    step(rows, row_adam, torch.tensor([1, 2]))
+    state = row_adam.state_dict()
+    for name in ("moments", "seed"):
+        del state["param_groups"][0][name]
+    row_adam.load_state_dict(state)
+    step(rows, row_adam, torch.tensor([2, 3]))

@@ -80,6 +80,19 @@ def test_groups_are_learnt(optimizer, precision):
     assert result.seconds > 0
 
 
+def test_rows_in_bfloat16_learn_in_fewer_bytes():
+    (_, exact, _), (model, small, _) = trained(), trained(rows="bfloat16")
+    assert small.validation_auc > 0.8
+    assert validation_auc(model) == pytest.approx(small.validation_auc, abs=1e-6)
+    assert model.users.rows.weight.dtype == torch.bfloat16
+    assert {p.dtype for p in model.items.parameters()} == {torch.float32}
+    # AdamW has two moments for each number, and `RowAdam` has one for each row.
+    num_rows = NUM_USERS + 1
+    of_rows = [num_rows * 8 * 12, num_rows * (8 * 2 + 4)]
+    spared = exact.training_bytes - small.training_bytes
+    assert spared == of_rows[0] + 4 - of_rows[1]  # and counts its steps in a tensor
+
+
 def test_every_epoch_is_iterated_once():
     _, result, batches = trained(max_epochs=3, patience=3)
     assert batches.epoch == result.epochs == 3
@@ -188,6 +201,7 @@ def test_progress_is_shown_when_asked_for(capfd):
     ("change", "named"),
     [
         ({"optimizer": "sgd"}, "optimizer must be one of adamw, muon; got 'sgd'"),
+        ({"rows": "int8"}, "rows must be one of float32, bfloat16; got 'int8'"),
         ({"precision": "half"}, "precision must be one of float32, bfloat16; got 'half'"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0 and finite, got 0.0"),
         ({"learning_rate": math.nan}, "learning_rate must be above 0 and finite, got nan"),

@@ -26,6 +26,7 @@ from tablefree.training.optimizers import (
     build_optimizers,
     optimizers,
     parameter_groups,
+    training_bytes,
 )
 
 RATES = {
@@ -329,3 +330,29 @@ def test_rates_that_are_negative_or_not_finite_are_refused(make, value):
     for name in ("learning_rate", "network_learning_rate", "weight_decay", "network_weight_decay"):
         with pytest.raises(InputError, match="must be at least 0 and finite"):
             make(tablefree.HashingTrick(4, 2, seed=0), **{name: value})
+
+
+def test_bytes_of_a_training_are_those_of_its_tensors():
+    model = tablefree.ClaimedRows(160, 32, num_rows=5, seed=0)
+    num_rows, buffers = 160 + 4 * 5, sum(buffer.nbytes for buffer in model.buffers())
+    assert training_bytes(model) == num_rows * 128 + buffers
+    tablefree.hold_rows(model)
+    optimizer = tablefree.optimizers(model, row_moments="row")
+    model(torch.arange(100)).sum().backward()
+    optimizer.step()
+    scale = model.rows.scale
+    assert training_bytes(model, optimizer) == num_rows * (64 + 4) + buffers
+    assert model.rows.scale == scale < 1  # who asks costs no pass over the rows
+
+
+def test_what_is_shared_counts_once():
+    table = nn.Linear(3, 3, bias=False)
+    assert training_bytes(nn.ModuleList([table, table])) == 36
+
+
+def test_a_moment_for_each_row_needs_sparse_gradients():
+    model = GMF(FullTable(9, 8), FullTable(9, 8))
+    with pytest.raises(InputError, match=r"2 of the weights .* call tablefree.hold_rows\(model\)"):
+        tablefree.optimizers(model, row_moments="row")
+    with pytest.raises(InputError, match="row_moments must be one of number, row; got 'column'"):
+        tablefree.optimizers(model, row_moments="column")

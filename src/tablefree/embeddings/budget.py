@@ -14,6 +14,7 @@ from torch import Tensor
 from tablefree.checks import check_choice, check_memory, check_positive
 from tablefree.embeddings.base import Embedding
 from tablefree.embeddings.cafe import CafeEmbedding
+from tablefree.embeddings.claimed_rows import ClaimedRows
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.full_table import FullTable
@@ -40,6 +41,7 @@ METHODS = (
     "cafe",
     "deep_hash",
     "sketch",
+    "claimed_rows",
 )
 
 PAIRS_PER_ID = 16  # quotient-remainder: 6 % of the ids then share their pair with another
@@ -50,6 +52,8 @@ SKETCH_HASHES = 4  # better than 2 and 6
 MOST_DECODER_UNITS, FEWEST_DECODER_UNITS = 64, 8  # of the hidden layer over a sketch
 DECODER_SHARE = 0.25  # of the parameters, at most, where that leaves it its fewest units
 SKETCH_SHARED = 1 / 32  # of the rows, where the rest have owners
+CLAIMED_SHARED = 1 / 64  # of the rows of full width
+CLAIMED_ROOM = 1.02  # rows of their own for an id: one id in a hundred finds none
 SKETCH_LOAD = 1.01  # ids a row that may have an owner at most, which decides how wide the rows are
 SKETCH_OVERLOAD = 1.25  # with more ids a row, all rows are shared: every id needs a code
 NARROWEST_SKETCH = 2  # numbers of a row: where fewer would do, the rows are fewer instead
@@ -79,8 +83,9 @@ def build(
     Args:
         method: one of `METHODS`.
         num_parameters: learned numbers to spend.
-        num_embeddings: number of distinct ids to embed, n; for "sketch", which takes more too, as
-            many as are expected.
+        num_embeddings: number of distinct ids to embed, n; for "sketch" and "claimed_rows", which
+            take more too, as many as are expected. Claimed rows have one for each of them from
+            1.04 times the full table's parameters on.
         embedding_dim: width of an embedding.
         seed: picks the hash functions; the name of the feature is a good seed.
         frequent_ids: distinct ids, the most frequent first, of which "hybrid_hash" takes as many as
@@ -183,6 +188,10 @@ def _undecoded(
         case "cafe":
             hot, shared = cafe_rows(num_parameters, num_embeddings, embedding_dim)
             return CafeEmbedding(hot, embedding_dim, num_rows=shared, seed=seed)
+        case "claimed_rows":
+            _check_size(method, num_parameters, (SLOTS + SKETCH_HASHES) * embedding_dim)
+            own_rows, shared = claimed_rows(num_rows)
+            return ClaimedRows(own_rows, embedding_dim, num_rows=shared, seed=seed)
         case _:
             num_hashes, hidden = deep_hash_shape(num_parameters, embedding_dim)
             return DeepHashEmbedding(embedding_dim, num_hashes=num_hashes, hidden=hidden, seed=seed)
@@ -228,6 +237,13 @@ def sketch_rows(num_rows: int, num_embeddings: int) -> tuple[int, int]:
     if own * SKETCH_OVERLOAD < num_embeddings:
         own = 0
     return (num_rows - own) // SKETCH_HASHES, own
+
+
+def claimed_rows(num_rows: int) -> tuple[int, int]:
+    """Of rows of full width, at least 20, those that ids own, and those of each shared table."""
+    own = max(SLOTS, int(num_rows * (1 - CLAIMED_SHARED)) // SLOTS * SLOTS)
+    own -= SLOTS * (own + SKETCH_HASHES > num_rows)
+    return own, (num_rows - own) // SKETCH_HASHES
 
 
 def _decoded_rank(

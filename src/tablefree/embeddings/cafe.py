@@ -5,18 +5,22 @@ Models", 2024: what an id matters is the norm of its gradients. There is no voca
 hot may change. The paper's tables of several levels for the other ids are left out.
 """
 
+import copy
+from typing import TypeVar
+
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from tablefree.checks import check_positive
 from tablefree.embeddings.base import Embedding, table
 from tablefree.embeddings.hybrid import HybridHash
 from tablefree.encodings import HashBuckets
 from tablefree.encodings.hot_sketch import NONE, HotSketch
-from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
-from tablefree.registry import registered
+from tablefree.registry import first_id, registered
+
+ModuleType = TypeVar("ModuleType", bound=nn.Module)
 
 
 @registered(method="cafe")
@@ -70,15 +74,13 @@ class CafeEmbedding(Embedding):
         return embeddings
 
     def to_hybrid_hash(self) -> HybridHash:
-        """A copy for inference that embeds alike, without what only learning needs.
-
-        Raises:
-            InputError: no id is hot yet.
-        """
+        """A copy for inference that embeds alike, without what only learning needs."""
         ids, rows = self.hot.owners
-        if not len(ids):
-            raise InputError("no id is hot yet: train this embedding first")
-        copy = HybridHash(
+        own: Tensor = self.hot_rows(rows)
+        if not len(ids):  # it must have one, which embeds as before
+            ids = first_id().to(ids)
+            own = self._shared(ids)
+        hybrid = HybridHash(
             len(self.rows.weight),
             self.embedding_dim,
             frequent_ids=ids,
@@ -86,10 +88,10 @@ class CafeEmbedding(Embedding):
             seed=self.buckets.seed,
         ).to(self.rows.weight)
         with torch.no_grad():
-            copy.frequent_rows.weight.copy_(self.hot_rows(rows[ids.argsort()]))
-            copy.rows.weight.copy_(self.rows.weight)
-        copy.std = self.std
-        return copy.requires_grad_(False).eval()
+            hybrid.frequent_rows.weight.copy_(own[ids.argsort()])
+            hybrid.rows.weight.copy_(self.rows.weight)
+        hybrid.std = self.std
+        return hybrid.requires_grad_(False).eval()
 
     def config(self) -> dict[str, object]:
         """The method and its arguments; which ids are hot is in the state dict."""
@@ -118,3 +120,11 @@ class CafeEmbedding(Embedding):
     def _settle(self) -> None:
         rows, ids = self.hot.settle()
         self.hot_rows.weight[rows] = self._shared(ids)
+
+
+def without_sketches(module: ModuleType) -> ModuleType:
+    """A copy in which each `CafeEmbedding` is a hybrid hash; without any, the module itself."""
+    found = [one for one in module.modules() if isinstance(one, CafeEmbedding)]
+    if not found:
+        return module
+    return copy.deepcopy(module, {id(one): one.to_hybrid_hash() for one in found})

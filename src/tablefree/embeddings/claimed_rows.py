@@ -105,6 +105,6 @@ class ClaimedRows(Claiming, Embedding):
             "num_rows": self.encoding.num_rows,
             "num_hashes": self.encoding.buckets.num_hashes,
             "seed": self.encoding.buckets.seed,
-            "sparse": self.encoding.rows.sparse,
+            "sparse": self.encoding.sparse,
             "sightings": self.encoding.sightings,
         }

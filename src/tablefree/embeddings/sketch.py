@@ -6,6 +6,7 @@ the decoder shares the rest between all ids.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 
@@ -92,9 +93,7 @@ class SketchEmbedding(Claiming, DecodedEmbedding):
     @property
     def encoding(self) -> SketchEncoding:  # type: ignore[override]
         """The sketch."""
-        encoding = self.encodings[0]
-        assert isinstance(encoding, SketchEncoding)
-        return encoding
+        return cast(SketchEncoding, self.encodings[0])
 
     @torch.no_grad()
     def rescale_code(self, factor: float) -> None:
@@ -137,6 +136,6 @@ class SketchEmbedding(Claiming, DecodedEmbedding):
             "capacity": self.encoding.saved_capacity,
             "sightings": self.encoding.sightings,
             "seed": self.encoding.buckets.seed,
-            "sparse": self.encoding.rows.sparse,
+            "sparse": self.encoding.sparse,
             **self.options,
         }

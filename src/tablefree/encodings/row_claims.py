@@ -96,7 +96,7 @@ class RowClaims(nn.Module):
         if ids.device.type == "cpu":
             rows = op.find_rows(ids, self.slots, self.hashes.signed_seed)
         else:
-            rows = self._find(ids)
+            rows = find_in(self.slots, self.hashes, ids)
         if self.more is None:
             return rows
         others = self.more(ids)
@@ -177,16 +177,6 @@ class RowClaims(nn.Module):
                 stacklevel=2,
             )
 
-    def _find(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-        """What the kernel finds, by torch's operators."""
-        buckets, fingerprints = self._places(ids)
-        slots = self.slots[buckets].flatten(1)
-        matches = slots == fingerprints[:, None]
-        first = matches.to(torch.uint8).argmax(1, keepdim=True)
-        own = buckets.gather(1, first // SLOTS) * SLOTS + first % SLOTS
-        none = torch.where((slots == 0).any(1), FREE, REFUSED)
-        return torch.where(matches.any(1), own.squeeze(1), none)
-
     def _give_rows(self, ids: Int[Tensor, " n"]) -> None:
         """Give each of the distinct ids a row, as far as there are any."""
         if ids.device.type == "cpu":
@@ -198,8 +188,8 @@ class RowClaims(nn.Module):
 
     def _give(self, ids: Int[Tensor, " n"]) -> None:
         """What the kernel gives, by torch's operators."""
-        buckets, fingerprints = self._places(ids)
         slots = self.slots
+        buckets, fingerprints = _places(ids, self.hashes, len(slots))
         while len(ids):
             num_free, emptier = (slots[buckets] == 0).sum(-1).max(1)
             bucket = buckets.gather(1, emptier[:, None]).squeeze(1)
@@ -220,9 +210,30 @@ class RowClaims(nn.Module):
         """The fingerprint of each row's owner as one integer; 0 is a free row."""
         return self.fingerprints.view(torch.int16)
 
-    def _places(self, ids: Int[Tensor, " n"]) -> tuple[Int[Tensor, "n 2"], Int[Tensor, " n"]]:
-        """The two buckets of each id and its fingerprint."""
-        hashes: Tensor = self.hashes(ids)
-        buckets = (hashes[:, :2] * len(self.fingerprints)) >> 32
-        fingerprints = ((hashes[:, 2] * _FINGERPRINTS) >> 32) + 1
-        return buckets, fingerprints.to(torch.int16)
+
+def find_in(
+    slots: Int[Tensor, "num_buckets slots"], hashes: HashBuckets, ids: Int[Tensor, " n"]
+) -> Int[Tensor, " n"]:
+    """What the kernel finds, by torch's operators: the row of each id, `FREE` or `REFUSED`.
+
+    Args:
+        slots: the fingerprint of each row's owner; 0 is a free row.
+        hashes: of the map.
+        ids: int64.
+    """
+    buckets, fingerprints = _places(ids, hashes, len(slots))
+    found = slots[buckets].flatten(1)
+    matches = found == fingerprints[:, None]
+    first = matches.to(torch.uint8).argmax(1, keepdim=True)
+    own = buckets.gather(1, first // SLOTS) * SLOTS + first % SLOTS
+    none = torch.where((found == 0).any(1), FREE, REFUSED)
+    return torch.where(matches.any(1), own.squeeze(1), none)
+
+
+def _places(
+    ids: Int[Tensor, " n"], hashes: HashBuckets, num_buckets: int
+) -> tuple[Int[Tensor, "n 2"], Int[Tensor, " n"]]:
+    """The two buckets of each id and its fingerprint."""
+    hashed: Tensor = hashes(ids)
+    fingerprints = ((hashed[:, 2] * _FINGERPRINTS) >> 32) + 1
+    return (hashed[:, :2] * num_buckets) >> 32, fingerprints.to(torch.int16)

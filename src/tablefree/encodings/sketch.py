@@ -138,7 +138,7 @@ class SketchEncoding(nn.Module):
             "capacity": self.saved_capacity,
             "sightings": self.sightings,
             "seed": self.buckets.seed,
-            "sparse": self.rows.sparse,
+            "sparse": self.sparse,
         }
 
     def _inferred(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
@@ -225,6 +225,11 @@ class SketchEncoding(nn.Module):
         """The capacity; of a sketch that has grown, its parts."""
         parts = [] if self.claims is None else self.claims.capacities
         return parts if len(parts) > 1 else self.capacity
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the gradient of the rows is sparse."""
+        return self.rows.sparse
 
     @property
     def capacity(self) -> int:

@@ -15,17 +15,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from math import inf
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import torch
 
 from tablefree.checks import check_choice
-from tablefree.embeddings.budget import METHODS
+from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, METHODS
 from tablefree.errors import InputError
+from tablefree.experiments.forms import append_forms, read_forms
 from tablefree.experiments.parquet import FILE_NAME
 from tablefree.experiments.recipes import default_recipe, steps_per_epoch
 from tablefree.experiments.results import CELL, SCHEMA, append_result, read_results
@@ -47,6 +49,14 @@ VARIED = frozenset(
     | {"optimizer", "precision", *PARAMETERS}
 )
 """Columns that may differ between the runs of a comparison."""
+
+SIZES_IN = ("bytes", "parameters")
+# Methods that are trained once and packed into every size, and their parameters.
+ONE_SIZE = {"full_table": 1.0, "claimed_rows": (CLAIMED_ROOM + 0.001) / (1 - CLAIMED_SHARED)}
+# Parameters that a byte of float32 in the full table is worth, packed: 4 bits each. Those of a
+# network alone are float16.
+PACKED_PARAMETERS = 8.0
+PARAMETERS_A_SIZE = {"deep_hash": 2.0}
 
 # Those that may differ between the runs of a cell.
 _OF_RUN = {"seed", *PARAMETERS}
@@ -112,6 +122,7 @@ def plan(
     models: Sequence[str],
     methods: Sequence[str] | None,
     sizes: Sequence[float],
+    sizes_in: str = "bytes",
     seeds: int,
     trials: int,
     optimizer: str | None = None,
@@ -119,7 +130,9 @@ def plan(
 ) -> Comparison:
     """Plan a comparison, and refuse what cannot be trained before anything is.
 
-    The full table has one size, 1, and is compared at it whatever the sizes.
+    The full table has one size, 1, and is compared at it whatever the sizes. In bytes, sizes are
+    those of packed embeddings: methods of one size are trained once and packed into each, and
+    others are trained with as many parameters as are worth so many bytes packed, and packed.
 
     Args:
         task: the data.
@@ -128,7 +141,9 @@ def plan(
         models: "gmf", "mlp" or both.
         methods: of `tablefree.embeddings.budget.METHODS`; None for all, each at the sizes that it
             can have.
-        sizes: parameters, as ratios to the full tables'.
+        sizes: as ratios to the full tables'.
+        sizes_in: what sizes are ratios of: "bytes", those of full tables in float32 with their
+            vocabularies, or "parameters".
         seeds: number of seeds.
         trials: number of trials of each method at each size.
         optimizer: of all methods; by default that of each one's recipe.
@@ -153,6 +168,7 @@ def plan(
         check_choice("model", model, tuple(MODELS))
     for method in chosen:
         check_choice("method", method, METHODS)
+    check_choice("sizes_in", sizes_in, SIZES_IN)
     same = {
         "max_epochs": template.recipe.max_epochs,
         "patience": template.recipe.patience,
@@ -172,8 +188,11 @@ def plan(
     cells: list[Run] = []
     left_out: dict[str, float] = {}  # why → the size
     for method, model in product(chosen, models):
-        for size in (1.0,) if method == "full_table" else sizes:
+        is_fixed = method == "full_table" or (sizes_in == "bytes" and method in ONE_SIZE)
+        for size in (1.0,) if is_fixed else sizes:
             cell = replace(template, model=model, method=method, size=size, recipe=recipes[method])
+            if sizes_in == "bytes":
+                cell = _in_bytes(cell, sizes if is_fixed else [size], task)
             try:
                 cell.outline(task)
             except InputError as error:
@@ -192,6 +211,15 @@ def plan(
     return Comparison(tuple(cells), seeds, trials, tuple(left_out))
 
 
+def _in_bytes(cell: Run, sizes: Sequence[float], task: Task) -> Run:
+    """The cell with budgets for sizes in bytes, and the parameters that are trained for them."""
+    full = task.table_bytes(cell.embedding_dim)
+    worth = PARAMETERS_A_SIZE.get(cell.method, PACKED_PARAMETERS)
+    parameters = ONE_SIZE.get(cell.method, min(1.0, worth * cell.size))
+    budgets = tuple(round(size * full) for size in sorted(sizes, reverse=True))
+    return replace(cell, parameters=parameters, budgets=budgets)
+
+
 def finished_runs(comparison: Comparison, task: Task, folder: Path) -> pl.DataFrame:
     """The runs that the folder holds already.
 
@@ -207,6 +235,13 @@ def finished_runs(comparison: Comparison, task: Task, folder: Path) -> pl.DataFr
         raise InputError(
             f"{folder} holds the runs of `tablefree compare`, and this is an ablation: choose "
             "another output folder"
+        )
+    in_bytes = any(cell.budgets for cell in comparison.cells)
+    if finished.filter(~pl.col("pruned")).height and in_bytes == read_forms(folder).is_empty():
+        other = "parameters" if in_bytes else "bytes"
+        raise InputError(
+            f"{folder} holds runs whose sizes are in {other}: choose another output folder, or "
+            f"--sizes-in {other}"
         )
     for number, cell in enumerate(comparison.cells):
         columns = identity(cell, task)
@@ -248,7 +283,9 @@ def compare(
             for future in done:
                 del running[future]
                 row = future.result()
+                forms = row.pop("forms", [])
                 append_result(folder, row)
+                append_forms(folder, cast(list[dict[str, object]], forms))
                 yield row
             finished = read_results(folder)
 
@@ -268,11 +305,14 @@ def carry_out(job: Job, trials: Sequence[Mapping[str, Any]], task: Task) -> dict
     if job.seed == 0:
         trial = next_trial(cell, space, trials)
         prune = partial(should_prune, cell, trial)
-        row = measure(configured(cell, trial.params), task, prune=prune)
+        best = max((one["validation_auc"] for one in trials if not one["pruned"]), default=-inf)
+        row = measure(configured(cell, trial.params), task, prune=prune, best_so_far=best)
     else:
         selected = trials[job.trial]
         run = configured(cell, {name: selected[name] for name in space})
         row = measure(replace(run, seed=job.seed), task)
+    for form in cast(list[dict[str, object]], row.get("forms", [])):
+        form["trial"] = job.trial
     return row | {"trial": job.trial, "search_space": space_to_json(space)}
 
 

@@ -62,13 +62,18 @@ def evaluate(
             auc(logits[inside], labels) if fewest >= FEWEST_IN_BUCKET else None
         )
     measures["hit_rate_10"], measures["ndcg_10"] = _ranking(model, task, user_keys, item_keys)
-    held_out = task.held_out if isinstance(model, GMF) else task.held_out_few
-    measures["recall_20"], measures["ndcg_20"] = (
-        full_ranking(model, held_out, user_keys, item_keys)
-        if held_out is not None
-        else (None, None)
-    )
+    measures["recall_20"], measures["ndcg_20"] = rank_all(model, task, user_keys, item_keys)
     return measures
+
+
+def rank_all(
+    model: Recommender, task: Task, user_keys: Int[Tensor, " n"], item_keys: Int[Tensor, " m"]
+) -> tuple[float | None, float | None]:
+    """Recall@20 and NDCG@20 among all items; None where there is nothing to rank."""
+    held_out = task.held_out if isinstance(model, GMF) else task.held_out_few
+    if held_out is None:
+        return None, None
+    return full_ranking(model, held_out, user_keys, item_keys)
 
 
 def evaluate_rounded(

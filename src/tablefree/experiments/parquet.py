@@ -17,13 +17,13 @@ from tablefree.files import replace_file
 FILE_NAME = "results.parquet"
 
 
-def read_table(folder: Path) -> pl.DataFrame:
-    """Read a folder's `results.parquet`, whichever command wrote it.
+def read_table(folder: Path, name: str = FILE_NAME) -> pl.DataFrame:
+    """Read a table of a folder, whichever command wrote it; `results.parquet` by default.
 
     Raises:
         InputError: there is no such file, or it is damaged.
     """
-    path = folder / FILE_NAME
+    path = folder / name
     if not path.is_file():
         raise InputError(
             f"{path} does not exist: run `tablefree compare`, `ablate` or `cold-start` with this "
@@ -50,15 +50,15 @@ def read_table(folder: Path) -> pl.DataFrame:
     return table
 
 
-def write_table(folder: Path, table: pl.DataFrame) -> None:
-    """Write a folder's `results.parquet`, found whole or not at all.
+def write_table(folder: Path, table: pl.DataFrame, name: str = FILE_NAME) -> None:
+    """Write a table of a folder, found whole or not at all.
 
     Raises:
         InputError: the folder cannot be written to, or its disk is full.
     """
     buffer = io.BytesIO()
     pq.write_table(table.to_arrow(), buffer, write_page_checksum=True)
-    replace_file(folder / FILE_NAME, buffer.getvalue())
+    replace_file(folder / name, buffer.getvalue())
 
 
 def first_line(error: Exception) -> str:

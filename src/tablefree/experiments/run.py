@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 import torch
@@ -18,12 +19,13 @@ from tablefree.experiments.evaluation import (
     milliseconds_per_id,
     vocabulary_bytes,
 )
-from tablefree.experiments.recipes import batch_size, default_recipe
+from tablefree.experiments.forms import measured_forms
+from tablefree.experiments.pairs import training_pairs
+from tablefree.experiments.recipes import default_recipe
 from tablefree.experiments.spec import Run, identity, seeded
 from tablefree.experiments.task import Task
 from tablefree.machine import describe_machine, describe_versions
 from tablefree.models import Recommender
-from tablefree.training.batches import Negatives, TrainingBatches
 from tablefree.training.fit import Fit, fit
 
 # With what a run is specified by, in one place for whoever scripts runs.
@@ -31,18 +33,25 @@ __all__ = ["Run", "default_recipe", "evaluate", "measure", "tell_histories", "tr
 
 
 def measure(
-    run: Run, task: Task, *, prune: Callable[[int, float], bool] = lambda _epoch, _auc: False
+    run: Run,
+    task: Task,
+    *,
+    prune: Callable[[int, float], bool] = lambda _epoch, _auc: False,
+    best_so_far: float = -inf,
 ) -> dict[str, object]:
     """Train and evaluate a run.
 
     Args:
         run: what is trained.
         task: the data.
+        best_so_far: of the validation AUCs of other trials; a run that is not better is not
+            packed, for it will not be selected.
         prune: called after each epoch with its number, from 1, and the validation AUC; when it
             returns True the training ends there, and the run is not tested.
 
     Returns:
-        A row for `results.parquet`, without the columns of the tuning.
+        A row for `results.parquet`, without the columns of the tuning; and, of a run with budgets
+        that may be selected, "forms", rows for `forms.parquet`.
     """
     curve: list[float] = []
     was_pruned = False
@@ -77,6 +86,8 @@ def measure(
     }
     if was_pruned:
         return row
+    if run.budgets and result.validation_auc > best_so_far:
+        row["forms"] = measured_forms(run, model, task, user_keys, item_keys, result.training_bytes)
     return {
         **row,
         **evaluate(model, task, user_keys, item_keys),
@@ -107,7 +118,6 @@ def train(
         on_epoch: called after each epoch; the training ends when it returns True.
     """
     model = run.build_model(task)
-    data, events = task.interactions, task.split.train
     user_keys, item_keys = task.users.keys(model.users), task.items.keys(model.items)
     histories = None
     if isinstance(model.users, HistoryUsers):
@@ -115,17 +125,7 @@ def train(
         tell_histories(
             model.users, task, item_keys, task.users.keys(model.users.own or model.users)
         )
-    batches = TrainingBatches(
-        data.user[events],
-        data.item[events],
-        None if data.label is None else data.label[events],
-        user_keys=user_keys,
-        item_keys=item_keys,
-        negatives=Negatives(task.train_sampler, task.train_items) if data.label is None else None,
-        batch_size=run.recipe.batch_size or batch_size(task),
-        seed=run.seed,
-        histories=histories,
-    )
+    batches = training_pairs(run, task, user_keys, item_keys, seed=run.seed, histories=histories)
     validation = batch_of(task.validation, user_keys, item_keys)
     with seeded(run.seed):  # for dropout
         try:

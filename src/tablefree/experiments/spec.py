@@ -31,7 +31,7 @@ class Run:
     Attributes:
         method: of the embeddings, one of `tablefree.embeddings.budget.METHODS`.
         model: "gmf" or "mlp".
-        size: parameters of the embeddings, as a ratio to the full tables'.
+        size: of the embeddings, as a ratio to the full tables': parameters, or packed bytes.
         seed: of the weights, the hash functions, and the order and negatives of the training.
         embedding_dim: width of the embeddings.
         recipe: how it is trained.
@@ -47,6 +47,8 @@ class Run:
         variant: likewise, the level of the factor.
         design: likewise, the encoding and the network, in place of the method's own.
         fixed: fields of the recipe that tuning leaves as they are.
+        parameters: of the embeddings, as a ratio to the full tables', where `size` is one of bytes.
+        budgets: bytes that the trained embeddings are packed into, vocabularies included.
     """
 
     method: str
@@ -63,6 +65,8 @@ class Run:
     variant: str = ""
     design: Design | None = None
     fixed: tuple[str, ...] = ()
+    parameters: float | None = None
+    budgets: tuple[int, ...] = ()
 
     def build_model(self, task: Task) -> Recommender:
         """Build the untrained model, without touching the global random state.
@@ -158,7 +162,8 @@ class Run:
         if self.method == "narrow_table" and self.code_width and not self.decoder:
             return NarrowTable(side.num_embeddings, self.embedding_dim, self.code_width)
         # At least one, so that a size too small is refused with the smallest that is possible.
-        left = max(1, round(self.size * side.num_embeddings * self.embedding_dim) - spent)
+        size = self.size if self.parameters is None else self.parameters
+        left = max(1, round(size * side.num_embeddings * self.embedding_dim) - spent)
         seed = f"{side.name}:{self.seed}"
         if self.design is not None:
             return self.design.build(side, left, self.embedding_dim, seed)

@@ -146,6 +146,13 @@ class Task:
         """Training events, over the mean number of users and items that have one."""
         return 2 * len(self.split.train) / (self.users.num_embeddings + self.items.num_embeddings)
 
+    def table_bytes(self, embedding_dim: int) -> int:
+        """Bytes of full tables in float32, with their vocabularies."""
+        return sum(
+            4 * embedding_dim * (side.num_embeddings + 1) + side.vocabulary.num_bytes
+            for side in (self.users, self.items)
+        )
+
     @cached_property
     def users(self) -> Side:
         """The users."""

@@ -18,6 +18,7 @@ from tablefree.errors import InputError
 from tablefree.files import TEMPORARY, check_writable
 from tablefree.ids import ID_TYPES, IdType
 from tablefree.models import Recommender
+from tablefree.rows.table import read_as_the_rest
 
 LOGS = "logs"
 
@@ -131,6 +132,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         )
         told = config["data"], config["split"], config["run"], config["measures"]
     saved.load_weights(model, tensors, folder)
+    read_as_the_rest(model)
     return Checkpoint(model.eval(), users, items, *told)
 
 

@@ -22,12 +22,14 @@ from torch.utils.data import DataLoader
 from tablefree.checks import check_choice, check_positive
 from tablefree.errors import CapacityWarning, InputError
 from tablefree.models import Recommender
+from tablefree.rows import hold_rows
 from tablefree.training.batches import Batch, TrainingBatches
 from tablefree.training.metrics import auc, score_pairs
-from tablefree.training.optimizers import OPTIMIZERS, build_optimizers
+from tablefree.training.optimizers import OPTIMIZERS, build_optimizers, training_bytes
 from tablefree.training.schedules import SCHEDULES
 from tablefree.training.step import pair_loss, take_step
 
+ROWS = {"float32": "number", "bfloat16": "row"}  # their dtype → what has a second moment
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 MOST_EPOCHS = 10**6  # more is a slip of the keyboard, and would train for ever
 # Multiply-adds of a step forward that are worth another thread. Threads that share the work of a
@@ -52,6 +54,8 @@ class Recipe:
         max_epochs: passes over the training events at most.
         patience: epochs without a better validation AUC before it stops.
         precision: "float32", or "bfloat16" for matrix products in bfloat16 (autocast).
+        rows: "float32", or "bfloat16" for rows in half of the bytes, and a fraction of that for
+            their optimizer: see `tablefree.hold_rows`.
 
     Raises:
         InputError: an option out of its range.
@@ -67,11 +71,13 @@ class Recipe:
     max_epochs: int = 10
     patience: int = 2
     precision: str = "float32"
+    rows: str = "float32"
 
     def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, tuple(SCHEDULES))
         check_choice("precision", self.precision, tuple(PRECISIONS))
+        check_choice("rows", self.rows, tuple(ROWS))
         for name in ("learning_rate", "network_learning_rate"):
             rate = getattr(self, name)
             if rate is not None and not 0 < rate < float("inf"):
@@ -90,12 +96,21 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training came to. Epochs count from 1; AUC is NaN where training diverged at once."""
+    """What a training came to.
+
+    Attributes:
+        best_epoch: whose weights were kept, from 1.
+        epochs: that were trained.
+        validation_auc: of the best epoch; NaN where training diverged at once.
+        seconds: that it took.
+        training_bytes: see `tablefree.training.optimizers.training_bytes`.
+    """
 
     best_epoch: int
     epochs: int
     validation_auc: float
     seconds: float
+    training_bytes: int
 
 
 def fast_precision() -> str:
@@ -131,6 +146,8 @@ def fit(
             when it returns True.
     """
     best = _BestEpoch(on_epoch)
+    if recipe.rows == "bfloat16":
+        hold_rows(model, torch.bfloat16)
     generator = torch.Generator()  # a loader would draw from the global one, if only for workers
     start = time.perf_counter()
     with _quiet_lightning(), _threads(step_threads(model, batches)):
@@ -156,7 +173,8 @@ def fit(
             DataLoader([validation], batch_size=None, generator=generator),  # type: ignore[arg-type]
         )
     best.restore(model)
-    return Fit(best.epoch, best.epochs, best.auc, time.perf_counter() - start)
+    seconds, num_bytes = time.perf_counter() - start, training_bytes(model, *trainer.optimizers)
+    return Fit(best.epoch, best.epochs, best.auc, seconds, num_bytes)
 
 
 def step_threads(model: Recommender, batches: TrainingBatches) -> int:
@@ -191,6 +209,7 @@ class _Module(L.LightningModule):
             weight_decay=recipe.weight_decay,
             network_learning_rate=_either(recipe.network_learning_rate, recipe.learning_rate),
             network_weight_decay=_either(recipe.network_weight_decay, recipe.weight_decay),
+            row_moments=ROWS[recipe.rows],
         )
         factor = SCHEDULES[recipe.schedule]
         return optimizers, [

@@ -18,6 +18,7 @@ from tablefree.checks import check_choice
 from tablefree.errors import InputError
 from tablefree.network import EmbeddingNetwork
 from tablefree.rows import RowAdam
+from tablefree.rows.adam import MOMENTS
 
 OPTIMIZERS = ("adamw", "muon")
 ROW_BETAS = (0.0, 0.999)
@@ -106,6 +107,7 @@ def optimizers(
     network_learning_rate: float = 0.01,
     network_weight_decay: float = 0.0,
     optimizer: str = "adamw",
+    row_moments: str = "number",
 ) -> Optimizers:
     """All that trains a model, as one optimizer.
 
@@ -119,10 +121,13 @@ def optimizers(
         network_learning_rate: of everything else.
         network_weight_decay: of the matrices of everything else.
         optimizer: "adamw" or "muon".
+        row_moments: of rows with sparse gradients, a second moment for each "number", or one for
+            each "row", which takes less memory (see `tablefree.hold_rows`) and wants a learning
+            rate of a third.
 
     Raises:
-        InputError: an unknown optimizer, a rate or decay that is negative or not finite, or a model
-            without parameters.
+        InputError: an unknown optimizer or kind of moments, a rate or decay that is negative or not
+            finite, a model without parameters, or a moment for each row where gradients are dense.
 
     Example:
         >>> optimizer = optimizers(model)  # doctest: +SKIP
@@ -136,6 +141,7 @@ def optimizers(
         weight_decay=weight_decay,
         network_learning_rate=network_learning_rate,
         network_weight_decay=network_weight_decay,
+        row_moments=row_moments,
     )
     if not parts:
         raise InputError("this model has no parameters to train: freeze a copy of it instead")
@@ -187,6 +193,7 @@ def build_optimizers(
     weight_decay: float,
     network_learning_rate: float,
     network_weight_decay: float,
+    row_moments: str = "number",
 ) -> list[Optimizer]:
     """Optimizers that together update every parameter of a model once.
 
@@ -200,23 +207,33 @@ def build_optimizers(
         weight_decay: of the rows, decoupled, per unit of learning rate.
         network_learning_rate: of everything else.
         network_weight_decay: of the matrices of everything else.
+        row_moments: see `optimizers`.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or a moment for each row where gradients are dense.
     """
     check_choice("optimizer", name, OPTIMIZERS)
+    check_choice("row_moments", row_moments, MOMENTS)
     groups = _groups(
         model, learning_rate, weight_decay, network_learning_rate, network_weight_decay
     )
     hidden = _hidden_matrices(model) if name == "muon" else []
     sparse = _sparse_rows(model)
+    if row_moments == "row" and (num_dense := len(rows_of(model)) - len(sparse)):
+        raise InputError(
+            f"{num_dense} of the weights that ids look up have dense gradients, and a moment for "
+            "each row is for sparse ones: call tablefree.hold_rows(model) first, or build with "
+            "sparse=True"
+        )
     chosen = {id(parameter) for parameter in (*hidden, *sparse)}
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in chosen]
     groups = [group for group in groups if group["params"]]
     optimizers: list[Optimizer] = [AdamW(groups, fused=True)] if groups else []
     if sparse:
-        optimizers.append(RowAdam(sparse, lr=learning_rate, weight_decay=weight_decay))
+        optimizers.append(
+            RowAdam(sparse, lr=learning_rate, weight_decay=weight_decay, moments=row_moments)
+        )
     if hidden:
         optimizers.append(
             Muon(
@@ -227,6 +244,21 @@ def build_optimizers(
             )
         )
     return optimizers
+
+
+def training_bytes(model: nn.Module, *optimizers: Optimizer) -> int:
+    """Bytes that a training holds between steps: parameters, buffers, and what optimizers keep.
+
+    Gradients and activations come on top during a step, and `fit` keeps a copy of the best weights.
+
+    Args:
+        model: any module.
+        optimizers: of its parameters, which have taken a step: before it they keep nothing.
+    """
+    states = (state for one in optimizers for state in one.state.values())
+    kept = [value for state in states for value in state.values() if isinstance(value, Tensor)]
+    every = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers(), *kept)}
+    return sum(tensor.nbytes for tensor in every.values())
 
 
 def rows_of(model: nn.Module) -> list[nn.Parameter]:

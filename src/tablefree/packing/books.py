@@ -1,0 +1,131 @@
+"""What the rows of a packed table have in common: levels, codebooks, a basis; how they are read."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from tablefree.kernels.layout import CODES, HALF, LEVELS, Layout
+from tablefree.packing.bits import unpack_bits
+from tablefree.packing.encoding import Encoded
+from tablefree.packing.forms import Form
+
+
+class Books(nn.Module, ABC):
+    """Base of packed tables: the form of their rows, and the float16 tensors that all rows share.
+
+    Args:
+        form: of the rows.
+        width: numbers of a row.
+        spans: where the directions of each product code begin, and the width at the end.
+
+    Attributes:
+        scale: what the first of the tensors is multiplied by, so that float16 holds it.
+    """
+
+    scale: Tensor
+
+    def __init__(self, form: Form, width: int, spans: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.form, self.width, self.spans = form, width, list(spans)
+        self.num_books = len(form.book_shapes(width))
+        for number, shape in enumerate(form.book_shapes(width)):
+            self.register_buffer(f"book_{number}", torch.zeros(shape, dtype=torch.float16))
+        if self.num_books:
+            self.register_buffer("scale", torch.ones(()))
+        self.trained: list[Tensor] | None = None  # in the place of the buffers, see `tune`
+        self._cache: tuple[list[tuple[int, int]], Tensor] | None = None
+
+    @torch.no_grad()
+    def set_books(self, books: Sequence[Tensor]) -> None:
+        """Round float32 books into the buffers."""
+        for number, book in enumerate(books):
+            if number == 0:
+                self.scale.fill_(max(float(book.abs().max()), 1e-30))
+                book = book / self.scale
+            getattr(self, f"book_{number}").copy_(book)
+
+    def books(self) -> list[Tensor]:
+        """The books in float32, as `set_books` takes them."""
+        if self.trained is not None:
+            return self.trained
+        found = [getattr(self, f"book_{number}").float() for number in range(self.num_books)]
+        return [found[0] * self.scale, *found[1:]] if found else []
+
+    def tables(self) -> Float[Tensor, "codes choices width"]:
+        """What each choice of each code adds to a row; levels are `[1, choices, 1]`."""
+        if self.num_books == 0:
+            return torch.empty(0, 0, 0)
+        if self.trained is not None or torch.compiler.is_compiling():
+            return tables_of(self.books(), self.spans)
+        buffers = [getattr(self, f"book_{number}") for number in range(self.num_books)]
+        key = [(id(buffer), buffer._version) for buffer in buffers]
+        if self._cache is None or self._cache[0] != key:
+            self._cache = (key, tables_of(self.books(), self.spans))
+        return self._cache[1]
+
+    def decode(self, data: UInt8[Tensor, "n row_bytes"]) -> Float[Tensor, "n width"]:
+        """Rows from their bytes, by torch's operators: what the kernels do, bit for bit."""
+        kind, bits, row_bytes, _ = self.layout
+        if kind == HALF:
+            return data.contiguous().view(torch.float16).float()
+        if kind == CODES:
+            choices = unpack_bits(data, self.form.num_codes, bits)
+            tables = self.tables()
+            rows = torch.zeros((), device=data.device)
+            for code in range(self.form.num_codes):
+                rows = rows + F.embedding(choices[:, code], tables[code])
+            return rows
+        numbers = unpack_bits(data, self.width, bits)
+        if kind == LEVELS:
+            return self.tables()[0, :, 0][numbers]
+        scales = data[:, row_bytes - 2 :].contiguous().view(torch.float16).float()
+        return (numbers - (1 << (bits - 1))).float() * scales
+
+    @property
+    def layout(self) -> Layout:
+        """How the kernels read a row."""
+        return self.form.layout(self.width)
+
+    @abstractmethod
+    def fill(self, encoded: Encoded, table: nn.Module) -> None:
+        """Take the bytes and books of the rows of a table, and what else it has."""
+
+    @abstractmethod
+    def all_rows(self) -> Float[Tensor, "n width"]:
+        """All rows in float32."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether the books are being tuned."""
+        return torch.is_grad_enabled() and self.trained is not None
+
+    def _is_fast(self, data: Tensor) -> bool:
+        return data.device.type == "cpu" and not self.learns and not torch.compiler.is_compiling()
+
+    def extra_repr(self) -> str:
+        """The form, shown when the module is printed."""
+        return f"{self.form}, width={self.width}"
+
+
+def tables_of(
+    books: Sequence[Tensor], spans: Sequence[int]
+) -> Float[Tensor, "codes choices width"]:
+    """What each choice adds to a row, from the books of a form.
+
+    Sums are in one order, so that all machines have the same bits.
+    """
+    if len(books) == 1:
+        return books[0]
+    choices, basis = books
+    tables = []
+    for first, last in pairwise(spans):
+        table = choices[:, first, None] * basis[first]
+        for direction in range(first + 1, last):
+            table = table + choices[:, direction, None] * basis[direction]
+        tables.append(table)
+    return torch.stack(tables)

@@ -1,0 +1,216 @@
+"""A sketch whose rows are packed bytes: fingerprint and row of an id lie in one bucket."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tablefree.encodings.row_claims import REFUSED, SLOTS, RowClaims, find_in
+from tablefree.encodings.sketch import SketchEncoding
+from tablefree.errors import InputError
+from tablefree.ids import tensor_ids
+from tablefree.packing.books import Books
+from tablefree.packing.encoding import Encoded
+from tablefree.packing.forms import Form
+
+FINGERPRINT_BYTES = 2
+
+
+class PackedMap(nn.Module):
+    """The buckets of the ids that own rows: 16 fingerprints, and then the 16 rows.
+
+    Args:
+        claims: whose places the rows have.
+        row_bytes: of a row.
+
+    Attributes:
+        buckets: uint8 `[capacity / 16, 16 * (2 + row_bytes)]`.
+    """
+
+    buckets: Tensor
+
+    def __init__(self, claims: RowClaims, row_bytes: int) -> None:
+        super().__init__()
+        self.hashes, self.num_rows = claims.hashes, claims.num_rows
+        size = (claims.num_rows // SLOTS, SLOTS * (FINGERPRINT_BYTES + row_bytes))
+        empty = torch.zeros(size, dtype=torch.uint8, device=claims.fingerprints.device)
+        self.register_buffer("buckets", empty)
+
+    @property
+    def slots(self) -> Int[Tensor, "num_buckets slots"]:
+        """The fingerprint of each row's owner as one integer; 0 is a free row."""
+        return self.buckets[:, : FINGERPRINT_BYTES * SLOTS].view(torch.int16)
+
+    @property
+    def rows(self) -> Tensor:
+        """The bytes of all rows, `[capacity / 16, 16, row_bytes]`."""
+        return self.buckets[:, FINGERPRINT_BYTES * SLOTS :].view(len(self.buckets), SLOTS, -1)
+
+
+class PackedSketch(Books):
+    """What takes the place of a trained `SketchEncoding`: the same call, for inference.
+
+    An id that owns a row has it; one that came when all rows were taken has the sum of shared rows,
+    which are packed in the same form; one that training never met is neutral.
+
+    Args:
+        encoding: that is packed; nothing is read but its sizes and hash functions.
+        form: of the bytes.
+        spans: see `Books`.
+
+    Attributes:
+        shared: uint8 `[num_hashes * num_rows, row_bytes]`, the shared rows.
+    """
+
+    shared: Tensor
+
+    def __init__(self, encoding: SketchEncoding, form: Form, spans: Sequence[int] = ()) -> None:
+        super().__init__(form, encoding.width, spans)
+        self.buckets, self.num_rows, self.std = encoding.buckets, encoding.num_rows, encoding.std
+        self.arguments = encoding.config()
+        row_bytes = form.row_bytes(encoding.width)
+        self.maps = nn.ModuleList(PackedMap(one, row_bytes) for one in parts_of(encoding.claims))
+        size = (encoding.first_own, row_bytes)
+        self.register_buffer("shared", torch.zeros(size, dtype=torch.uint8))
+
+    def fill(self, encoded: Encoded, table: nn.Module) -> None:
+        """Take the bytes and books of rows, shared ones first, and from the sketch who owns them.
+
+        Ids whose rows have not learnt stay neutral.
+        """
+        self.set_books(encoded.books)
+        state, name = table.state_dict(), "claims."
+        first = len(self.shared)
+        self.shared.copy_(encoded.data[:first])
+        for one in self.parts():
+            one.slots.copy_(state[f"{name}fingerprints"].view(torch.int16))
+            last = first + one.num_rows
+            one.rows.copy_(encoded.data[first:last].view(len(one.buckets), SLOTS, -1))
+            first, name = last, f"{name}more."
+
+    def all_rows(self) -> Float[Tensor, "n width"]:
+        """All rows in float32, in the order of `SketchEncoding.rows`."""
+        own = [one.rows.flatten(0, 1) for one in self.parts()]
+        return self.decode(torch.cat([self.shared, *own]))
+
+    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
+        """Read or add the rows of each id.
+
+        Raises:
+            InputError: ids that are no integers.
+        """
+        ids = tensor_ids(ids)
+        flat = ids.reshape(-1).contiguous()
+        state = flat.new_full(flat.shape, REFUSED)
+        rows = torch.zeros(len(flat), self.width, device=flat.device)
+        for number, one in enumerate(self.parts()):
+            found, places = self._own(flat, one)
+            rows = found if number == 0 else torch.where((state >= 0)[:, None], rows, found)
+            state = torch.maximum(state, places.clamp(max=0))
+        (refused,) = torch.nonzero(state == REFUSED, as_tuple=True)
+        if torch.compiler.is_compiling() or len(refused):
+            picked = self.picks(flat[refused])
+            shared = self.decode(self.shared[picked.flatten()]).view(*picked.shape, self.width)
+            rows = rows.index_copy(0, refused, shared.sum(-2))
+        return rows.view(*ids.shape, self.width)
+
+    def picks(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
+        """See `SketchEncoding.picks`."""
+        buckets: Tensor = self.buckets(ids)
+        return buckets + self.num_rows * torch.arange(
+            self.buckets.num_hashes, device=buckets.device
+        )
+
+    def _own(
+        self, ids: Int[Tensor, " n"], one: PackedMap
+    ) -> tuple[Float[Tensor, "n width"], Int[Tensor, " n"]]:
+        """The rows that ids own in a map, zeros where they own none, and their places."""
+        if self._is_fast(ids):
+            from tablefree.kernels import packed
+
+            rows, at = packed.packed_own_rows(
+                ids.numpy(),
+                one.buckets.numpy(),
+                self.tables().numpy(),
+                one.hashes.signed_seed,
+                self.form.layout(self.width, FINGERPRINT_BYTES * SLOTS),
+                self.width,
+                torch.get_num_threads(),
+            )
+            return torch.from_numpy(rows), torch.from_numpy(at)
+        places = find_in(one.slots, one.hashes, ids)
+        is_owner = places >= 0
+        row = places.clamp(min=0)
+        found = self.decode(one.rows[row // SLOTS, row % SLOTS])
+        return torch.where(is_owner[:, None], found, torch.zeros_like(found)), places
+
+    def config(self) -> dict[str, object]:
+        """The kind of encoding that was packed, and its arguments."""
+        return self.arguments
+
+    @property
+    def saved_capacity(self) -> int | list[int]:
+        """See `SketchEncoding.saved_capacity`."""
+        parts = [one.num_rows for one in self.parts()]
+        return parts if len(parts) > 1 else sum(parts)
+
+    @property
+    def sightings(self) -> int:
+        """See `SketchEncoding`."""
+        return int(str(self.arguments["sightings"]))
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the gradient of the rows was sparse."""
+        return bool(self.arguments["sparse"])
+
+    @property
+    def capacity(self) -> int:
+        """Ids that can have a row of their own."""
+        return sum(one.num_rows for one in self.parts())
+
+    @property
+    def num_claimed(self) -> int:
+        """Ids that have one."""
+        return sum(int(torch.count_nonzero(one.slots)) for one in self.parts())
+
+    @property
+    def load(self) -> float:
+        """The share of the own rows that are taken, 0 to 1."""
+        return self.num_claimed / self.capacity if self.capacity else 0.0
+
+    @property
+    def first_own(self) -> int:
+        """Where among all rows those that ids own begin."""
+        return len(self.shared)
+
+    @property
+    def rows(self) -> Tensor:
+        """There are none of float32.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("packed rows do not learn: `tablefree.unpack` gives rows that do")
+
+    def grow(self, capacity: int) -> None:  # noqa: ARG002
+        """Not of packed rows.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("packed rows do not grow: `tablefree.unpack`, grow, learn and pack again")
+
+    def parts(self) -> Iterator[PackedMap]:
+        """The maps, the first and those that the sketch has grown by."""
+        for one in self.maps:
+            assert isinstance(one, PackedMap)
+            yield one
+
+
+def parts_of(claims: RowClaims | None) -> Iterator[RowClaims]:
+    """The maps of a sketch, the first and those that it has grown by."""
+    while claims is not None:
+        yield claims
+        claims = claims.more

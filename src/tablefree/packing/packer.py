@@ -1,0 +1,407 @@
+"""`pack` and `unpack`: a trained module whose rows are a few bytes each, and back."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Generic, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from tablefree.embeddings.cafe import without_sketches
+from tablefree.embeddings.stacked import FrozenStack
+from tablefree.encodings.sketch import SketchEncoding
+from tablefree.errors import InputError
+from tablefree.frozen_network import FrozenNetwork
+from tablefree.packing.books import Books
+from tablefree.packing.choice import candidates, smallest
+from tablefree.packing.encoding import Encoded, Statistics, encoded
+from tablefree.packing.examples import Examples, evaluating, statistics_of, weighted_error
+from tablefree.packing.forms import Form
+from tablefree.packing.packed_rows import PackedRows
+from tablefree.packing.packed_sketch import FINGERPRINT_BYTES, PackedSketch, parts_of
+from tablefree.packing.tables import (
+    Table,
+    float_size,
+    form_of,
+    halved_in,
+    packed_size,
+    rows_in,
+    tables_in,
+)
+from tablefree.packing.tuning import tune
+from tablefree.pretrained import redone_when_loaded
+from tablefree.rows import Rows
+
+FINALISTS = 2  # forms whose codebooks learn further
+
+ModuleType = TypeVar("ModuleType", bound=nn.Module)
+
+
+def pack(
+    module: ModuleType,
+    *,
+    form: Form | str | None = None,
+    bytes_per_id: float | None = None,
+    num_bytes: float | None = None,
+    ratio: float | None = None,
+    max_loss: float | None = None,
+    examples: Sequence[Any] | None = None,
+    validation: Sequence[Any] | None = None,
+) -> ModuleType:
+    """A copy for inference with the same call, whose learned rows are packed bytes.
+
+    Rows of `nn.Embedding`s, which all methods but deep hashing learn, take the form; an id and its
+    row lie in one place. Other parameters of tablefree's modules, such as decoders, become float16;
+    those of other libraries' layers stay. Nothing is ever unpacked as a whole.
+
+    One of `form`, `bytes_per_id`, `num_bytes`, `ratio` and `max_loss` says how small it is to be.
+    Of the forms that are small enough, the best in validation is taken; without `validation` that
+    of the least error in the rows, as the scores of `examples` have it.
+
+    Args:
+        module: an embedding, a collection, a recommender, or any model with them in it.
+        form: the form itself, such as "residual-4x8" (see `Form`).
+        bytes_per_id: of a row, 2 bytes for the fingerprint of its owner included.
+        num_bytes: of all tensors of the module.
+        ratio: likewise, to those of the module as it is.
+        max_loss: of AUC in validation: the fewest bytes a row that lose no more.
+        examples: what the module is called with in training, and labels, as of `Examples`: tells
+            which errors matter, and with `validation` codebooks learn from it further (see
+            `tune`). A few hundred thousand will do.
+        validation: likewise, held out, of a model whose score is a logit.
+
+    Raises:
+        InputError: not one of the five, or a size that no form has; a module that is packed or
+            frozen; `max_loss` without `validation`; rows that are not finite; codes without FAISS.
+
+    Example:
+        >>> from tablefree import FullTable
+        >>> table = FullTable(1000, 32)
+        >>> packed = pack(table, form="int4")
+        >>> packed(torch.tensor([7])).shape, packed_bytes(packed), packed_bytes(table)
+        (torch.Size([1, 32]), 18018, 128128)
+    """
+    wanted = {"form": form, "bytes_per_id": bytes_per_id, "num_bytes": num_bytes}
+    wanted |= {"ratio": ratio, "max_loss": max_loss}
+    given = [name for name, value in wanted.items() if value is not None]
+    if len(given) != 1:
+        raise InputError(
+            f"pass one of {', '.join(wanted)}, which say how small it is to be; got "
+            f"{', '.join(given) or 'none'}"
+        )
+    packer = Packer(module, examples, validation)
+    if form is not None:
+        return packer.tuned(Form.parse(form) if isinstance(form, str) else form).module
+    if max_loss is not None:
+        return packer.within_loss(max_loss).module
+    size = num_bytes if num_bytes is not None else (ratio or 0) * float_size(module)
+
+    def fits(one: Form) -> bool:
+        if bytes_per_id is not None:
+            return packer.bytes_per_id(one) <= bytes_per_id
+        return packed_size(module, one) <= size
+
+    return packer.ranked(fits, given[0])[0].module
+
+
+def unpack(module: ModuleType) -> ModuleType:
+    """A copy of a packed module with float32 rows, in evaluation mode, to train on.
+
+    Rows are what lookups of the packed module give, bit for bit, and their owners the same.
+
+    Raises:
+        InputError: nothing in it is packed.
+    """
+    packed = {one: one for one in module.modules() if isinstance(one, Books)}
+    if not packed:
+        raise InputError(f"nothing in this {type(module).__name__} is packed")
+    with torch.random.fork_rng(devices=()):
+        copied = copy.deepcopy(module, {id(one): _unpacked(one) for one in packed})
+    for one in list(copied.modules()):
+        if parametrize.is_parametrized(one):
+            _make_float32(one)
+    return copied.requires_grad_(True).eval()
+
+
+def packed_bytes(module: nn.Module) -> int:
+    """Bytes of the tensors that are saved of a module, packed or not; shared ones count once."""
+    return float_size(module)
+
+
+@dataclass
+class Trial(Generic[ModuleType]):
+    """A module in a form.
+
+    Attributes:
+        form: of the rows.
+        module: packed.
+        quality: the AUC in validation; without one, what the rows' errors cost, below zero.
+        is_tuned: whether the codebooks have learned further.
+    """
+
+    form: Form
+    module: ModuleType
+    quality: float
+    is_tuned: bool = False
+
+
+class Packer(Generic[ModuleType]):
+    """Packs a module in one form or another, and knows what that costs.
+
+    Args:
+        module: see `pack`, as all that follow.
+        examples: likewise.
+        validation: likewise.
+
+    Raises:
+        InputError: as `pack`.
+    """
+
+    def __init__(
+        self,
+        module: ModuleType,
+        examples: Sequence[Any] | None = None,
+        validation: Sequence[Any] | None = None,
+    ) -> None:
+        _check_can_be_packed(module)
+        module = without_sketches(module)
+        self.module, self.tables = module, tables_in(module)
+        self.examples = None if examples is None else Examples("examples", examples)
+        self.validation = None if validation is None else Examples("validation", validation)
+        self._trials: dict[Form, Trial[ModuleType]] = {}
+        self._statistics: dict[nn.Module, Statistics] = {}
+        known = self.examples or self.validation
+        if known is not None and self.tables:
+            rows = list(dict.fromkeys(map(rows_in, self.tables.values())))
+            with evaluating(module):
+                self._statistics = statistics_of(module, rows, known)
+
+    def trial(self, form: Form) -> Trial[ModuleType]:
+        """The module in a form; a form is made once."""
+        if form not in self._trials:
+            packed = _with_tables(
+                self.module,
+                {
+                    table: _filled(table, form_of(table, form), self._known(table))
+                    for table in self.tables.values()
+                },
+                halved_in,
+            )
+            self._trials[form] = Trial(form, packed, self._quality(packed))
+        return self._trials[form]
+
+    def tuned(self, form: Form) -> Trial[ModuleType]:
+        """The module in a form, its codebooks tuned where there is what to learn from."""
+        trial = self.trial(form)
+        if not trial.is_tuned and self.examples is not None and self.validation is not None:
+            trial.quality = tune(trial.module, self.examples, self.validation)
+            trial.is_tuned = True
+        return trial
+
+    def ranked(self, fits: Callable[[Form], bool], what: str) -> list[Trial[ModuleType]]:
+        """The forms that fit, the best first; the codebooks of the best few are tuned.
+
+        Args:
+            fits: whether a form is small enough.
+            what: says how small, in the message.
+
+        Raises:
+            InputError: no form fits.
+        """
+        widths = [rows_in(one).embedding_dim for one in self.tables.values()]
+        forms = candidates(fits, min(widths)) if widths else [Form("float16")]
+        forms = [form for form in forms if fits(form)]
+        if not forms:
+            least = packed_size(self.module, Form("residual", 4, 1) if widths else Form("float16"))
+            raise InputError(
+                f"no form is as small as this {what}: the smallest takes {least} bytes, "
+                f"{least / float_size(self.module):.3g} of the module's: allow more, or train "
+                "rows that are fewer or narrower"
+            )
+        trials = sorted(map(self.trial, forms), key=_by_quality, reverse=True)
+        for one in trials[:FINALISTS]:
+            self.tuned(one.form)
+        return sorted(trials, key=_by_quality, reverse=True)
+
+    def within_loss(self, max_loss: float) -> Trial[ModuleType]:
+        """The fewest bytes a row whose best form loses so much of AUC at most.
+
+        Raises:
+            InputError: there is no validation, or float16 loses more.
+        """
+        if self.validation is None:
+            raise InputError("max_loss is of AUC in validation: pass validation=(…, labels)")
+        with evaluating(self.module):
+            before = self.validation.auc(self.module)
+        found: dict[int, Trial[ModuleType]] = {}
+
+        def loss_of(row_bytes: int) -> float:
+            def fits(form: Form) -> bool:
+                return self.row_bytes(form) <= row_bytes
+
+            found[row_bytes] = self.ranked(fits, "max_loss")[0]
+            return before - found[row_bytes].quality
+
+        return found[smallest(loss_of, max_loss)]
+
+    def row_bytes(self, form: Form) -> int:
+        """The most bytes a row of any table, without its fingerprint."""
+        return max(
+            form_of(one, form).row_bytes(rows_in(one).embedding_dim) for one in self.tables.values()
+        )
+
+    def bytes_per_id(self, form: Form) -> int:
+        """Likewise, with the fingerprint where it has one."""
+        return max(
+            form_of(one, form).row_bytes(rows_in(one).embedding_dim)
+            + FINGERPRINT_BYTES * isinstance(one, SketchEncoding)
+            for one in self.tables.values()
+        )
+
+    def _quality(self, packed: ModuleType) -> float:
+        if self.validation is not None:
+            return self.validation.auc(packed)
+        parts = dict(packed.named_modules())
+        return -sum(
+            weighted_error(
+                rows_in(table).weight.detach().float().cpu(),
+                cast(Books, parts[path]).all_rows(),
+                self._known(table),
+            )
+            for path, table in self.tables.items()
+        )
+
+    def _known(self, table: Table) -> Statistics:
+        return self._statistics.get(rows_in(table), Statistics())
+
+
+def _by_quality(trial: Trial[Any]) -> float:
+    return trial.quality if trial.quality == trial.quality else -inf  # a training that diverged
+
+
+class _Float32(nn.Module):
+    """What a float16 parameter is computed with."""
+
+    def forward(self, halves: Tensor) -> Tensor:
+        return halves.float()
+
+
+def _with_tables(
+    module: ModuleType,
+    tables: Mapping[Table, Books],
+    halved: Callable[[nn.Module], list[tuple[nn.Module, str]]],
+) -> ModuleType:
+    """A copy in which packed tables take the place of tables, and parameters are float16."""
+    copied = copy.deepcopy(module, {id(table): packed for table, packed in tables.items()})
+    copied.requires_grad_(False).eval()
+    for owner, name in halved(copied):
+        parameter = getattr(owner, name)
+        if parameter.dtype == torch.float32:
+            halves = parameter.half()
+            if not parameter.is_meta and not halves.isfinite().all():
+                raise InputError(f"{name} of a {type(owner).__name__} does not fit float16")
+            setattr(owner, name, nn.Parameter(halves, requires_grad=False))
+            parametrize.register_parametrization(owner, name, _Float32(), unsafe=True)
+    return copied
+
+
+def _empty(table: Table, form: Form, spans: Sequence[int]) -> PackedRows | PackedSketch:
+    if isinstance(table, SketchEncoding):
+        return PackedSketch(table, form, spans)
+    return PackedRows(table.num_embeddings, table.embedding_dim, form, spans)
+
+
+def _filled(table: Table, form: Form, statistics: Statistics) -> Books:
+    """A packed table: free rows of a sketch, which nobody reads, are left out of its codes."""
+    rows = rows_in(table).weight.detach().float().cpu()
+    used = torch.ones(len(rows), dtype=torch.bool)
+    if isinstance(table, SketchEncoding) and table.claims is not None:
+        slots = [part.slots for part in parts_of(table.claims)]
+        used[table.first_own :] = torch.cat([one.flatten() for one in slots]).cpu() != 0
+    counts = None if statistics.counts is None else statistics.counts[used]
+    found = encoded(rows[used], form, Statistics(statistics.metric, counts))
+    data = torch.zeros(len(rows), found.data.shape[1], dtype=torch.uint8)
+    data[used] = found.data
+    packed = _empty(table, form, found.spans)
+    packed.fill(Encoded(data, found.books, found.spans), table)
+    return packed
+
+
+def _unpacked(packed: Books) -> nn.Module:
+    """The table that a packed one was made of, with the rows that it gives."""
+    if isinstance(packed, PackedRows):
+        rows = Rows(packed.num_embeddings, packed.width)
+        with torch.no_grad():
+            rows.weight.copy_(packed.all_rows())
+        return rows
+    assert isinstance(packed, PackedSketch)
+    arguments = {name: value for name, value in packed.config().items() if name != "encoding"}
+    sketch = SketchEncoding(**arguments)  # type: ignore[arg-type]
+    sketch.std = packed.std
+    with torch.no_grad():
+        sketch.rows.weight.copy_(packed.all_rows())
+    for part, one in zip(parts_of(sketch.claims), packed.parts(), strict=True):
+        part.slots.copy_(one.slots)
+    return sketch
+
+
+def _make_float32(part: nn.Module) -> None:
+    """Make float16 parameters plain ones; its class is one that the packed module has too."""
+    values = {name: getattr(part, name).detach() for name in part.parametrizations}  # type: ignore[union-attr]
+    part.__class__ = type(part).__bases__[0]
+    del part.parametrizations
+    for name, value in values.items():
+        part.register_parameter(name, nn.Parameter(value))
+
+
+def _check_can_be_packed(module: nn.Module) -> None:
+    parts = list(module.modules())
+    if any(isinstance(one, Books) for one in parts):
+        raise InputError(
+            f"this {type(module).__name__} is packed already: `unpack` it first, or pack the "
+            "trained module"
+        )
+    if any(isinstance(one, FrozenNetwork | FrozenStack) for one in parts):
+        raise InputError("a frozen network has its dtype already: pack the trained module")
+    if not tables_in(module) and not halved_in(module):
+        raise InputError(
+            f"a {type(module).__name__} has no rows to pack: pass a module with embeddings in it"
+        )
+
+
+def _described(module: nn.Module) -> dict[str, Any] | None:
+    """What `config.json` says of what is packed in a module."""
+    rows = {
+        path: {"form": str(one.form), "spans": one.spans}
+        for path, one in module.named_modules()
+        if isinstance(one, Books)
+    }
+    halves = [
+        [path, name]
+        for path, one in module.named_modules()
+        if parametrize.is_parametrized(one)
+        for name in one.parametrizations
+    ]
+    return {"rows": rows, "float16": halves} if rows or halves else None
+
+
+def _packed_again(module: nn.Module, described: Mapping[str, Any]) -> nn.Module:
+    """What `_described` tells, done to a fresh module."""
+    tables = tables_in(module)
+    packed = {
+        tables[path]: _empty(
+            tables[path], Form.parse(one["form"]), [int(at) for at in one["spans"]]
+        )
+        for path, one in described["rows"].items()
+    }
+    return _with_tables(
+        module,
+        packed,
+        lambda copied: [(copied.get_submodule(path), name) for path, name in described["float16"]],
+    )
+
+
+redone_when_loaded("packed", _described, _packed_again)
