@@ -7,6 +7,7 @@ import torch
 
 from tablefree.embeddings import (
     METHODS,
+    CafeEmbedding,
     DeepHashEmbedding,
     FullTable,
     HashEmbedding,
@@ -31,6 +32,8 @@ EVERY = [
     QuotientRemainder(50, DIM, num_quotients=9, combine="concat", seed="item_id"),
     QuotientRemainder(50, DIM, num_quotients=9, seed="item_id"),
     HybridHash(50, DIM, frequent_ids=torch.tensor([30, -7, 2]), seed="item_id"),
+    HybridHash(50, DIM, frequent_ids=torch.tensor([30]), num_hashes=1, seed="item_id"),
+    CafeEmbedding(20, DIM, num_rows=50, seed="item_id"),
     DeepHashEmbedding(DIM, num_hashes=16, hidden=(12, 6), dropout=0.1, seed="item_id"),
     DeepHashEmbedding(
         DIM,

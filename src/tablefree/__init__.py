@@ -14,6 +14,7 @@ from tablefree.conversion import (
 from tablefree.embeddings import (
     Bags,
     CachedEmbedding,
+    CafeEmbedding,
     ClaimedRows,
     DecodedEmbedding,
     DeepHashEmbedding,
@@ -51,6 +52,7 @@ __all__ = [
     "MLP",
     "Bags",
     "CachedEmbedding",
+    "CafeEmbedding",
     "CapacityWarning",
     "CheckpointError",
     "ClaimedRows",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tablefree.embeddings import (
     CachedEmbedding,
+    CafeEmbedding,
     DecodedEmbedding,
     DeepHashEmbedding,
     FullTable,
@@ -29,6 +30,17 @@ from tablefree.errors import CheckpointError, InputError
 
 DIM = 8
 IDS = 100  # ids of the tables with a vocabulary
+
+
+def cafe(seed):
+    """One that has met all ids often enough to have hot ones."""
+    embedding = CafeEmbedding(20, DIM, num_rows=50, seed=seed)
+    ids = torch.arange(IDS)
+    for _ in range(3):
+        embedding(ids).backward(torch.ones(IDS, DIM))
+    embedding.zero_grad()
+    return embedding
+
 
 WITH_VOCABULARY = {
     "full table": lambda: FullTable(IDS, DIM),
@@ -52,6 +64,7 @@ HASHED = {
     "hybrid hash": lambda seed: HybridHash(
         50, DIM, frequent_ids=torch.arange(0, IDS, 3), seed=seed
     ),
+    "CAFE": cafe,
     "deep hash": lambda seed: DeepHashEmbedding(DIM, num_hashes=16, hidden=(16, 16), seed=seed),
     "deep hash, no norm": lambda seed: DeepHashEmbedding(
         DIM, num_hashes=16, hidden=(16,), norm="none", transform="gaussian", seed=seed
@@ -207,6 +220,7 @@ def test_multiply_adds():
         "quotient-remainder, multiplied": DIM,
         "quotient-remainder, concatenated": 0,
         "hybrid hash": DIM,
+        "CAFE": 0,
         "deep hash": 16 * 16 + 16 * 16 + 16 * DIM,
         "deep hash, no norm": 16 * 16 + 16 * DIM,
         "sketch": 3 * DIM + 3 * 64 + 64 * DIM,
@@ -264,6 +278,8 @@ def test_table_draws_around_the_mean():
         (lambda: HashEmbedding(5, DIM, num_importance_rows=0, seed=0), "num_importance_rows"),
         (lambda: QuotientRemainder(5, DIM, num_quotients=0, seed=0), "num_quotients"),
         (lambda: HybridHash(0, DIM, frequent_ids=torch.tensor([1]), seed=0), "num_rows"),
+        (lambda: CafeEmbedding(0, DIM, num_rows=5, seed=0), "num_hot_rows"),
+        (lambda: CafeEmbedding(5, DIM, num_rows=0, seed=0), "num_rows"),
     ],
 )
 def test_sizes_below_one_are_named(make, message):
@@ -281,6 +297,7 @@ def test_sizes_below_one_are_named(make, message):
         lambda: SketchEmbedding(8, num_rows=4, code_width=2, capacity=2**62, seed=0),
         lambda: SketchEmbedding(8, num_rows=4, code_width=2, capacity=16, seed=0).grow(2**62),
         lambda: CachedEmbedding(FullTable(4, 2), 2**62),
+        lambda: CafeEmbedding(2**40, 8, num_rows=4, seed=0),
         lambda: build(
             "sketch", num_parameters=10**13, num_embeddings=9, embedding_dim=10**12, seed=0
         ),

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from tablefree.embeddings import METHODS, DeepHashEmbedding, build
-from tablefree.embeddings.budget import decoder_size, deep_hash_shape, quotient_remainder_rows
+from tablefree.embeddings.budget import (
+    cafe_rows,
+    decoder_size,
+    deep_hash_shape,
+    quotient_remainder_rows,
+)
+from tablefree.embeddings.quantize import deployed_bytes
 from tablefree.errors import InputError
 
 DIM = 32
@@ -25,6 +31,15 @@ def sized(method, num_parameters, num_embeddings, embedding_dim=DIM, **options):
         )
 
 
+def spent(method, embedding):
+    """Numbers that the size is to be, the ids of CAFE's hot rows among them."""
+    return (
+        deployed_bytes(embedding, "float32", 0) // 4
+        if method == "cafe"
+        else (embedding.num_parameters)
+    )
+
+
 def grain(method, num_embeddings):
     """Numbers by which a method grows."""
     if method == "narrow_table":
@@ -41,7 +56,7 @@ HASHED = [m for m in METHODS if m not in ("full_table", "narrow_table", "deep_ha
 def test_the_size_is_met_with_a_decoder(method, code_width, part):
     wanted = 82_629 * DIM // part
     embedding = sized(method, wanted, 82_629, decoder=(64, 32), code_width=code_width)
-    assert 0.99 * wanted <= embedding.num_parameters <= wanted
+    assert 0.99 * wanted <= spent(method, embedding) <= wanted
     hidden = [layer.out_features for layer in embedding.network.hidden if hasattr(layer, "bias")]
     assert hidden == [64, 32]
     if code_width:
@@ -110,7 +125,7 @@ def test_the_size_is_met(method, num_embeddings, part):
         pytest.skip("below rank 1")
     if method == "sketch" and wanted < decoder_size(2, (8,), DIM) + 8:
         pytest.skip("below its decoder")
-    got = sized(method, wanted, num_embeddings).num_parameters
+    got = spent(method, sized(method, wanted, num_embeddings))
     most = 1.01 * wanted if method == "narrow_table" else wanted
     assert most - max(0.01 * wanted, grain(method, num_embeddings)) <= got <= most
 
@@ -131,7 +146,7 @@ def test_too_small_a_size_names_the_smallest(method, num_embeddings):
     with pytest.raises(InputError, match=f"{method} needs at least") as error:
         sized(method, 1, num_embeddings)
     smallest = int(re.search(r"at least (\d+)", str(error.value))[1])
-    assert sized(method, smallest, num_embeddings).num_parameters <= 1.01 * smallest
+    assert spent(method, sized(method, smallest, num_embeddings)) <= 1.01 * smallest
     with pytest.raises(InputError, match=f"at least {smallest} parameters"):
         sized(method, smallest - 1, num_embeddings)
 
@@ -175,6 +190,19 @@ def test_hybrid_hash_gives_half_of_its_rows_to_the_most_frequent_ids():
     embedding = build("hybrid_hash", num_parameters=20 * DIM, **options)
     assert len(embedding.frequent_ids) == 6
     assert len(embedding.rows.weight) == 14
+
+
+@pytest.mark.parametrize(("num_embeddings", "part"), [(82_629, 8), (3706, 64), (1000, 1)])
+def test_cafe_has_hot_rows_for_seven_tenths_of_its_bytes_and_for_no_more_ids_than_there_are(
+    num_embeddings, part
+):
+    wanted = num_embeddings * DIM // part
+    embedding = sized("cafe", wanted, num_embeddings)
+    hot, shared = embedding.hot.num_rows, embedding.buckets.num_buckets
+    assert (hot, shared) == cafe_rows(wanted, num_embeddings, DIM)
+    assert hot * (4 * DIM + 8) / (4 * wanted) == pytest.approx(0.7, abs=0.03)
+    assert hot * (4 * DIM + 8) + shared * 4 * DIM <= 4 * wanted
+    assert cafe_rows(100 * DIM * 3, 100, DIM)[0] == 100
 
 
 def test_bad_requests_are_named():

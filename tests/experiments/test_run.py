@@ -90,8 +90,9 @@ def test_every_method_measures_a_row_of_the_results(tmp_path, rows):
 def test_parameters_keep_to_the_size(rows, task, method):
     row = rows[method]
     budget = row["size"] * DIM * (task.users.num_embeddings + task.items.num_embeddings)
-    # A narrow table grows by its rank only, other tables by a row of some sixty.
-    lowest = 0.8 if method == "narrow_table" else 0.95
+    # A narrow table grows by its rank only, other tables by a row of some sixty. The ids of CAFE's
+    # hot rows count too.
+    lowest = {"narrow_table": 0.8, "cafe": 0.84}.get(method, 0.95)
     assert lowest * budget <= row["num_parameters"] <= 1.02 * budget
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tablefree.embeddings import (
+    CafeEmbedding,
     ClaimedRows,
     DecodedEmbedding,
     DeepHashEmbedding,
@@ -65,6 +66,7 @@ def modules() -> dict[str, Pretrained]:
         "hash_embedding": HashEmbedding(9, DIM, num_importance_rows=20, seed="item_id"),
         "quotient_remainder": QuotientRemainder(9, DIM, num_quotients=3, seed="item_id"),
         "hybrid_hash": HybridHash(9, DIM, frequent_ids=torch.tensor([7, 42]), seed="item_id"),
+        "cafe": CafeEmbedding(1, DIM, num_rows=9, seed="item_id"),
         "deep_hash": DeepHashEmbedding(DIM, num_hashes=6, hidden=(5, 5), seed="item_id"),
         "sketch": SketchEmbedding(DIM, num_rows=9, code_width=2, hidden=(5,), seed="item_id"),
         "own_rows": SketchEmbedding(

@@ -201,6 +201,7 @@ EMBEDDINGS = listed(
     MultiHash(8, 4, seed='a'); HashEmbedding(8, 4, num_importance_rows=4, seed='a');
     QuotientRemainder(4, 4, num_quotients=4, seed='a');
     HybridHash(4, 4, frequent_ids=torch.tensor([1, 2]), seed='a');
+    CafeEmbedding(2, 4, num_rows=4, seed='a');
     DeepHashEmbedding(4, num_hashes=8, hidden=(4,), seed='a');
     SketchEmbedding(4, num_rows=8, code_width=2, seed='a');
     SketchEmbedding(4, num_rows=8, code_width=2, capacity=16, sightings=2, sparse=True, seed='a');
@@ -232,7 +233,8 @@ CONSTRUCTORS = {
         [SIZE, SIZE],
         {"*num_quotients": SIZE, "combine": choice("add", "multiply", "concat"), "*seed": SEED},
     ),
-    "HybridHash": ([SIZE, SIZE], {"*frequent_ids": ID, "*seed": SEED}),
+    "HybridHash": ([SIZE, SIZE], {"*frequent_ids": ID, "num_hashes": SIZE, "*seed": SEED}),
+    "CafeEmbedding": ([SIZE, SIZE], {"*num_rows": SIZE, "*seed": SEED}),
     "DeepHashEmbedding": (
         [SIZE],
         {

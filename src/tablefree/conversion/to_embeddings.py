@@ -25,8 +25,10 @@ from tablefree.embeddings import METHODS, Embedding, build
 from tablefree.errors import InputError
 from tablefree.rows import Rows
 
-# A full table replaces nothing, and frequent ids are known to whoever counted them.
-CONVERSION_METHODS = tuple(m for m in METHODS if m not in ("full_table", "hybrid_hash"))
+# A full table replaces nothing, frequent ids are known to whoever counted them, and until it has
+# learnt CAFE is a hashing trick that holds more bytes than it was given.
+NOT_FOR_CONVERSION = ("full_table", "hybrid_hash", "cafe")
+CONVERSION_METHODS = tuple(m for m in METHODS if m not in NOT_FOR_CONVERSION)
 
 
 def convert(
@@ -54,7 +56,7 @@ def convert(
 
     Args:
         model: any module; a table alone too.
-        method: see `tablefree.embeddings.METHODS`; not "full_table" and "hybrid_hash".
+        method: see `tablefree.embeddings.METHODS`; not "full_table", "hybrid_hash" and "cafe".
         size: parameters of an embedding as a share of its table's, above 0 and at most 1.
         num_parameters: of all embeddings together, instead of `size`; shared in proportion to the
             parameters of the tables, of which those that stay have no share.

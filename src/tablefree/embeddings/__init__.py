@@ -4,6 +4,7 @@ from tablefree.embeddings.bag import EmbeddingBag
 from tablefree.embeddings.base import Description, Embedding, from_config
 from tablefree.embeddings.budget import METHODS, build
 from tablefree.embeddings.cached import CachedEmbedding
+from tablefree.embeddings.cafe import CafeEmbedding
 from tablefree.embeddings.claimed_rows import ClaimedRows
 from tablefree.embeddings.collection import EmbeddingCollection
 from tablefree.embeddings.decoded import DecodedEmbedding
@@ -22,6 +23,7 @@ __all__ = [
     "METHODS",
     "Bags",
     "CachedEmbedding",
+    "CafeEmbedding",
     "ClaimedRows",
     "DecodedEmbedding",
     "DeepHashEmbedding",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tablefree.checks import check_choice, check_memory, check_positive
 from tablefree.embeddings.base import Embedding
+from tablefree.embeddings.cafe import CafeEmbedding
 from tablefree.embeddings.claimed_rows import ClaimedRows
 from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
@@ -24,6 +25,7 @@ from tablefree.embeddings.multi_hash import MultiHash
 from tablefree.embeddings.narrow_table import NarrowTable
 from tablefree.embeddings.quotient_remainder import QuotientRemainder
 from tablefree.embeddings.sketch import SketchEmbedding
+from tablefree.encodings.hot_sketch import ID_BYTES
 from tablefree.encodings.row_claims import SLOTS
 from tablefree.errors import InputError
 from tablefree.scales import CODE_STD
@@ -36,12 +38,15 @@ METHODS = (
     "hash_embedding",
     "quotient_remainder",
     "hybrid_hash",
+    "cafe",
     "deep_hash",
     "sketch",
     "claimed_rows",
 )
 
 PAIRS_PER_ID = 16  # quotient-remainder: 6 % of the ids then share their pair with another
+HOT_SHARE = 0.7  # CAFE: of the numbers, those of the hot rows; the paper's
+HOT_ID_SIZE = ID_BYTES // 4  # CAFE: numbers of float32 that the id of a hot row takes
 MAX_NUM_HASHES = 1024  # deep hash: the paper's code
 SKETCH_HASHES = 4  # better than 2 and 6
 MOST_DECODER_UNITS, FEWEST_DECODER_UNITS = 64, 8  # of the hidden layer over a sketch
@@ -72,6 +77,8 @@ def build(
     table grows by a row (two tables by two), which is more than 1 % of fewer than a hundred rows.
     A narrow table grows by its rank, so it may be well below; it and the full table may be above by
     up to 1 %, the row of unknown ids and the projection. The decoder of a full table comes on top.
+    The id of a hot row counts as two parameters, for "cafe" keeps it in 8 bytes; what it keeps to
+    learn alone does not count.
 
     Args:
         method: one of `METHODS`.
@@ -178,6 +185,9 @@ def _undecoded(
                 raise InputError("hybrid_hash needs frequent_ids, the most frequent first")
             own = frequent_ids[: num_rows // 2]
             return HybridHash(num_rows - len(own), embedding_dim, frequent_ids=own, seed=seed)
+        case "cafe":
+            hot, shared = cafe_rows(num_parameters, num_embeddings, embedding_dim)
+            return CafeEmbedding(hot, embedding_dim, num_rows=shared, seed=seed)
         case "claimed_rows":
             _check_size(method, num_parameters, (SLOTS + SKETCH_HASHES) * embedding_dim)
             own_rows, shared = claimed_rows(num_rows)
@@ -285,6 +295,15 @@ def quotient_remainder_rows(num_rows: int, num_embeddings: int) -> tuple[int, in
     discriminant = num_rows**2 - 4 * PAIRS_PER_ID * num_embeddings
     remainders = (num_rows + isqrt(max(0, discriminant))) // 2
     return remainders, num_rows - remainders
+
+
+def cafe_rows(num_parameters: int, num_embeddings: int, embedding_dim: int) -> tuple[int, int]:
+    """Rows of hot ids, as many as there are ids at most, and rows that the others share."""
+    hot_size = embedding_dim + HOT_ID_SIZE
+    _check_size("cafe", num_parameters, hot_size + embedding_dim)
+    most = (num_parameters - embedding_dim) // hot_size
+    hot = max(1, min(most, int(HOT_SHARE * num_parameters / hot_size), num_embeddings))
+    return hot, (num_parameters - hot * hot_size) // embedding_dim
 
 
 def deep_hash_shape(num_parameters: int, embedding_dim: int) -> tuple[int, tuple[int, ...]]:

@@ -21,13 +21,14 @@ from tablefree.scales import INITIAL_STD
 
 @registered(method="hybrid_hash")
 class HybridHash(Embedding):
-    """A row of its own for each frequent id, the sum of two shared rows for any other.
+    """A row of its own for each frequent id, the sum of shared rows for any other.
 
     Args:
         num_rows: rows of the shared table.
         embedding_dim: width of an embedding.
         frequent_ids: distinct ids, in any order, shape [n]. They are kept, sorted, in the state
             dict, and their bytes count.
+        num_hashes: shared rows that another id has.
         seed: picks the hash functions; the name of the feature is a good seed.
 
     Example:
@@ -44,10 +45,11 @@ class HybridHash(Embedding):
         embedding_dim: int,
         *,
         frequent_ids: Int[Tensor, " n"],
+        num_hashes: int = 2,
         seed: int | str,
     ) -> None:
         super().__init__(embedding_dim)
-        check_positive(num_rows=num_rows)
+        check_positive(num_rows=num_rows, num_hashes=num_hashes)
         distinct = torch.unique(tensor_ids(frequent_ids))
         if frequent_ids.ndim != 1 or not 0 < len(distinct) == len(frequent_ids):
             raise InputError(
@@ -56,8 +58,8 @@ class HybridHash(Embedding):
             )
         self.register_buffer("frequent_ids", distinct)
         self.frequent_rows = table(len(distinct), embedding_dim)
-        self.buckets = HashBuckets(2, num_rows, seed=seed)
-        self.rows = table(num_rows, embedding_dim, std=INITIAL_STD / 2**0.5)
+        self.buckets = HashBuckets(num_hashes, num_rows, seed=seed)
+        self.rows = table(num_rows, embedding_dim, std=INITIAL_STD / num_hashes**0.5)
 
     @classmethod
     def outline(cls, *, num_frequent_ids: int, **arguments: Any) -> Self:
@@ -69,7 +71,7 @@ class HybridHash(Embedding):
         return embedding
 
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch embedding_dim"]:
-        """Look up the own row of a frequent id, and the sum of two shared rows of another."""
+        """Look up the own row of a frequent id, and the sum of the shared rows of another."""
         ids = tensor_ids(ids)
         position = torch.searchsorted(self.frequent_ids, ids).clamp(max=len(self.frequent_ids) - 1)
         frequent = self.frequent_ids[position] == ids
@@ -84,6 +86,7 @@ class HybridHash(Embedding):
             "num_frequent_ids": len(self.frequent_ids),
             "num_rows": self.buckets.num_buckets,
             "embedding_dim": self.embedding_dim,
+            "num_hashes": self.buckets.num_hashes,
             "seed": self.buckets.seed,
         }
 
@@ -93,5 +96,5 @@ class HybridHash(Embedding):
 
     @property
     def multiply_adds(self) -> int:
-        """Those of adding two rows, which an infrequent id needs."""
-        return self.embedding_dim
+        """Those of adding the rows that an infrequent id shares."""
+        return (self.buckets.num_hashes - 1) * self.embedding_dim

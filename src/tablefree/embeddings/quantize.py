@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tablefree.checks import check_choice
 from tablefree.embeddings.stacked import FrozenStack, StackedLinear, StackedNetwork
+from tablefree.encodings.hot_sketch import ID_BYTES, HotSketch
 from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
 from tablefree.network import EmbeddingNetwork
@@ -74,7 +75,8 @@ def deployed_bytes(module: nn.Module, dtype: str, vocabulary_bytes: int) -> int:
 
     Rows fill whole bytes, and each has its scale, or each matrix its codebook. Other parameters
     count as `quantize_rows` rounds them, and buffers of the state dict, such as frequent ids, as
-    they are. Buffers that are not in it are data and do not count.
+    they are. Buffers that are not in it are data and do not count; of a `HotSketch`, which only
+    learning needs, the ids of the hot rows count.
 
     Args:
         module: as in `quantize_rows`; parameters that are shared count once.
@@ -100,8 +102,15 @@ def deployed_bytes(module: nn.Module, dtype: str, vocabulary_bytes: int) -> int:
             total += prod(matrices) * (num_rows * row_bytes + codebook_bytes)
         else:
             total += parameter.numel() * (4 if dtype == "float32" else 2)
+    sketches = [part for part in module.modules() if isinstance(part, HotSketch)]
+    of_learning = {id(buffer) for sketch in sketches for buffer in sketch.buffers()}
+    total += sum(ID_BYTES * sketch.num_rows for sketch in sketches)
     state = module.state_dict()
-    return total + sum(buffer.nbytes for name, buffer in module.named_buffers() if name in state)
+    return total + sum(
+        buffer.nbytes
+        for name, buffer in module.named_buffers()
+        if name in state and id(buffer) not in of_learning
+    )
 
 
 def _rows(module: nn.Module, dtype: str) -> set[int]:

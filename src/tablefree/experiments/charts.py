@@ -60,6 +60,7 @@ DRAWN = {
     "hash_embedding": ("#56b4e9", _DOWN),
     "quotient_remainder": ("#d55e00", _LEFT),
     "hybrid_hash": ("#009e73", _DIAMOND),
+    "cafe": ("#7a5230", _RIGHT),
     "deep_hash": ("#0072b2", _CIRCLE),
     "sketch": ("#8b3fbf", _STAR),
 }

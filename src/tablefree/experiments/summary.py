@@ -26,6 +26,7 @@ METHOD_NAMES = {
     "hash_embedding": "Hash embedding",
     "quotient_remainder": "Quotient-remainder",
     "hybrid_hash": "Hybrid hash",
+    "cafe": "CAFE",
     "deep_hash": "Deep hash",
     "sketch": "Sketch",
 }

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from tablefree.embeddings.cafe import without_sketches
 from tablefree.embeddings.stacked import FrozenStack
 from tablefree.encodings.sketch import SketchEncoding
 from tablefree.errors import InputError
@@ -166,6 +167,7 @@ class Packer(Generic[ModuleType]):
         validation: Sequence[Any] | None = None,
     ) -> None:
         _check_can_be_packed(module)
+        module = without_sketches(module)
         self.module, self.tables = module, tables_in(module)
         self.examples = None if examples is None else Examples("examples", examples)
         self.validation = None if validation is None else Examples("validation", validation)
