@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from tablefree import ClaimedRows, InputError, pack, unpack
+from tablefree import ClaimedRows, InputError, SketchEmbedding, pack, unpack
 from tablefree.encodings.row_claims import FREE, REFUSED
 
 from .conftest import FORMS, trained
@@ -63,9 +63,7 @@ def test_rows_that_have_not_learnt_are_left_out():
     assert not packed(torch.arange(50)).any()
 
 
-def test_a_plain_sketch_has_shared_rows_alone(sketch):
-    from tablefree import SketchEmbedding
-
+def test_a_plain_sketch_has_shared_rows_alone():
     torch.manual_seed(0)
     plain = SketchEmbedding(8, num_rows=50, code_width=4, hidden=(8,), seed="x")
     packed = pack(plain, form="levels-4")
@@ -81,7 +79,7 @@ def test_unpacked_rows_learn_again(claimed):
 
 def test_packed_rows_do_not_grow_or_learn(claimed):
     packed = pack(claimed, form="int4")
-    with pytest.raises(InputError, match="packed rows do not grow: `tablefree.unpack`"):
+    with pytest.raises(InputError, match=r"packed rows do not grow: `tablefree\.unpack`"):
         packed.grow(2000)
     with pytest.raises(InputError, match="packed rows do not learn"):
         packed.rescale(2.0)

@@ -22,7 +22,6 @@ from tablefree.experiments.task import Task
 from tablefree.models import Recommender
 from tablefree.packing import packed_bytes
 from tablefree.packing.packer import Packer, Trial
-from tablefree.packing.tables import packed_size
 from tablefree.training.metrics import auc, score_pairs
 
 FILE_NAME = "forms.parquet"
@@ -141,7 +140,7 @@ def _score_bytes(model: Recommender) -> int:
 def _ranked(packer: Packer[Recommender], most: int) -> list[Trial[Recommender]]:
     """The forms of at most so many bytes, the best first."""
     try:
-        return packer.ranked(lambda form: packed_size(packer.module, form) <= most, "budget")
+        return packer.ranked(lambda form: packer.size(form) <= most, "budget")
     except InputError:  # all are larger
         return []
 

@@ -9,8 +9,8 @@ PLAIN = (Form("float16"), Form("int8"), Form("int4"))
 CODED_BITS = (8, 6, 4)
 MOST_LEVEL_BITS = 6
 MOST_RESIDUAL_CODES = 16  # more take long to find, and product codes are as good
-# Bytes of a row, from which the fewest are found that lose no more than is allowed.
-LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 34, 64)
+HALVINGS = 6  # from float16 down to where nothing is left
+STEPS = 2  # budgets a halving
 
 
 def candidates(fits: Callable[[Form], bool], width: int) -> list[Form]:
@@ -36,26 +36,28 @@ def _is_wasteful(form: Form, others: list[Form], width: int) -> bool:
     return 2 * form.row_bytes(width) <= max(same)
 
 
-def smallest(loss_of: Callable[[int], float], max_loss: float) -> int:
-    """The first step of the ladder that loses at most so much, by bisection.
+def smallest(loss_of: Callable[[int], float], most: int, max_loss: float) -> int:
+    """The smallest budget that loses at most so much, by bisection of a geometric ladder.
 
     Args:
-        loss_of: of the best form with so many bytes a row.
+        loss_of: of AUC, of the best form in so many bytes; infinite where no form fits.
+        most: bytes, the largest budget.
         max_loss: of AUC.
 
     Raises:
         InputError: none does.
     """
-    low, high = 0, len(LADDER) - 1
-    if loss_of(LADDER[high]) > max_loss:
+    ladder = [round(most * 2 ** (-step / STEPS)) for step in range(HALVINGS * STEPS, -1, -1)]
+    low, high = 0, len(ladder) - 1
+    if loss_of(most) > max_loss:
         raise InputError(
             f"rows in float16 lose more than {max_loss:g} of AUC already: allow more, or keep them "
             "in float32"
         )
     while low < high:
         middle = (low + high) // 2
-        if loss_of(LADDER[middle]) <= max_loss:
+        if loss_of(ladder[middle]) <= max_loss:
             high = middle
         else:
             low = middle + 1
-    return LADDER[high]
+    return ladder[high]

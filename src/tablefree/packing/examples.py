@@ -28,8 +28,9 @@ class Examples:
     """
 
     def __init__(self, name: str, parts: Sequence[Any]) -> None:
-        *inputs, labels = parts if isinstance(parts, Sequence) and len(parts) > 1 else (None,)
-        sizes = {len(one) for part in (*inputs, labels) for one in _tensors(part)}
+        *inputs, labels = parts if isinstance(parts, Sequence) and parts else (None,)
+        tensors = [one for part in (*inputs, labels) for one in _tensors(part)]
+        sizes = {len(one) if isinstance(one, Tensor) and one.ndim else 0 for one in tensors}
         if not inputs or not isinstance(labels, Tensor) or len(sizes) != 1 or sizes == {0}:
             raise InputError(
                 f"{name} is what the model is called with, and the labels at the end, all tensors "

@@ -67,7 +67,7 @@ def pack(
         bytes_per_id: of a row, 2 bytes for the fingerprint of its owner included.
         num_bytes: of all tensors of the module.
         ratio: likewise, to those of the module as it is.
-        max_loss: of AUC in validation: the fewest bytes a row that lose no more.
+        max_loss: of AUC in validation: the fewest bytes that lose no more.
         examples: what the module is called with in training, and labels, as of `Examples`: tells
             which errors matter, and with `validation` codebooks learn from it further (see
             `tune`). A few hundred thousand will do.
@@ -102,7 +102,7 @@ def pack(
     def fits(one: Form) -> bool:
         if bytes_per_id is not None:
             return packer.bytes_per_id(one) <= bytes_per_id
-        return packed_size(module, one) <= size
+        return packer.size(one) <= size
 
     return packer.ranked(fits, given[0])[0].module
 
@@ -115,8 +115,8 @@ def unpack(module: ModuleType) -> ModuleType:
     Raises:
         InputError: nothing in it is packed.
     """
-    packed = {one: one for one in module.modules() if isinstance(one, Books)}
-    if not packed:
+    packed = [one for one in module.modules() if isinstance(one, Books)]
+    if _described(module) is None:
         raise InputError(f"nothing in this {type(module).__name__} is packed")
     with torch.random.fork_rng(devices=()):
         copied = copy.deepcopy(module, {id(one): _unpacked(one) for one in packed})
@@ -215,7 +215,7 @@ class Packer(Generic[ModuleType]):
         forms = candidates(fits, min(widths)) if widths else [Form("float16")]
         forms = [form for form in forms if fits(form)]
         if not forms:
-            least = packed_size(self.module, Form("residual", 4, 1) if widths else Form("float16"))
+            least = self.size(Form("residual", 4, 1) if widths else Form("float16"))
             raise InputError(
                 f"no form is as small as this {what}: the smallest takes {least} bytes, "
                 f"{least / float_size(self.module):.3g} of the module's: allow more, or train "
@@ -227,7 +227,7 @@ class Packer(Generic[ModuleType]):
         return sorted(trials, key=_by_quality, reverse=True)
 
     def within_loss(self, max_loss: float) -> Trial[ModuleType]:
-        """The fewest bytes a row whose best form loses so much of AUC at most.
+        """The fewest bytes whose best form loses so much of AUC at most.
 
         Raises:
             InputError: there is no validation, or float16 loses more.
@@ -238,23 +238,22 @@ class Packer(Generic[ModuleType]):
             before = self.validation.auc(self.module)
         found: dict[int, Trial[ModuleType]] = {}
 
-        def loss_of(row_bytes: int) -> float:
-            def fits(form: Form) -> bool:
-                return self.row_bytes(form) <= row_bytes
+        def loss_of(budget: int) -> float:
+            try:
+                best, *_ = self.ranked(lambda form: self.size(form) <= budget, "budget")
+            except InputError:  # nothing is as small
+                return inf
+            found[budget] = best
+            return before - best.quality
 
-            found[row_bytes] = self.ranked(fits, "max_loss")[0]
-            return before - found[row_bytes].quality
+        return found[smallest(loss_of, self.size(Form("float16")), max_loss)]
 
-        return found[smallest(loss_of, max_loss)]
-
-    def row_bytes(self, form: Form) -> int:
-        """The most bytes a row of any table, without its fingerprint."""
-        return max(
-            form_of(one, form).row_bytes(rows_in(one).embedding_dim) for one in self.tables.values()
-        )
+    def size(self, form: Form) -> int:
+        """Bytes of the module in a form."""
+        return packed_size(self.module, form)
 
     def bytes_per_id(self, form: Form) -> int:
-        """Likewise, with the fingerprint where it has one."""
+        """The most bytes a row of any table, with the fingerprint where it has one."""
         return max(
             form_of(one, form).row_bytes(rows_in(one).embedding_dim)
             + FINGERPRINT_BYTES * isinstance(one, SketchEncoding)
