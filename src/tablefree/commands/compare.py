@@ -94,14 +94,19 @@ def compare(
 
 def _show_table(folder: Path) -> None:
     """Print the main columns of the results, and the verdict."""
-    from tablefree.experiments.results import read_results
-    from tablefree.experiments.summary import SECTION, TABLE, advice, summarise
+    from tablefree.experiments.frontier import FORM_TABLE
+    from tablefree.experiments.sections import read_sections
+    from tablefree.experiments.summary import TABLE
 
-    columns = ("Size", "Method", "Test AUC", "Bytes in all", "Multiply-adds an id")
-    summary = summarise(read_results(folder))
-    for _, section in summary.group_by(SECTION, maintain_order=True):
+    trained = ("Size", "Method", "Test AUC", "Bytes in all", "Multiply-adds an id")
+    packed = ("Within", "Method", "Form", "Test AUC", "Deployed bytes", "Ratio")
+    for section in read_sections(folder):
+        if section.frontier:
+            columns, cells, rows = packed, FORM_TABLE, section.frontier.rows
+        else:
+            columns, cells, rows = trained, TABLE, section.rows.to_dicts()
         table = Table(*columns)
-        for row in section.to_dicts():
-            table.add_row(*(TABLE[column](row) for column in columns))
+        for row in rows:
+            table.add_row(*(cells[column](row) for column in columns))
         console.print(table)
-        console.print(" ".join(advice(section)))
+        console.print(" ".join(section.advice))
