@@ -37,7 +37,7 @@ class Frontier:
     Attributes:
         full: the full table in float32; None until it is measured.
         points: every form of every method at every size.
-        chosen: for each budget the form that each method has in it; the smallest budget first, and
+        chosen: for each budget the form that each method has in it; the largest budget first, and
             the best in validation.
     """
 
@@ -52,7 +52,7 @@ class Frontier:
 
     @property
     def by_budget(self) -> dict[int, list[Row]]:
-        """Budget in bytes → what is chosen for it, the best in validation first."""
+        """Budget in bytes, the largest first → what is chosen for it, the best first."""
         budgets: dict[int, list[Row]] = {}
         for row in self.chosen:
             budgets.setdefault(row["budget_bytes"], []).append(row)
@@ -78,7 +78,7 @@ def measure(forms: pl.DataFrame, results: pl.DataFrame) -> Frontier:
         _over_seeds(forms.filter("chosen"), *CELL, "budget_bytes")
         .sort(**_BEST_FIRST)
         .unique([*of_method, "budget_bytes"], keep="first", maintain_order=True)
-        .sort("budget_bytes", maintain_order=True)
+        .sort("budget_bytes", descending=True, maintain_order=True)
     )
     full = _over_seeds(_full_table(forms), *CELL, "form").to_dicts()
     is_known = full and full[0]["test_auc"] is not None
@@ -169,18 +169,19 @@ FORM_TABLE: Mapping[str, Callable[[Row], str]] = {
 """Heading → how the cell of a chosen form reads."""
 
 FORM_GLOSSARY = {
-    "Size": "what it was trained for: packed bytes as a ratio to the full table's in float32; 1 for "
-    "what is trained once and packed for every number of bytes.",
-    "Deployed bytes": "of the packed user and item embeddings with their vocabularies, codebooks and "
-    "decoders, as they lie in memory and in files.",
+    "Size": "what it was trained for: packed bytes as a ratio to the full table's in float32; 1 "
+    "for what is trained once, and packed for every number of bytes.",
+    "Deployed bytes": "of the packed user and item embeddings with their vocabularies, codebooks "
+    "and decoders, as they lie in memory and in files.",
     "Ratio": "of deployed bytes to those of the full table in float32 with its vocabulary.",
     "Within": "the deployed bytes that a form was chosen for: of those that fit the best in "
     "validation.",
-    "Form": "what the bytes of a row are: float16, int8, int4; levels-4, for each number the choice "
-    "of one of 2^4 levels; product-8x6, 8 codes of 6 bits, each for some of the numbers; "
+    "Form": "what the bytes of a row are: float16, int8, int4; levels-4, for each number the "
+    "choice of one of 2^4 levels; product-8x6, 8 codes of 6 bits, each for some of the numbers; "
     "residual-4x8, 4 codes of 8 bits, whose rows add up.",
     "Frontier": "the forms that none of as few bytes surpasses in validation.",
-    "To the full table": "the difference in test AUC to the full table in float32 of the same seeds.",
-    "Bytes in training": "of the embeddings, their gradients' moments and their vocabularies.",
+    "To the full table": "the difference in test AUC to the full table in float32 of the same "
+    "seeds.",
+    "Bytes in training": "of the embeddings and their gradients' moments.",
 }
 """Words of a report in bytes, in place of those of the same name."""

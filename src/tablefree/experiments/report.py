@@ -149,8 +149,8 @@ def _markdown(sections: Sequence[Section]) -> str:
         columns = _of_trained(section, COMPACT)
         parts += [
             f"## {plain(how['Data set'])}, {how['Model']}, {plain(how['Split'])} split",
-            f"**{verdict}**",
-            "\n".join(f"- {sentence}" for sentence in support),
+            f"**{plain(verdict)}**",
+            "\n".join(f"- {plain(sentence)}" for sentence in support),
         ]
         if section.frontier:
             packed = _cells(FORM_TABLE, section.frontier.rows)

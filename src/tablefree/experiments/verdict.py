@@ -35,13 +35,13 @@ def advice_in_bytes(frontier: Frontier) -> list[str]:
     shown = _fewer_bytes(*holds) or max(free, key=lambda row: float(row["validation_auc"]))
     sentences = [
         _verdict(*holds, shown, full),
-        f"Within {budget(shown)} {_vocabulary(shown)} {_named(shown)} is best in validation: test "
-        f"AUC {_auc(shown)} in {megabytes(shown['deployed_bytes'])}, against {_auc(full)} in "
+        f"{_named(shown)} is the best in validation within {budget(shown)} {_vocabulary(shown)}: "
+        f"test AUC {_auc(shown)} in {megabytes(shown['deployed_bytes'])}, against {_auc(full)} in "
         f"{megabytes(full['deployed_bytes'])} of the full table in float32 "
         f"({_to_full(shown, full)}).",
         *_peers(shown, frontier),
         *_other_budgets([row for row in free if row is not shown]),
-        f"In training it takes {megabytes(shown['training_bytes'])}; the full table "
+        f"In training it takes {megabytes(shown['training_bytes'])}, and the full table "
         f"{megabytes(full['training_bytes'])}.",
     ]
     if min(row["seeds"] for row in (full, *free, *bound)) < 2:
@@ -53,10 +53,12 @@ def advice_in_bytes(frontier: Frontier) -> list[str]:
 
 
 def _best(frontier: Frontier, *, vocabulary: bool) -> list[Row]:
-    """The best in validation for each budget, the smallest first, of the methods with one or not."""
-    rows = [row for row in measured(frontier.chosen) if (row["vocabulary_bytes"] > 0) == vocabulary]
-    # From the last, so that the first of a budget, the best, stays.
-    return [*{row["budget_bytes"]: row for row in reversed(rows)}.values()][::-1]
+    """Of methods with one, or without, the best in validation for each budget, smallest first."""
+    best: dict[int, Row] = {}
+    for row in measured(frontier.chosen):
+        if (row["vocabulary_bytes"] > 0) == vocabulary:
+            best.setdefault(row["budget_bytes"], row)
+    return [best[size] for size in sorted(best)]
 
 
 def _holds(row: Row) -> bool:
@@ -132,14 +134,14 @@ def _packed_table(shown: Row, table: Row | None, frontier: Frontier) -> str:
         gain = table["test_auc"] - shown["test_auc"]
         word = "as good" if abs(gain) <= noise(table, shown) else "better" if gain > 0 else "worse"
         return (
-            f"The full table packed for as many, in {table['form']} with its vocabulary, is {word}: "
-            f"{_auc(table)} ({_compared(table, shown)})."
+            f"The full table packed for as many, in {table['form']} with its vocabulary, is "
+            f"{word}: {_auc(table)} ({_compared(table, shown)})."
         )
     packed = [row for row in frontier.points if row["method"] == "full_table"]
     smallest = min(packed, key=lambda row: float(row["deployed_bytes"]))
     return (
         f"The full table does not fit there: its smallest form measured, {smallest['form']}, takes "
-        f"{share(smallest)} ({megabytes(smallest['deployed_bytes'])}) with its vocabulary."
+        f"{megabytes(smallest['deployed_bytes'])} with its vocabulary."
     )
 
 
