@@ -89,11 +89,11 @@ def test_a_seed_that_diverged_is_no_seed(results, packed):
     forms = packed(results).with_columns(
         nothing.otherwise(name).alias(name) for name in ("test_auc", "validation_auc")
     )
-    row = only(measure(forms, results).points, method="claimed_rows", form="int8")
+    row = only(measure(forms, results).points, method="claimed_rows", form="levels-4")
     assert row["seeds"] == 1
     assert row["test_auc_sd"] is None
     assert row["test_auc"] == pytest.approx(
-        results.filter(method="claimed_rows")["test_auc"][0] - 0.0002
+        results.filter(method="claimed_rows")["test_auc"][0] - 0.001
     )
 
 
