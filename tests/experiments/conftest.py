@@ -13,6 +13,7 @@ from selenium import webdriver
 
 from tablefree.data import synthetic_interactions
 from tablefree.embeddings.quantize import BITS
+from tablefree.experiments import forms
 from tablefree.experiments.results import SCHEMA
 from tablefree.experiments.task import Task
 
@@ -28,6 +29,14 @@ INVENTED = {
 }
 VOCABULARY = {"full_table", "narrow_table", "quotient_remainder"}
 FULL_PARAMETERS = 312_000
+# Form → its share of the bytes of the rows in float32, and the AUC that it costs: invented too.
+FORMS = {
+    "int8": (0.28, 0.0002),
+    "levels-4": (0.13, 0.0010),
+    "residual-8x8": (0.08, 0.0015),
+    "residual-4x8": (0.045, 0.0030),
+    "residual-2x8": (0.025, 0.0080),
+}
 RATES = json.loads(distribution_to_json(FloatDistribution(0.003, 0.3, log=True)))
 
 
@@ -130,6 +139,31 @@ def invented_runs(sizes: tuple[float, ...], seeds: int, **changes: object) -> pl
     return invented_table(rows)
 
 
+def invented_forms(
+    results: pl.DataFrame, ratios: tuple[float, ...] = (1 / 8, 1 / 16), **changes: object
+) -> pl.DataFrame:
+    """The packed forms of the selected runs, for budgets of these ratios to the full table."""
+    full = 4 * FULL_PARAMETERS + 195_000
+    rows: list[dict[str, object]] = []
+    for run in results.filter("selected").to_dicts():
+        of_run = {name: run[name] for name in forms.SCHEMA if name in run}
+        of_run |= {"training_bytes": 3 * run["num_bytes"], "recall_20": None, "chosen": False}
+        whole = {"form": "float32", "deployed_bytes": run["num_bytes"] + run["vocabulary_bytes"]}
+        rows.append(of_run | whole)
+        for budget in (round(ratio * full) for ratio in ratios):
+            is_first = True
+            for form, (share, loss) in FORMS.items():
+                size = round(share * run["num_bytes"]) + run["vocabulary_bytes"]
+                if size > budget:
+                    continue
+                aucs = {name: run[name] - loss for name in ("validation_auc", "test_auc")}
+                best = {"chosen": True, "recall_20": run["recall_20"]} if is_first else {}
+                packed = {"form": form, "budget_bytes": budget, "deployed_bytes": size}
+                rows.append(of_run | packed | aucs | best | changes)
+                is_first = False
+    return pl.DataFrame(rows, schema=forms.SCHEMA)
+
+
 @pytest.fixture(scope="session")
 def task() -> Task:
     """A task that trains in a fraction of a second."""
@@ -149,6 +183,11 @@ def table() -> Callable[..., pl.DataFrame]:
 @pytest.fixture
 def runs() -> Callable[..., pl.DataFrame]:
     return invented_runs
+
+
+@pytest.fixture
+def packed() -> Callable[..., pl.DataFrame]:
+    return invented_forms
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,10 @@ import polars as pl
 import pytest
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tablefree.commands.compare import _show_table
 from tablefree.errors import InputError
+from tablefree.experiments.forms import FILE_NAME
+from tablefree.experiments.parquet import write_table
 from tablefree.experiments.report import write_report
 from tablefree.experiments.results import SCHEMA, append_result
 
@@ -15,8 +18,10 @@ HOSTILE = "</script><script>console.error('escaped')</script><b>|`"
 
 @pytest.fixture
 def write(tmp_path):
-    def results_to_page(results):
+    def results_to_page(results, forms=None):
         results.write_parquet(tmp_path / "results.parquet")
+        if forms is not None:
+            write_table(tmp_path, forms, FILE_NAME)
         return write_report(tmp_path)
 
     return results_to_page
@@ -26,8 +31,8 @@ def write(tmp_path):
 def read(write, browser):
     """Open the report of some results, once its charts are drawn."""
 
-    def page(results):
-        browser.get(write(results).as_uri())
+    def page(results, forms=None):
+        browser.get(write(results, forms).as_uri())
         WebDriverWait(browser, 20).until(
             lambda driver: driver.execute_script(
                 "return [...document.querySelectorAll('.chart')]"
@@ -131,6 +136,90 @@ def test_browser_shows_any_results(read, runs, sizes, seeds, changes):
     title = browser.find_element("css selector", "h2").text
     assert title == f"{changes.get('dataset', 'ml-1m')}, GMF, random split"
     assert browser.find_elements("css selector", "b") == []
+
+
+@pytest.fixture
+def packed_runs(runs, run, table):
+    """A comparison in bytes, with a method that is trained once."""
+
+    def some(seeds, **changes):
+        rows = [run("claimed_rows", 1.0, seed, **changes) for seed in range(seeds)]
+        return runs((1 / 8,), seeds, **changes).vstack(table(rows))
+
+    return some
+
+
+def test_packed_runs_have_a_figure_and_tables_in_bytes(tmp_path, write, packed_runs, packed):
+    (tmp_path / "auc_by_size.svg").write_text("of an earlier report")
+    results = packed_runs(2)
+    page = write(results, packed(results)).read_text()
+    assert not (tmp_path / "auc_by_size.svg").exists()
+    figure = (tmp_path / "auc_by_bytes.svg").read_text()
+    assert all(label in figure for label in ("Claimed rows", "Full table", "100KB", "1MB"))
+    assert page.index("By bytes") < page.index("As trained, before packing")
+    assert "Within 1/16 (90.2 KB)" in page
+    assert "a codebook" not in page
+    text = (tmp_path / "summary.md").read_text()
+    assert "**The table can go: its AUC is held in 1/" in text
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert sum("| 1/16 (90.2 KB) | Claimed rows " in line for line in lines) == 1
+    assert "Deployed bytes" in lines[0]
+    assert not any("Deployed bytes" in line for line in lines[1:])
+    write(results, packed(results).clear())
+    assert not (tmp_path / "auc_by_bytes.svg").exists()
+
+
+def test_forms_of_one_model_leave_the_other_as_it_is(tmp_path, write, runs, packed):
+    results = runs((0.25,), 1)
+    write(results.vstack(runs((0.25,), 1, model="mlp")), packed(results))
+    text = (tmp_path / "summary.md").read_text()
+    gmf, mlp = text.split("## ml-1m")[1:]
+    assert "| Within" in gmf
+    assert "| Within" not in mlp
+    assert "(int8)" in mlp
+    assert "(int8)" not in gmf
+
+
+def test_markdown_and_page_of_forms_take_names_as_text(tmp_path, write, packed_runs, packed):
+    results = packed_runs(1, dataset=HOSTILE)
+    page = write(results, packed(results, form=HOSTILE)).read_text()
+    assert HOSTILE not in page
+    assert "<b>" not in (tmp_path / "summary.md").read_text()
+
+
+def test_the_command_prints_a_table_for_each_budget(tmp_path, write, packed_runs, packed, capsys):
+    results = packed_runs(2)
+    write(results, packed(results))
+    _show_table(tmp_path)
+    said = capsys.readouterr().out
+    assert said.index("Within 1/8 (180 KB)") < said.index("Within 1/16 (90.2 KB)")
+    assert said.count("Claimed rows") == 2 + len(re.findall("Claimed rows in", said))
+    assert all(word in said for word in ("residual-4x8", "1/26", "The table can go"))
+
+
+@pytest.mark.parametrize(
+    ("methods", "changes"),
+    [
+        (None, {}),
+        (None, {"dataset": HOSTILE}),
+        (("claimed_rows", "deep_hash"), {}),
+    ],
+    ids=["two seeds", "hostile names", "no full table"],
+)
+def test_browser_shows_forms(read, packed_runs, packed, methods, changes):
+    results = packed_runs(2, **changes)
+    if methods:
+        results = results.filter(pl.col("method").is_in(methods))
+    forms = packed(results)
+    browser = read(results, forms)
+    assert browser.get_log("browser") == []
+    headings = [heading.text for heading in browser.find_elements("css selector", "h3")]
+    assert headings[:2] == ["AUC against deployed bytes", "AUC against bytes in training"]
+    assert browser.find_elements("css selector", "b") == []
+    drawn = "return document.querySelectorAll('#chart-1-bytes .mark-{} path').length"
+    num_forms = forms.filter(seed=0).n_unique(["method", "size", "form"])
+    assert browser.execute_script(drawn.format("symbol")) == num_forms
+    assert browser.execute_script(drawn.format("line")) == 1
 
 
 @pytest.mark.parametrize("width", [400, 1200])

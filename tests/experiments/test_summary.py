@@ -310,3 +310,8 @@ def test_figures_read_as_people_write_them():
     assert spread(1.0, None) == "1.0000"
     assert spread(None, None) == "-"
     assert method_name("new_idea") == "New idea"
+
+
+def test_a_seed_that_diverged_leaves_one_to_tell_the_noise_by(advise):
+    verdict, *_ = advise({("full_table", 1): FULL, ("deep_hash", 0.25): [0.9310, math.nan]})
+    assert verdict.startswith("The table can go")

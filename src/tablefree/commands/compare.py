@@ -1,7 +1,8 @@
 """`tablefree compare`."""
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -109,14 +110,28 @@ def compare(
 
 def _show_table(folder: Path) -> None:
     """Print the main columns of the results, and the verdict."""
-    from tablefree.experiments.results import read_results
-    from tablefree.experiments.summary import SECTION, TABLE, advice, summarise
+    from tablefree.experiments.frontier import FORM_TABLE, budget
+    from tablefree.experiments.sections import read_sections
+    from tablefree.experiments.summary import TABLE
 
-    columns = ("Size", "Method", "Test AUC", "Bytes in all", "Multiply-adds an id")
-    summary = summarise(read_results(folder))
-    for _, section in summary.group_by(SECTION, maintain_order=True):
-        table = Table(*columns)
-        for row in section.to_dicts():
-            table.add_row(*(TABLE[column](row) for column in columns))
-        console.print(table)
-        console.print(" ".join(advice(section)))
+    for section in read_sections(folder):
+        if section.frontier is None:
+            columns = ("Size", "Method", "Test AUC", "Bytes in all", "Multiply-adds an id")
+            _print_rows({name: TABLE[name] for name in columns}, section.rows.to_dicts())
+        else:
+            columns = ("Method", "Form", "Test AUC", "Deployed bytes", "Ratio")
+            cells = {name: FORM_TABLE[name] for name in columns}
+            for rows in section.frontier.by_budget.values():
+                _print_rows(cells, rows, title=f"Within {budget(rows[0])}")
+        console.print(" ".join(section.advice))
+
+
+def _print_rows(
+    cells: Mapping[str, Callable[[dict[str, Any]], str]],
+    rows: Iterable[dict[str, Any]],
+    title: str | None = None,
+) -> None:
+    table = Table(*cells, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(cell(row) for cell in cells.values()))
+    console.print(table)

@@ -10,9 +10,9 @@ from tablefree.experiments.task import Task
 # Methods that are trained once and packed into every size, and their parameters.
 ONE_SIZE = {"full_table": 1.0, "claimed_rows": (CLAIMED_ROOM + 0.001) / (1 - CLAIMED_SHARED)}
 # Parameters that are worth one of the full table's in float32, packed: of 4 bits each. Those of a
-# network alone are float16.
+# network alone are float16, and so is the decoder of a sketch, which small tables feel.
 PACKED_PARAMETERS = 8.0
-NETWORK_PARAMETERS = {"deep_hash": 2.0}
+OTHER_PARAMETERS = {"deep_hash": 2.0, "sketch": 4.0}
 
 
 def in_bytes(run: Run, sizes: Sequence[float], task: Task) -> Run:
@@ -27,7 +27,7 @@ def in_bytes(run: Run, sizes: Sequence[float], task: Task) -> Run:
         The run with the number of parameters that suits the sizes, and with budgets.
     """
     full = task.table_bytes(run.embedding_dim)
-    worth = NETWORK_PARAMETERS.get(run.method, PACKED_PARAMETERS)
+    worth = OTHER_PARAMETERS.get(run.method, PACKED_PARAMETERS)
     parameters = ONE_SIZE.get(run.method, min(1.0, worth * max(sizes)))
     budgets = tuple(round(size * full) for size in sorted(sizes, reverse=True))
     return replace(run, parameters=parameters, budgets=budgets)

@@ -5,6 +5,7 @@ the colour-blind can tell apart, and a shape besides. Text and grid take the pag
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -16,7 +17,6 @@ from tablefree.embeddings.quantize import BITS
 from tablefree.experiments.results import CELL
 from tablefree.experiments.summary import (
     METHOD_NAMES,
-    SECTION,
     auc_by_dtype,
     cell_name,
     fraction,
@@ -51,6 +51,7 @@ _STAR = (
     "L0,0.5L-0.71,0.97L-0.48,0.15L-1.14,-0.37L-0.29,-0.4Z"
 )
 _CROSS = "M-1,-0.4H-0.4V-1H0.4V-0.4H1V0.4H0.4V1H-0.4V0.4H-1Z"
+_PENTAGON = "M0,-1.1L1.05,-0.34L0.65,0.89H-0.65L-1.05,-0.34Z"
 
 DRAWN = {
     "full_table": (INK, "M-1.2,-0.3H1.2V0.3H-1.2Z"),
@@ -63,6 +64,7 @@ DRAWN = {
     "cafe": ("#7a5230", _RIGHT),
     "deep_hash": ("#0072b2", _CIRCLE),
     "sketch": ("#8b3fbf", _STAR),
+    "claimed_rows": ("#d81b60", _PENTAGON),
 }
 # Of a method in another form than its usual, or one that has none of its own: no two are alike.
 _COLOURS = ("#b3a000", "#1b9e77", "#a6303e", "#5b6abf")
@@ -121,7 +123,7 @@ def auc_by_time(section: pl.DataFrame) -> alt.LayerChart:
         title="Milliseconds an id (logarithmic)",
         scale=alt.Scale(type="log", padding=24, nice=False),
         axis=alt.Axis(
-            values=_ticks(section["milliseconds_per_id"].to_list()),
+            values=ticks(section["milliseconds_per_id"].to_list()),
             format=".2~r",
             labelOverlap="greedy",
         ),
@@ -158,14 +160,14 @@ def auc_by_bytes(section: pl.DataFrame) -> alt.LayerChart:
         title="Deployed bytes, vocabulary included (logarithmic)",
         scale=alt.Scale(type="log", padding=24, nice=False),
         axis=alt.Axis(
-            values=_ticks([point["deployed_bytes"] for point in points]),
+            values=ticks([point["deployed_bytes"] for point in points]),
             format="~s",
             labelOverlap="greedy",
         ),
     )
     base = alt.Chart(_values(rows)).encode(
         x=size,
-        y=alt.Y("auc:Q", title="Test AUC", scale=_auc_scale()),
+        y=alt.Y("auc:Q", title="Test AUC", scale=auc_scale()),
         tooltip=[*_TOOLTIP, *_ROUNDED_TOOLTIP],
     )
     lines = base.mark_line(strokeWidth=1.5, strokeOpacity=0.6).encode(
@@ -178,7 +180,7 @@ def auc_by_bytes(section: pl.DataFrame) -> alt.LayerChart:
         .mark_rule(color=INK, strokeDash=[5, 4], strokeOpacity=0.7)
         .encode(y="auc:Q")
     )
-    return _chart(level, lines, _points(base, section, area), height=380)
+    return layered(level, lines, marked(base, section, area), height=380)
 
 
 def auc_by_popularity(section: pl.DataFrame) -> dict[float, alt.LayerChart]:
@@ -207,7 +209,7 @@ def auc_by_popularity(section: pl.DataFrame) -> dict[float, alt.LayerChart]:
     others = rows.filter(pl.col("method") != "full_table")
     sizes = sorted(others["size"].unique(), reverse=True) or sorted(full["size"].unique())
     limits = [rows["low"].min(), rows["high"].max()]
-    y = alt.Y("auc:Q", title="AUC within the bucket", scale=_auc_scale(domain=limits))
+    y = alt.Y("auc:Q", title="AUC within the bucket", scale=auc_scale(domain=limits))
     bucket = alt.X(
         "bucket:N",
         title=None,
@@ -227,9 +229,9 @@ def auc_by_popularity(section: pl.DataFrame) -> dict[float, alt.LayerChart]:
         base = alt.Chart(_values(others.filter(pl.col("size") == size))).encode(
             x=bucket, xOffset=alt.XOffset("name:N", sort=_names(section)), tooltip=_TOOLTIP
         )
-        points = _points(base, section, alt.SizeValue(60)).encode(y=y)
+        points = marked(base, section, alt.SizeValue(60)).encode(y=y)
         bars = _error_bars(base, section)
-        charts[size] = _chart(level, bars, points, height=260)
+        charts[size] = layered(level, bars, points, height=260)
     return charts
 
 
@@ -239,17 +241,15 @@ def page_spec(chart: alt.LayerChart) -> dict[str, Any]:
     return spec
 
 
-def figure_spec(summary: pl.DataFrame) -> dict[str, Any]:
-    """AUC against size for every section of `summarise`, as one figure that stands alone."""
-    charts = [
-        auc_by_size(section).properties(
-            width=560, title=alt.Title(", ".join(map(str, key)), anchor="start")
-        )
-        for key, section in summary.group_by(*SECTION, maintain_order=True)
+def figure_spec(charts: Mapping[str, alt.LayerChart]) -> dict[str, Any]:
+    """Charts by their titles, as one figure that stands alone."""
+    titled = [
+        chart.properties(width=560, title=alt.Title(title, anchor="start"))
+        for title, chart in charts.items()
     ]
     # Room on the right: the reader's font may be wider than the one measured here.
     padding = {"left": 8, "top": 8, "right": 40, "bottom": 8}
-    figure = styled(alt.vconcat(*charts, background="white", padding=padding))
+    figure = styled(alt.vconcat(*titled, background="white", padding=padding))
     spec: dict[str, Any] = figure.configure_legend(labelFontSize=12, symbolSize=90).to_dict()
     return spec
 
@@ -296,19 +296,21 @@ def _auc_chart(section: pl.DataFrame, x: alt.X, area: Area) -> alt.LayerChart:
     lines = base.mark_line(strokeWidth=1.5, strokeOpacity=0.6).encode(
         y="auc:Q", color=_colour(section), order="size:Q"
     )
-    points = _points(base, section, area).encode(
-        y=alt.Y("auc:Q", title="Test AUC", scale=_auc_scale())
+    points = marked(base, section, area).encode(
+        y=alt.Y("auc:Q", title="Test AUC", scale=auc_scale())
     )
     level = (
         alt.Chart(_values(full))
         .mark_rule(color=INK, strokeDash=[5, 4], strokeOpacity=0.7)
         .encode(y="auc:Q")
     )
-    return _chart(level, lines, _error_bars(base, section), points, height=380)
+    return layered(level, lines, _error_bars(base, section), points, height=380)
 
 
-def _ticks(values: list[float]) -> list[float]:
+def ticks(values: Sequence[float]) -> list[float]:
     """1, 2 and 5 of each power of ten in the range; its ends where it is narrow."""
+    if not values:
+        return []
     low, high = min(values), max(values)
     if high < 10 * low:
         return sorted({low, high})
@@ -338,7 +340,8 @@ def _values(rows: pl.DataFrame) -> alt.InlineData:
     return alt.InlineData(values=rows.select(present).to_dicts())
 
 
-def _points(base: alt.Chart, section: pl.DataFrame, area: Area) -> alt.Chart:
+def marked(base: alt.Chart, section: pl.DataFrame, area: Area) -> alt.Chart:
+    """The points of a chart, each with the mark of its `name`."""
     drawn = marks(section)
     points: alt.Chart = base.mark_point(filled=True, opacity=1).encode(
         color=_colour(section),
@@ -369,9 +372,11 @@ def _colour(section: pl.DataFrame) -> alt.Color:
     return alt.Color("name:N", scale=scale, title=None)
 
 
-def _auc_scale(**domain: Any) -> alt.Scale:
+def auc_scale(**domain: Any) -> alt.Scale:
+    """A scale from the lowest AUC to the highest."""
     return alt.Scale(zero=False, padding=14, **domain)
 
 
-def _chart(*layers: alt.Chart, height: int) -> alt.LayerChart:
+def layered(*layers: alt.Chart, height: int) -> alt.LayerChart:
+    """A chart as wide as its container, the first layer beneath."""
     return alt.LayerChart(layer=list(layers)).properties(width="container", height=height)

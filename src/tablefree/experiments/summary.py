@@ -29,6 +29,7 @@ METHOD_NAMES = {
     "cafe": "CAFE",
     "deep_hash": "Deep hash",
     "sketch": "Sketch",
+    "claimed_rows": "Claimed rows",
 }
 SECTION = ("dataset", "split", "model")
 DTYPES = tuple(BITS)
@@ -136,7 +137,8 @@ def smallest_dtype(row: Row) -> str:
 
 def noise(one: Row, other: Row) -> float:
     """The difference in test AUC of two rows that chance explains in 95 of 100 cases."""
-    if min(one["seeds"], other["seeds"]) < 2:
+    # Without a deviation: one seed, or only one that has not diverged.
+    if one["test_auc_sd"] is None or other["test_auc_sd"] is None:
         return PRACTICAL_DIFFERENCE
     variances = [row["test_auc_sd"] ** 2 / row["seeds"] for row in (one, other)]
     total = sum(variances)
@@ -270,9 +272,19 @@ def _auc(row: Row) -> str:
 
 
 def _compared(row: Row, other: Row) -> str:
-    difference = row["test_auc"] - other["test_auc"]
-    within = "within" if abs(difference) <= noise(row, other) else "beyond"
-    return f"{'-' if difference < 0 else '+'}{auc(abs(difference))}, {within} the noise"
+    return compared(row["test_auc"] - other["test_auc"], noise(row, other))
+
+
+def compared(difference: float, chance: float) -> str:
+    """A difference in AUC beside what chance explains: -.0142, beyond the noise."""
+    return f"{signed(difference)}, {'within' if abs(difference) <= chance else 'beyond'} the noise"
+
+
+def signed(difference: float | None) -> str:
+    """A difference in AUC to four places: -.0142; - for None."""
+    if difference is None:
+        return "-"
+    return f"{'-' if difference < 0 else '+'}{auc(abs(difference))}"
 
 
 def _cost(row: Row) -> str:
