@@ -345,6 +345,7 @@ class TestBadOptions:
             (["--learning-rate", "0"], ["learning_rate must be above 0"]),
             (["--learning-rate", "nan"], ["learning_rate must be above 0"]),
             (["--network-learning-rate", "0"], ["network_learning_rate must be above 0"]),
+            (["--rows", "int8"], ["rows must be one of float32, bfloat16; got 'int8'"]),
             (["--weight-decay", "-1"], ["weight_decay must be at least 0 and finite, got -1"]),
         ],
     )

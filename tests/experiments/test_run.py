@@ -263,10 +263,14 @@ def test_defaults_are_a_recipe_for_each_method(method):
     )
 
 
-def test_rows_with_one_moment_each_have_a_rate_of_their_own():
-    assert default_recipe("sketch", 10, rows="float32") == default_recipe("sketch", 10)
-    assert default_recipe("sketch", 10, rows="bfloat16").learning_rate == 0.01
-    assert default_recipe("sketch", 10, rows="bfloat16", learning_rate=0.2).learning_rate == 0.2
+@pytest.mark.parametrize(("events_per_id", "rate"), [(1, 0.03), (20, 0.03), (180, 0.01)])
+def test_tables_with_one_moment_a_row_learn_slower_the_more_events_they_have(events_per_id, rate):
+    assert default_recipe("full_table", events_per_id).learning_rate == 0.03
+    options = {"rows": "bfloat16"}
+    assert default_recipe("full_table", events_per_id, **options).learning_rate == rate
+    assert default_recipe("sketch", events_per_id, **options).learning_rate == 0.03
+    options["learning_rate"] = 0.2
+    assert default_recipe("full_table", events_per_id, **options).learning_rate == 0.2
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ def train(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="Of rows; by default 0.03, and 0.01 in bfloat16.", rich_help_panel=TRAINING
+            help="Of rows; by default 0.03, and less in bfloat16 where ids have many events.",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     network_learning_rate: Annotated[

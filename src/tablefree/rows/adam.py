@@ -190,7 +190,7 @@ def _weight(parameter: nn.Module | Tensor) -> Tensor:
         parameter = parameter.weight
     if parameter.dtype == torch.float16:
         raise InputError(
-            "RowAdam does not train rows in float16, whose range is too small: hold them in "
-            "bfloat16 by tablefree.hold_rows(model)"
+            "RowAdam does not train rows in float16, whose range is too small: cast the model by "
+            ".float(), and hold its rows in bfloat16 by tablefree.hold_rows(model)"
         )
     return parameter
