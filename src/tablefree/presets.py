@@ -1,9 +1,10 @@
 """Embeddings by name: the paper's, and the one to begin with."""
 
-from math import inf
+from math import ceil, inf
 
 from tablefree.checks import check_positive
-from tablefree.embeddings import DeepHashEmbedding, SketchEmbedding, build
+from tablefree.embeddings import ClaimedRows, DeepHashEmbedding, SketchEmbedding, build
+from tablefree.embeddings.budget import CLAIMED_SIZE
 from tablefree.errors import InputError
 
 
@@ -65,4 +66,36 @@ def sketch(
         seed=seed,
     )
     assert isinstance(embedding, SketchEmbedding)
+    return embedding
+
+
+def claimed_rows(embedding_dim: int, *, capacity: int, seed: int | str) -> ClaimedRows:
+    """A row of full width for each id that training meets: what to train in order to pack it.
+
+    As accurate as a full table, and as large until `tablefree.pack` makes of it a twelfth to a
+    thirtieth (see docs/packing.md). `tablefree.hold_rows` has it learn in a quarter of the memory.
+
+    Args:
+        embedding_dim: width of an embedding.
+        capacity: about how many distinct ids are expected: there are two in a hundred more rows.
+        seed: picks the hash functions; the name of the feature is a good seed, but where
+            strangers choose ids: see `tablefree.Secret`.
+
+    Raises:
+        InputError: a capacity or a width below 1.
+
+    Example:
+        >>> embedding = claimed_rows(32, capacity=1_000_000, seed="item_id")
+        >>> embedding.capacity, embedding.num_parameters
+        (1020992, 33190528)
+    """
+    check_positive(capacity=capacity, embedding_dim=embedding_dim)
+    embedding = build(
+        "claimed_rows",
+        num_parameters=embedding_dim * max(20, ceil(CLAIMED_SIZE * capacity)),
+        num_embeddings=capacity,
+        embedding_dim=embedding_dim,
+        seed=seed,
+    )
+    assert isinstance(embedding, ClaimedRows)
     return embedding

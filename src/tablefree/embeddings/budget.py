@@ -53,7 +53,8 @@ MOST_DECODER_UNITS, FEWEST_DECODER_UNITS = 64, 8  # of the hidden layer over a s
 DECODER_SHARE = 0.25  # of the parameters, at most, where that leaves it its fewest units
 SKETCH_SHARED = 1 / 32  # of the rows, where the rest have owners
 CLAIMED_SHARED = 1 / 64  # of the rows of full width
-CLAIMED_ROOM = 1.02  # rows of their own for an id: one id in a hundred finds none
+CLAIMED_ROOM = 1.021  # rows of their own for an id: one id in a hundred finds none
+CLAIMED_SIZE = CLAIMED_ROOM / (1 - CLAIMED_SHARED)  # of rows for all ids, to a full table
 SKETCH_LOAD = 1.01  # ids a row that may have an owner at most, which decides how wide the rows are
 SKETCH_OVERLOAD = 1.25  # with more ids a row, all rows are shared: every id needs a code
 NARROWEST_SKETCH = 2  # numbers of a row: where fewer would do, the rows are fewer instead
@@ -85,7 +86,7 @@ def build(
         num_parameters: learned numbers to spend.
         num_embeddings: number of distinct ids to embed, n; for "sketch" and "claimed_rows", which
             take more too, as many as are expected. Claimed rows have one for each of them from
-            1.04 times the full table's parameters on.
+            `CLAIMED_SIZE` times the full table's parameters on.
         embedding_dim: width of an embedding.
         seed: picks the hash functions; the name of the feature is a good seed.
         frequent_ids: distinct ids, the most frequent first, of which "hybrid_hash" takes as many as

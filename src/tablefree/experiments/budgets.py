@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED
+from tablefree.embeddings.budget import CLAIMED_SIZE
 from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Task
 
 # Methods that are trained once and packed into every size, and their parameters.
-ONE_SIZE = {"full_table": 1.0, "claimed_rows": (CLAIMED_ROOM + 0.001) / (1 - CLAIMED_SHARED)}
+ONE_SIZE = {"full_table": 1.0, "claimed_rows": CLAIMED_SIZE}
 # Parameters that are worth one of the full table's in float32, packed: of 4 bits each. Those of a
 # network alone are float16, and so is the decoder of a sketch, which small tables feel.
 PACKED_PARAMETERS = 8.0
