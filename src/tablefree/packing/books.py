@@ -78,6 +78,9 @@ class Books(nn.Module, ABC):
         if kind == CODES:
             choices = unpack_bits(data, self.form.num_codes, bits)
             tables = self.tables()
+            if self.learns:  # at once, in whatever order it adds
+                first = torch.arange(len(tables), device=data.device) << bits
+                return F.embedding_bag(choices + first, tables.flatten(0, 1), mode="sum")
             rows = torch.zeros((), device=data.device)
             for code in range(self.form.num_codes):
                 rows = rows + F.embedding(choices[:, code], tables[code])

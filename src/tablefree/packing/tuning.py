@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from tablefree.packing.books import Books
 from tablefree.packing.examples import Examples
 
-RATES = (0.0003, 0.0001)
+RATES = (0.0005, 0.0002)
 ROUNDS = 6  # over the examples, at each rate
-BATCH = 2_048
+BATCH = 4_096
 
 
 def tune(model: nn.Module, examples: Examples, validation: Examples) -> float:
