@@ -117,7 +117,7 @@ def plan(
     models: Sequence[str],
     methods: Sequence[str] | None,
     sizes: Sequence[float],
-    sizes_in: str = "bytes",
+    sizes_in: str = "parameters",
     seeds: int,
     trials: int,
     optimizer: str | None = None,
@@ -222,19 +222,19 @@ def finished_runs(comparison: Comparison, task: Task, folder: Path) -> pl.DataFr
             f"{folder} holds the runs of `tablefree compare`, and this is an ablation: choose "
             "another output folder"
         )
-    in_bytes = any(cell.budgets for cell in comparison.cells)
-    if finished.filter(~pl.col("pruned")).height and in_bytes == read_forms(folder).is_empty():
-        other = "parameters" if in_bytes else "bytes"
-        raise InputError(
-            f"{folder} holds runs whose sizes are in {other}: choose another output folder, or "
-            f"--sizes-in {other}"
-        )
     for number, cell in enumerate(comparison.cells):
         columns = identity(cell, task)
         if number == 0:
             _check_same(finished, columns, comparison.varied, folder)
         columns["search_space"] = space_to_json(search_space(cell, task))
         _check_same(of_cell(finished, cell), columns, _OF_RUN, folder)
+    has_budgets = any(cell.budgets for cell in comparison.cells)
+    if finished.filter(~pl.col("pruned")).height and has_budgets == read_forms(folder).is_empty():
+        other = "parameters" if has_budgets else "bytes"
+        raise InputError(
+            f"{folder} holds runs whose sizes are in {other}: choose another output folder, or "
+            f"--sizes-in {other}"
+        )
     return finished
 
 
