@@ -6,6 +6,7 @@ vocabulary, and differences to the same table with the same seeds.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -23,7 +24,7 @@ _MEANS = (
     "full_bytes",
     "difference",
 )
-_BEST_FIRST = {"by": "validation_auc", "descending": True, "nulls_last": True}
+_BEST_FIRST: dict[str, Any] = {"by": "validation_auc", "descending": True, "nulls_last": True}
 
 
 @dataclass(frozen=True)
