@@ -143,3 +143,9 @@ def test_the_figure_shows_each_chart_under_its_title(runs):
     spec = figure_spec({"ml-1m, random, gmf": one, "ml-1m, random, mlp": one})
     titles = [chart["title"]["text"] for chart in spec["vconcat"]]
     assert titles == ["ml-1m, random, gmf", "ml-1m, random, mlp"]
+
+
+def test_without_the_full_table_there_is_no_level(runs):
+    summary = summarise(runs((0.25,), 2)).filter(pl.col("method") != "full_table")
+    for draw in (auc_by_size, auc_by_time, auc_by_bytes):
+        assert all(page_spec(draw(summary))["datasets"].values())

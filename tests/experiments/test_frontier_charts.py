@@ -1,5 +1,6 @@
 import math
 
+import polars as pl
 import pytest
 
 from tablefree.experiments.charts import page_spec
@@ -45,6 +46,13 @@ def test_training_shows_what_is_chosen_and_float32(results, packed):
     _, points = layers(auc_by_training_bytes(summarise(results), frontier))
     assert len(points) == len(frontier.chosen) + 3
     assert {row["training_bytes"] for row in points} == {3 * 4 * 312_000, 3 * 4 * 39_000}
+
+
+def test_without_the_full_table_there_is_no_level(results, packed):
+    results = results.filter(pl.col("method") != "full_table")
+    frontier = measure(packed(results), results)
+    for draw in (auc_by_deployed_bytes, auc_by_training_bytes):
+        assert all(layers(draw(summarise(results), frontier)))
 
 
 @pytest.mark.parametrize("draw", [auc_by_deployed_bytes, auc_by_training_bytes])

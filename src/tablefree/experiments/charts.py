@@ -378,5 +378,9 @@ def auc_scale(**domain: Any) -> alt.Scale:
 
 
 def layered(*layers: alt.Chart, height: int) -> alt.LayerChart:
-    """A chart as wide as its container, the first layer beneath."""
-    return alt.LayerChart(layer=list(layers)).properties(width="container", height=height)
+    """A chart as wide as its container, the first layer beneath.
+
+    Layers without data are left out, for Vega warns of them on the console.
+    """
+    drawn = [layer for layer in layers if layer["data"]["values"]] or list(layers)
+    return alt.LayerChart(layer=drawn).properties(width="container", height=height)

@@ -24,7 +24,7 @@ _MEANS = (
     "full_bytes",
     "difference",
 )
-_BEST_FIRST: Any = {"by": "validation_auc", "descending": True, "nulls_last": True}
+_BEST_FIRST: dict[str, Any] = {"by": "validation_auc", "descending": True, "nulls_last": True}
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ def advice_in_bytes(frontier: Frontier) -> list[str]:
     free, bound = _best(frontier, vocabulary=False), _best(frontier, vocabulary=True)
     if full is None or not free:
         return _first_results(full, free)
-    of_free, of_bound = (next(filter(_holds, rows), None) for rows in (free, bound))
-    shown = _fewer_bytes(of_free, of_bound) or max(
+    held_free, held_bound = (next(filter(_holds, rows), None) for rows in (free, bound))
+    shown = _fewer_bytes(held_free, held_bound) or max(
         free, key=lambda row: float(row["validation_auc"])
     )
     sentences = [
-        _verdict(of_free, of_bound, shown, full),
+        _verdict(held_free, held_bound, shown, full),
         f"{_named(shown)} is the best in validation within {budget(shown)} {_vocabulary(shown)}: "
         f"test AUC {_auc(shown)} in {megabytes(shown['deployed_bytes'])}, against {_auc(full)} in "
         f"{megabytes(full['deployed_bytes'])} of the full table in float32 "
@@ -74,14 +74,14 @@ def _fewer_bytes(free: Row | None, bound: Row | None) -> Row | None:
 
 
 def _verdict(free: Row | None, bound: Row | None, shown: Row, full: Row) -> str:
-    if shown is free:
+    if free is not None and shown is free:
         is_beaten = free["difference"] > noise(free, full)
         start, how = ("Drop the table", "beaten") if is_beaten else ("The table can go", "held")
         return (
             f"{start}: its AUC is {how} in {share(free)} of its bytes, without a vocabulary, by "
             f"{_named(free)}."
         )
-    if shown is bound:
+    if bound is not None and shown is bound:
         without = f"in {share(free)} by {_named(free)}" if free else "in none of these budgets"
         return (
             f"Keep the vocabulary, and pack: the full table's AUC is held in {share(bound)} of its "
