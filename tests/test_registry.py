@@ -8,6 +8,7 @@ import torch
 from tablefree.embeddings import (
     METHODS,
     CafeEmbedding,
+    ClaimedRows,
     DeepHashEmbedding,
     FullTable,
     HashEmbedding,
@@ -34,6 +35,7 @@ EVERY = [
     HybridHash(50, DIM, frequent_ids=torch.tensor([30, -7, 2]), seed="item_id"),
     HybridHash(50, DIM, frequent_ids=torch.tensor([30]), num_hashes=1, seed="item_id"),
     CafeEmbedding(20, DIM, num_rows=50, seed="item_id"),
+    ClaimedRows(32, DIM, num_rows=5, seed="item_id"),
     DeepHashEmbedding(DIM, num_hashes=16, hidden=(12, 6), dropout=0.1, seed="item_id"),
     DeepHashEmbedding(
         DIM,

@@ -169,7 +169,7 @@ def test_the_slowest_runs_come_first(task):
         ),
         (
             {"methods": None, "sizes": (0.001, 0.5, 0.002)},
-            "no method can have size 0.001: sketch at size 0.001: ",
+            "no method can have size 0.001: claimed_rows at size 0.001: ",
         ),
     ],
 )

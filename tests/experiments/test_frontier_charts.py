@@ -18,7 +18,8 @@ def results(run, table):
 def layers(chart):
     """The data of each layer, the first beneath."""
     spec = page_spec(chart)
-    return [spec["datasets"][layer["data"]["name"]] for layer in spec["layer"]]
+    shared = spec.get("data")  # of all layers, where they have the same
+    return [spec["datasets"][layer.get("data", shared)["name"]] for layer in spec["layer"]]
 
 
 def test_every_form_is_a_point_and_the_frontier_a_line(results, packed):
