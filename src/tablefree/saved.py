@@ -82,7 +82,8 @@ def write(folder: Path, config: Mapping[str, object], tensors: Mapping[str, Tens
     }
     # Sizes may be integers of NumPy.
     text = json.dumps({**of_files, **config}, indent=2, allow_nan=False, default=operator.index)
-    text += " " * _padding(text, contents)
+    # Within the braces, so that a file that ends early is no JSON.
+    text = f"{text[:-1]}{' ' * _padding(text, contents)}}}"
     # The weights take their place first, and have the new configuration with them.
     with replacing(folder / CONFIG) as config_file, replacing(folder / WEIGHTS) as weights_file:
         with config_file.open("w", encoding="utf-8") as file:
@@ -136,7 +137,7 @@ def read(folder: Path) -> Saved:
 
 
 def _padding(text: str, tensors: Mapping[str, Tensor]) -> int:
-    """Spaces after a configuration with which the largest tensor begins a line of the cache.
+    """Spaces in a configuration with which the largest tensor begins a line of the cache.
 
     So a bucket of packed rows that is as long as a line is one. The file has the length of its
     header, the header, and the tensors, wider numbers first, and else by name.

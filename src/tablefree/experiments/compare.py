@@ -270,8 +270,9 @@ def compare(
                 del running[future]
                 row = future.result()
                 forms = row.pop("forms", [])
-                append_result(folder, row)
+                # In this order: forms of a run that is not finished are ignored, and made again.
                 append_forms(folder, cast(list[dict[str, object]], forms))
+                append_result(folder, row)
                 yield row
             finished = read_results(folder)
 
