@@ -77,7 +77,7 @@ def claimed_rows(embedding_dim: int, *, capacity: int, seed: int | str) -> Claim
 
     Args:
         embedding_dim: width of an embedding.
-        capacity: about how many distinct ids are expected: there are two in a hundred more rows.
+        capacity: about how many distinct ids are expected: there are six in a hundred more rows.
         seed: picks the hash functions; the name of the feature is a good seed, but where
             strangers choose ids: see `tablefree.Secret`.
 
@@ -87,7 +87,7 @@ def claimed_rows(embedding_dim: int, *, capacity: int, seed: int | str) -> Claim
     Example:
         >>> embedding = claimed_rows(32, capacity=1_000_000, seed="item_id")
         >>> embedding.capacity, embedding.num_parameters
-        (1020992, 33190528)
+        (1060000, 34458368)
     """
     check_positive(capacity=capacity, embedding_dim=embedding_dim)
     embedding = build(

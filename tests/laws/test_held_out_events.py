@@ -105,7 +105,7 @@ def seen(task, method, users):
     """Every byte that training sees, by name, and the validation pairs as it takes them."""
     side = "encoding" if method in ("sketch", "deep_hash") else "input"
     recipe = default_recipe(method, task.events_per_id, precision="float32")
-    size = 1.0 if method == "full_table" else 6.0 if side == "encoding" else 1.5
+    size = 1.0 if method == "full_table" else 6.0 if side == "encoding" else 3.0
     run = Run(method, "gmf", size, 0, 16, recipe, users=users, side_features=side)
     given = {}
 

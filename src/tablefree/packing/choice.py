@@ -8,6 +8,7 @@ from tablefree.packing.forms import Form
 PLAIN = (Form("float16"), Form("int8"), Form("int4"))
 CODED_BITS = (8, 6, 4)
 MOST_LEVEL_BITS = 6
+FEW_CODES, BITS_OF_FEW_CODES = 3, (7, 5)  # codebooks weigh much then
 MOST_RESIDUAL_CODES = 16  # more take long to find, and product codes are as good
 HALVINGS = 6  # from float16 down to where nothing is left
 STEPS = 2  # budgets a halving
@@ -27,6 +28,10 @@ def candidates(fits: Callable[[Form], bool], width: int) -> list[Form]:
         for bits in CODED_BITS:
             forms = (Form(kind, bits, num_codes) for num_codes in range(1, most + 1))
             found += [form for form in forms if fits(form)][-1:]
+    for bits in BITS_OF_FEW_CODES:
+        forms = (Form("residual", bits, num_codes) for num_codes in range(1, FEW_CODES + 2))
+        fitting = [form for form in forms if fits(form)]
+        found += fitting[-1:] if len(fitting) <= FEW_CODES else []
     return [form for form in found if not _is_wasteful(form, found, width)]
 
 
