@@ -68,6 +68,7 @@ def test_the_name_is_the_seed(ranker):
     assert model.fields[0].embedding.encoding.buckets.seed == seed_from("fields.0")
 
 
+@pytest.mark.filterwarnings("ignore::tablefree.CapacityWarning")
 def test_device_dtype_mode_and_scale_stay():
     table = nn.Embedding(1000, 8, dtype=torch.bfloat16).eval()
     with torch.no_grad():
