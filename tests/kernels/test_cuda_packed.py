@@ -163,7 +163,8 @@ def compiled(kernel, form, head):
     types = {name: TYPES.get(name, "i32") for name in names} | dict.fromkeys(constants, "constexpr")
     values = {(names.index(name),): value for name, value in constants.items()}
     source = triton.compiler.ASTSource(kernel, types, constexprs=values)
-    return triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["ptx"]
+    options = {"enable_fp_fusion": False}
+    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"]
 
 for name in ("float16", "int8", "levels-3", "residual-4x5"):
     form = Form.parse(name)

@@ -61,6 +61,7 @@ def _launch(
             width=width,
             block_ids=block_ids,
             block_width=block_width,
+            enable_fp_fusion=False,
         )
 
 
