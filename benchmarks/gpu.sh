@@ -34,7 +34,7 @@ else
   export OMP_NUM_THREADS=1
 fi
 run_tests() { timeout 280 "$python" -m pytest -q -p no:cacheprovider --durations=10 "$@"; }
-run_tests "${tests[@]}" tests/kernels/test_cuda.py > "$out/kernels.txt" 2>&1 &
+run_tests "${tests[@]}" tests/kernels/test_cuda*.py > "$out/kernels.txt" 2>&1 &
 kernels=$!
 run_tests tests/test_devices.py > "$out/modules.txt" 2>&1
 tested=$?

@@ -15,7 +15,7 @@ def document(folder: Path) -> str:
     parts = [
         f"# On a GPU: {card}",
         f"`benchmarks/gpu.sh`, {versions}",
-        f"Tests of the kernels (`tests/kernels/test_cuda.py`): {_verdict(folder / 'kernels.txt')}",
+        f"Tests of the kernels (`tests/kernels/test_cuda*.py`): {_verdict(folder / 'kernels.txt')}",
         f"Tests of all modules (`tests/test_devices.py`): {_verdict(folder / 'modules.txt')}",
         _timings(folder),
     ]

@@ -9,7 +9,16 @@ import pytest
 import torch
 
 import tablefree
-from tablefree import CapacityWarning, EmbeddingBag, SketchEmbedding
+from tablefree import (
+    CapacityWarning,
+    ClaimedRows,
+    EmbeddingBag,
+    FullTable,
+    InputError,
+    SketchEmbedding,
+)
+from tablefree.packing import packed_sketch
+from tablefree.packing.packed_rows import PackedRows
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 EXPORT = runpy.run_path(str(Path(__file__).with_name("test_export.py")))
@@ -91,6 +100,24 @@ def test_rows_that_are_claimed_there_are_found_here():
     sketch.load_state_dict(state)
     with torch.no_grad():
         torch.testing.assert_close(sketch.eval()(ids), moved.eval()(ids.to(DEVICE)).cpu(), **CLOSE)
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="the kernels of a GPU")
+@pytest.mark.filterwarnings("ignore::tablefree.CapacityWarning")
+@pytest.mark.parametrize("form", ["float16", "int4", "levels-3"])
+def test_packed_rows_are_read_there_by_a_kernel(form, monkeypatch):
+    claimed, ids = ClaimedRows(480, 24, num_rows=20, num_hashes=2, seed="x"), torch.arange(600)
+    losses(claimed, [ids])
+    monkeypatch.setattr(packed_sketch, "find_in", None)
+    for module, asked in ((claimed, torch.cat([ids, -ids])), (FullTable(599, 24), ids)):
+        packed = tablefree.pack(module.eval(), form=form)
+        expected = packed(asked)
+        moved = copy.deepcopy(packed).to(DEVICE)
+        with monkeypatch.context() as patch:
+            patch.setattr(PackedRows, "decode", None)
+            torch.testing.assert_close(moved(asked.to(DEVICE)).cpu(), expected, **CLOSE)
+    with pytest.raises(InputError, match=r"rows are 0\.\.599, got -1"):
+        moved.rows(torch.tensor([3, -1], device=DEVICE))
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])

@@ -69,7 +69,7 @@ def _launch_rows(
     if out.numel() == 0:
         return
     num_hashes = out.shape[-1]
-    functions = _functions(seed, num_hashes, family, ids.device)
+    functions = functions_of(seed, num_hashes, family, ids.device)
     block_hashes = min(_WIDEST_ROW, triton.next_power_of_2(num_hashes))
     block_ids = hashes_per_program // block_hashes
     with torch.cuda.device_of(ids):  # type: ignore[no-untyped-call]
@@ -93,7 +93,7 @@ def _flat(ids: Tensor) -> Tensor:
     return ids.detach().to(torch.int64).reshape(-1).contiguous()
 
 
-def _functions(seed: int, num_hashes: int, family: str, device: torch.device) -> Tensor:
+def functions_of(seed: int, num_hashes: int, family: str, device: torch.device) -> Tensor:
     """The coefficients on the device: uint64 [3, at least num_hashes].
 
     There are some more functions than asked for, whole tiles of them, so that kernels need not
@@ -111,7 +111,7 @@ def _kept_functions(seed: int, count: int, family: str, device: torch.device) ->
 
 
 @triton.jit
-def _halves(ids):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def halves(ids):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The low and high 32 bits of the renamed ids."""
     word = ids.to(tl.uint64, bitcast=True) + _GAMMA
     word = (word ^ (word >> 30)) * _MIX_1
@@ -129,7 +129,7 @@ def _times_mod_61(a, half):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _buckets(low, high, functions, num_functions, hashes, num_buckets, prime: tl.constexpr):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def buckets_of(low, high, functions, num_functions, hashes, num_buckets, prime: tl.constexpr):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The buckets, uint64 [ids, hashes], of ids given by halves [ids, 1]."""
     first = tl.load(functions + hashes)[None, :]
     second = tl.load(functions + num_functions + hashes)[None, :]
@@ -161,12 +161,12 @@ def _codes(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     The number of buckets is known to the compiler, for which a division by it is a multiplication
     or a shift.
     """
-    low, high = _halves(ids)
+    low, high = halves(ids)
     low, high = low[:, None], high[:, None]
     if gaussian:
         even = start + 2 * tl.arange(0, block_hashes // 2)
-        first = _buckets(low, high, functions, num_functions, even, num_buckets, prime)
-        second = _buckets(low, high, functions, num_functions, even + 1, num_buckets, prime)
+        first = buckets_of(low, high, functions, num_functions, even, num_buckets, prime)
+        second = buckets_of(low, high, functions, num_functions, even + 1, num_buckets, prime)
         radius = tl.sqrt(-2.0 * tl.log((first + 1).to(tl.float64) / num_buckets))
         angle = _TWO_PI * ((second + 1).to(tl.float64) / num_buckets)
         pairs = tl.join(
@@ -175,7 +175,7 @@ def _codes(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         codes = tl.reshape(pairs, [block_ids, block_hashes])
     else:
         hashes = start + tl.arange(0, block_hashes)
-        buckets = _buckets(low, high, functions, num_functions, hashes, num_buckets, prime)
+        buckets = buckets_of(low, high, functions, num_functions, hashes, num_buckets, prime)
         steps = 2 * buckets.to(tl.int32) - (num_buckets - 1)
         codes = steps.to(tl.float32) * (1.0 / (num_buckets - 1))
     return codes
@@ -197,8 +197,8 @@ def _bucket_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compil
     """Buckets, one tile a program; tables have many sizes, so these compile once for all."""
     rows = tl.program_id(0) * block_ids + tl.arange(0, block_ids)
     hashes = tl.program_id(1) * block_hashes + tl.arange(0, block_hashes)
-    low, high = _halves(tl.load(ids + rows, rows < num_ids, 0)[:, None])
-    buckets = _buckets(
+    low, high = halves(tl.load(ids + rows, rows < num_ids, 0)[:, None])
+    buckets = buckets_of(
         low, high, functions, num_functions, hashes, num_buckets.to(tl.uint64), prime
     )
     places = out + rows.to(tl.int64)[:, None] * num_hashes + hashes[None, :]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from tablefree.kernels import packed_op
 from tablefree.kernels.layout import CODES, HALF, LEVELS, Layout
 from tablefree.packing.bits import unpack_bits
 from tablefree.packing.encoding import Encoded
@@ -61,7 +62,7 @@ class Books(nn.Module, ABC):
     def tables(self) -> Float[Tensor, "codes choices width"]:
         """What each choice of each code adds to a row; levels are `[1, choices, 1]`."""
         if self.num_books == 0:
-            return torch.empty(0, 0, 0)
+            return torch.empty(0, 0, 0, device=next(self.buffers()).device)
         if self.trained is not None or torch.compiler.is_compiling():
             return tables_of(self.books(), self.spans)
         buffers = [getattr(self, f"book_{number}") for number in range(self.num_books)]
@@ -110,7 +111,8 @@ class Books(nn.Module, ABC):
         return torch.is_grad_enabled() and self.trained is not None
 
     def _is_fast(self, data: Tensor) -> bool:
-        return data.device.type == "cpu" and not self.learns and not torch.compiler.is_compiling()
+        compiles = torch.compiler.is_compiling()
+        return not compiles and not self.learns and packed_op.has_kernels(data.device.type)
 
     def extra_repr(self) -> str:
         """The form, shown when the module is printed."""

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tablefree.errors import InputError
+from tablefree.kernels import packed_op
 from tablefree.packing.books import Books
 from tablefree.packing.encoding import Encoded
 from tablefree.packing.forms import Form
@@ -51,18 +52,13 @@ class PackedRows(Books):
         """
         flat = indices.reshape(-1)
         if self._is_fast(flat):
-            from tablefree.kernels import packed
-
             _check_range(flat, self.num_embeddings)
-            rows = torch.from_numpy(
-                packed.packed_rows(
-                    flat.long().contiguous().numpy(),
-                    self.data.view(-1).numpy(),
-                    self.tables().numpy(),
-                    self.layout,
-                    self.width,
-                    torch.get_num_threads(),
-                )
+            rows = packed_op.packed_rows(
+                flat.long().contiguous(),
+                self.data.view(-1),
+                self.tables(),
+                self.layout,
+                self.width,
             )
         else:
             rows = self.decode(self.data[flat])

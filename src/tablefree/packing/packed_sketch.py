@@ -10,6 +10,7 @@ from tablefree.encodings.row_claims import REFUSED, SLOTS, RowClaims, find_in
 from tablefree.encodings.sketch import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
+from tablefree.kernels import packed_op
 from tablefree.packing.books import Books
 from tablefree.packing.encoding import Encoded
 from tablefree.packing.forms import Form
@@ -135,18 +136,14 @@ class PackedSketch(Books):
     ) -> tuple[Float[Tensor, "n width"], Int[Tensor, " n"]]:
         """The rows that ids own in a map, zeros where they own none, and their places."""
         if self._is_fast(ids):
-            from tablefree.kernels import packed
-
-            rows, at = packed.packed_own_rows(
-                ids.numpy(),
-                one.data.numpy(),
-                self.tables().numpy(),
+            return packed_op.packed_own_rows(
+                ids,
+                one.data,
+                self.tables(),
                 one.hashes.signed_seed,
                 self.form.layout(self.width, FINGERPRINT_BYTES * SLOTS),
                 self.width,
-                torch.get_num_threads(),
             )
-            return torch.from_numpy(rows), torch.from_numpy(at)
         places = find_in(one.slots, one.hashes, ids)
         is_owner = places >= 0
         row = places.clamp(min=0)

@@ -1,0 +1,234 @@
+"""Rows read from packed bytes, in Triton for GPUs: what `packed` does on CPUs, bit for bit."""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from tablefree.kernels.cuda import buckets_of, functions_of, halves
+from tablefree.kernels.layout import CODES, GROUP, HALF, LEVELS, Layout
+
+_CODES, _HALF, _LEVELS = tl.constexpr(CODES), tl.constexpr(HALF), tl.constexpr(LEVELS)
+_GROUP = tl.constexpr(GROUP)
+_FREE, _REFUSED = tl.constexpr(-1), tl.constexpr(-2)
+_FIND_HASHES = 3
+_HASH_RANGE, _FINGERPRINTS = tl.constexpr(2**32), tl.constexpr(2**16 - 1)
+
+_NUMBERS_PER_PROGRAM = 2048  # 16 for each of 128 threads
+_MOST_IDS = 64  # of a program, whose two buckets have 16 fingerprints each
+
+
+def packed_rows(places: Tensor, data: Tensor, books: Tensor, layout: Layout, width: int) -> Tensor:
+    """The rows at places [n], float32 [n, width]; arguments as of `packed.packed_rows`."""
+    out = torch.empty(len(places), width, device=places.device)
+    _launch(_row_kernel, (places, data, books, out), books, layout, width)
+    return out
+
+
+def packed_own_rows(
+    ids: Tensor, data: Tensor, books: Tensor, seed: int, layout: Layout, width: int
+) -> tuple[Tensor, Tensor]:
+    """The row that each id [n] owns, zeros where it owns none; and its place, -1 or -2.
+
+    Arguments as of `packed.packed_own_rows`.
+    """
+    out = torch.empty(len(ids), width, device=ids.device)
+    places = torch.empty_like(ids)
+    functions = functions_of(seed, _FIND_HASHES, "multiply_shift", ids.device)
+    tensors = (ids, data, books, out, places, data.view(torch.int16), functions)
+    sizes = (functions.shape[1], len(data))
+    _launch(_own_kernel, (*tensors, *sizes), books, layout, width)
+    return out, places
+
+
+def _launch(
+    kernel: Any, arguments: tuple[Any, ...], books: Tensor, layout: Layout, width: int
+) -> None:
+    """Have a kernel write the rows of ids, the first of its arguments, block by block."""
+    ids = arguments[0]
+    if len(ids) == 0:
+        return
+    block_width = triton.next_power_of_2(width)
+    block_ids = max(1, min(_MOST_IDS, _NUMBERS_PER_PROGRAM // block_width))
+    with torch.cuda.device_of(ids):  # type: ignore[no-untyped-call]
+        kernel[(triton.cdiv(len(ids), block_ids),)](
+            *arguments,
+            len(ids),
+            **layout._asdict(),
+            num_codes=len(books),
+            width=width,
+            block_ids=block_ids,
+            block_width=block_width,
+            enable_fp_fusion=False,
+        )
+
+
+# In the kernels ids and all that there is one of for each are [ids, 1].
+
+
+@triton.jit
+def _to_float(data, at, mask):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Float16 numbers from their two bytes, in float32."""
+    low = tl.load(data + at, mask, 0).to(tl.uint16)
+    high = tl.load(data + at + 1, mask, 0).to(tl.uint16)
+    return (low | (high << 8)).to(tl.float16, bitcast=True).to(tl.float32)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _bits_at(data, at, first, bits: tl.constexpr, mask):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """The numbers of `bits` bits that begin `first` bits after the bytes `at`."""
+    byte, shift = at + (first >> 3), first & 7
+    word = tl.load(data + byte, mask, 0).to(tl.int32)
+    if 8 % bits != 0:
+        word |= tl.load(data + byte + 1, mask & (shift + bits > 8), 0).to(tl.int32) << 8
+    return (word >> shift) & ((1 << bits) - 1)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _write_rows(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    places,
+    is_there,
+    rows,
+    data,
+    books,
+    out,
+    num_ids,
+    kind: tl.constexpr,
+    bits: tl.constexpr,
+    row_bytes: tl.constexpr,
+    head: tl.constexpr,
+    num_codes: tl.constexpr,
+    width: tl.constexpr,
+    block_width: tl.constexpr,
+):
+    """Decode the rows at places, zeros where there is none; nothing else is read."""
+    group_bytes = head + _GROUP * row_bytes
+    at = (places // _GROUP) * group_bytes + head + (places % _GROUP) * row_bytes
+    columns = tl.arange(0, block_width)[None, :]
+    inside = is_there & (columns < width)
+    if kind == _CODES:
+        numbers = tl.full([places.shape[0], block_width], 0, tl.float32)
+        for code in range(num_codes):
+            choice = (code << bits) + _bits_at(data, at, code * bits, bits, is_there)
+            numbers += tl.load(books + choice * width + columns, inside, 0)
+    elif kind == _LEVELS:
+        level = _bits_at(data, at, columns * bits, bits, inside)
+        numbers = tl.load(books + level, inside, 0)
+    elif kind == _HALF:
+        numbers = _to_float(data, at + 2 * columns, inside)
+    else:
+        scale = _to_float(data, at + (width * bits + 7) // 8, is_there)
+        level = _bits_at(data, at, columns * bits, bits, inside) - (1 << (bits - 1))
+        numbers = tl.where(is_there, level.to(tl.float32) * scale, 0.0)  # no negative zeros
+    within = (rows < num_ids) & (columns < width)
+    tl.store(out + rows.to(tl.int64) * width + columns, numbers, within)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _row_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    places,
+    data,
+    books,
+    out,
+    num_ids,
+    kind: tl.constexpr,
+    bits: tl.constexpr,
+    row_bytes: tl.constexpr,
+    head: tl.constexpr,
+    num_codes: tl.constexpr,
+    width: tl.constexpr,
+    block_ids: tl.constexpr,
+    block_width: tl.constexpr,
+):
+    """The rows at places, a block of them a program."""
+    rows = (tl.program_id(0) * block_ids + tl.arange(0, block_ids))[:, None]
+    is_there = rows < num_ids
+    _write_rows(
+        tl.load(places + rows, is_there, 0),
+        is_there,
+        rows,
+        data,
+        books,
+        out,
+        num_ids,
+        kind,
+        bits,
+        row_bytes,
+        head,
+        num_codes,
+        width,
+        block_width,
+    )
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _hashed(low, high, functions, num_functions, number: tl.constexpr):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """One hash of each id, of 32 bits."""
+    hashes = tl.full([1], number, tl.int32)
+    return buckets_of(low, high, functions, num_functions, hashes, _HASH_RANGE, False)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _place_in(slots, bucket, group_bytes: tl.constexpr, fingerprints, mask):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """The places of fingerprints in their buckets, -1, or -2 where there is no room."""
+    one = tl.arange(0, _GROUP)[None, :]
+    owners = tl.load(slots + bucket * (group_bytes // 2) + one, mask, 0)
+    slot = tl.min(tl.where(owners == fingerprints, one, _GROUP), 1, keep_dims=True)
+    num_free = tl.sum((owners == 0).to(tl.int32), 1, keep_dims=True)
+    missing = tl.where(num_free > 0, _FREE, _REFUSED)
+    return tl.where(slot < _GROUP, bucket * _GROUP + slot, missing)
+
+
+@triton.jit(do_not_specialize=["num_buckets"])  # type: ignore[untyped-decorator]
+def _own_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    ids,
+    data,
+    books,
+    out,
+    places,
+    slots,
+    functions,
+    num_functions,
+    num_buckets,
+    num_ids,
+    kind: tl.constexpr,
+    bits: tl.constexpr,
+    row_bytes: tl.constexpr,
+    head: tl.constexpr,
+    num_codes: tl.constexpr,
+    width: tl.constexpr,
+    block_ids: tl.constexpr,
+    block_width: tl.constexpr,
+):
+    """The rows that ids own, and their places, a block of them a program."""
+    rows = (tl.program_id(0) * block_ids + tl.arange(0, block_ids))[:, None]
+    mask = rows < num_ids
+    low, high = halves(tl.load(ids + rows, mask, 0))
+    hashed = _hashed(low, high, functions, num_functions, 2)
+    fingerprints = (((hashed * _FINGERPRINTS) >> 32) + 1).to(tl.int16)
+    group_bytes: tl.constexpr = head + _GROUP * row_bytes
+    place = tl.full([block_ids, 1], _REFUSED, tl.int64)
+    for number in tl.static_range(2):
+        hashed = _hashed(low, high, functions, num_functions, number)
+        bucket = ((hashed * num_buckets.to(tl.uint64)) >> 32).to(tl.int64)
+        found = _place_in(slots, bucket, group_bytes, fingerprints, mask)
+        place = tl.where(place >= 0, place, tl.maximum(place, found))
+    tl.store(places + rows, place, mask)
+    _write_rows(
+        place,
+        mask & (place >= 0),
+        rows,
+        data,
+        books,
+        out,
+        num_ids,
+        kind,
+        bits,
+        row_bytes,
+        head,
+        num_codes,
+        width,
+        block_width,
+    )

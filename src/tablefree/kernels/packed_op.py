@@ -1,0 +1,43 @@
+"""Packed rows of tensors: CPU ones go to Numba, CUDA ones to Triton, where there is one."""
+
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from tablefree.kernels.layout import Layout
+
+
+@cache
+def has_kernels(device_type: str) -> bool:
+    """Whether the kernels read rows on a type of device; where not, torch's operators do."""
+    return device_type == "cpu" or (device_type == "cuda" and find_spec("triton") is not None)
+
+
+def packed_rows(places: Tensor, data: Tensor, books: Tensor, layout: Layout, width: int) -> Tensor:
+    """The rows at places [n] of tensors on one device: see `kernels.packed`."""
+    if places.device.type == "cuda":
+        from tablefree.kernels import cuda_packed
+
+        return cuda_packed.packed_rows(places, data, books, layout, width)
+    from tablefree.kernels import packed  # Numba takes a second to import: only when it is needed
+
+    arrays = (places.numpy(), data.numpy(), books.numpy())
+    return torch.from_numpy(packed.packed_rows(*arrays, layout, width, torch.get_num_threads()))
+
+
+def packed_own_rows(
+    ids: Tensor, data: Tensor, books: Tensor, seed: int, layout: Layout, width: int
+) -> tuple[Tensor, Tensor]:
+    """The row and the place of each id [n], or -1 or -2: see `kernels.packed`."""
+    if ids.device.type == "cuda":
+        from tablefree.kernels import cuda_packed
+
+        return cuda_packed.packed_own_rows(ids, data, books, seed, layout, width)
+    from tablefree.kernels import packed
+
+    rows, places = packed.packed_own_rows(
+        ids.numpy(), data.numpy(), books.numpy(), seed, layout, width, torch.get_num_threads()
+    )
+    return torch.from_numpy(rows), torch.from_numpy(places)
