@@ -40,6 +40,8 @@ def cuda_packed():
     with pytest.MonkeyPatch.context() as patch:
         if not ON_GPU:
             patch.setenv("TRITON_INTERPRET", "1")
+            for name in ("cuda", "cuda_packed"):  # whoever imported them before compiles them
+                patch.delitem(sys.modules, f"tablefree.kernels.{name}", raising=False)
         yield import_module("tablefree.kernels.cuda_packed")
 
 

@@ -234,11 +234,11 @@ def test_a_million_ids_take_what_is_told(tmp_path):
     small = ClaimedRows(1600, 32, num_rows=4, seed="x")
     small.encoding.claims.claim(ids[:4096])  # so that all kernels are used
     small.encoding.claims.unlearnt = type(small.encoding.claims.unlearnt)()
-    packed = pack(whole.eval(), form="product-8x8")
-    for name, module in (("whole", packed), ("small", pack(small.eval(), form="product-8x8"))):
+    packed = pack(whole.eval(), form="int8")
+    for name, module in (("whole", packed), ("small", pack(small.eval(), form="int8"))):
         module.save_pretrained(tmp_path / name)
     told = packed_bytes(packed)
-    assert told == packed_size(whole, Form("product", 8, 8))
+    assert told == packed_size(whole, Form("int8"))
     files = sum(path.stat().st_size for path in (tmp_path / "whole").iterdir())
     assert told <= files <= 1.02 * told
     for how in ("read", "mapped"):

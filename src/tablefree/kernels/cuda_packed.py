@@ -173,12 +173,12 @@ def _hashed(low, high, functions, num_functions, number: tl.constexpr):  # type:
 @triton.jit  # type: ignore[untyped-decorator]
 def _place_in(slots, bucket, group_bytes: tl.constexpr, fingerprints, mask):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The places of fingerprints in their buckets, -1, or -2 where there is no room."""
-    one = tl.arange(0, _GROUP)[None, :]
-    owners = tl.load(slots + bucket * (group_bytes // 2) + one, mask, 0)
-    slot = tl.min(tl.where(owners == fingerprints, one, _GROUP), 1, keep_dims=True)
-    num_free = tl.sum((owners == 0).to(tl.int32), 1, keep_dims=True)
-    missing = tl.where(num_free > 0, _FREE, _REFUSED)
-    return tl.where(slot < _GROUP, bucket * _GROUP + slot, missing)
+    place = tl.where(mask, bucket * 0 + _REFUSED, _REFUSED)
+    for slot in range(_GROUP - 1, -1, -1):  # the first match is the last to be written
+        owner = tl.load(slots + bucket * (group_bytes // 2) + slot, mask, 0)
+        place = tl.where((owner == 0) & (place < 0), _FREE, place)
+        place = tl.where(owner == fingerprints, bucket * _GROUP + slot, place)
+    return place
 
 
 @triton.jit(do_not_specialize=["num_buckets"])  # type: ignore[untyped-decorator]

@@ -89,7 +89,9 @@ class Books(nn.Module, ABC):
         numbers = unpack_bits(data, self.width, bits)
         if kind == LEVELS:
             return self.tables()[0, :, 0][numbers]
-        scales = data[:, row_bytes - 2 :].contiguous().view(torch.float16).float()
+        # A copy even of one row, or none, that could lie at an odd byte.
+        scale = data[:, row_bytes - 2 :].clone(memory_format=torch.contiguous_format)
+        scales = scale.view(torch.float16).float()
         return (numbers - (1 << (bits - 1))).float() * scales
 
     @property
