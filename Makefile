@@ -9,8 +9,9 @@ INSTALL := pip install --quiet --disable-pip-version-check --constraint
 .PHONY: demo test drop-in clean
 
 demo: $(VENV)/experiments
-	$(BIN)/tablefree compare --data synthetic --model gmf --sizes 1/4,1/16 --seeds 1 \
-	  --trials 2 --epochs 8 --output results/demo
+	$(BIN)/tablefree compare --data synthetic --model gmf --sizes 1/8,1/16 --seeds 1 \
+	  --methods full_table,hashing_trick,hybrid_hash,cafe,deep_hash,sketch,claimed_rows \
+	  --trials 1 --epochs 12 --output results/demo
 
 test: $(VENV)/dev
 	$(BIN)/ruff check

@@ -211,11 +211,9 @@ class Packer(Generic[ModuleType]):
         Raises:
             InputError: no form fits.
         """
-        widths = [rows_in(one).embedding_dim for one in self.tables.values()]
-        forms = candidates(fits, min(widths)) if widths else [Form("float16")]
-        forms = [form for form in forms if fits(form)]
+        forms = self.forms(fits)
         if not forms:
-            least = self.size(Form("residual", 4, 1) if widths else Form("float16"))
+            least = self.size(Form("residual", 4, 1) if self.tables else Form("float16"))
             raise InputError(
                 f"no form is as small as this {what}: the smallest takes {least} bytes, "
                 f"{least / float_size(self.module):.3g} of the module's: allow more, or train "
@@ -225,6 +223,12 @@ class Packer(Generic[ModuleType]):
         for one in trials[:FINALISTS]:
             self.tuned(one.form)
         return sorted(trials, key=_by_quality, reverse=True)
+
+    def forms(self, fits: Callable[[Form], bool]) -> list[Form]:
+        """The forms to try of those that fit."""
+        if not self.tables:
+            return [form for form in (Form("float16"),) if fits(form)]
+        return candidates(fits, min(rows_in(one).embedding_dim for one in self.tables.values()))
 
     def within_loss(self, max_loss: float) -> Trial[ModuleType]:
         """The fewest bytes whose best form loses so much of AUC at most.
@@ -239,10 +243,12 @@ class Packer(Generic[ModuleType]):
         found: dict[int, Trial[ModuleType]] = {}
 
         def loss_of(budget: int) -> float:
-            try:
-                best, *_ = self.ranked(lambda form: self.size(form) <= budget, "budget")
-            except InputError:  # nothing is as small
+            def fits(form: Form) -> bool:
+                return self.size(form) <= budget
+
+            if not self.forms(fits):
                 return inf
+            best, *_ = self.ranked(fits, "budget")
             found[budget] = best
             return before - best.quality
 
