@@ -11,13 +11,13 @@ from math import prod
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tablefree.checks import check_choice
 from tablefree.embeddings.stacked import FrozenStack, StackedLinear, StackedNetwork
 from tablefree.encodings.hot_sketch import ID_BYTES, HotSketch
+from tablefree.encodings.levels import least_squares_levels
 from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
 from tablefree.network import EmbeddingNetwork
@@ -26,7 +26,6 @@ BITS = {"float32": 32, "float16": 16, "int8": 8, "int4": 4, "codebook": 4}
 LARGEST = {"int8": 127, "int4": 7}  # whole numbers from -n to n
 SCALE_BYTES = 2  # float16
 LEVELS = 2 ** BITS["codebook"]
-_STEPS_PER_SPLIT, _LAST_STEPS = 10, 300  # cheap, and outer levels need many
 
 ModuleType = TypeVar("ModuleType", bound=nn.Module)
 
@@ -138,30 +137,7 @@ def _round_rows(rows: Float[Tensor, "*n width"], largest: int) -> Float[Tensor, 
 def _round_to_codebook(matrix: Float[Tensor, "n width"]) -> Float[Tensor, "n width"]:
     levels = torch.unique(matrix)
     if len(levels) > LEVELS:
-        levels = _least_squares_levels(matrix.flatten().sort().values.double())
+        levels = least_squares_levels(matrix.flatten().sort().values.double(), LEVELS)
     levels = levels.half().to(matrix.dtype)
     rounded: Tensor = levels[torch.bucketize(matrix, (levels[1:] + levels[:-1]) / 2)]
     return rounded
-
-
-def _least_squares_levels(values: Float[Tensor, " n"]) -> Float[Tensor, " levels"]:
-    """The levels to which sorted values are rounded with the least squared error.
-
-    One level after the other is split, always that of the largest error (Linde, Buzo and Gray, "An
-    Algorithm for Vector Quantizer Design", 1980), so that neither many equal values nor a single
-    large one take the levels of all others.
-    """
-    sums, squares = (F.pad(x.cumsum(0), (1, 0)) for x in (values, values.square()))
-    levels = values.mean()[None]
-    for step in range(_STEPS_PER_SPLIT * (LEVELS - 1) + _LAST_STEPS):
-        inner = torch.searchsorted(values, (levels[1:] + levels[:-1]) / 2)
-        ends = torch.cat([inner.new_zeros(1), inner, inner.new_tensor([len(values)])])
-        counts = ends.diff()
-        levels = torch.where(counts > 0, sums[ends].diff() / counts, levels)
-        if step % _STEPS_PER_SPLIT == 0 and len(levels) < LEVELS:
-            errors = squares[ends].diff() - counts * levels.square()
-            worst = int(errors.argmax())
-            deviation = (errors[worst] / counts[worst]).clamp(min=0).sqrt()
-            split = torch.stack([levels[worst] - deviation, levels[worst] + deviation])
-            levels = torch.cat([levels[:worst], split, levels[worst + 1 :]])
-    return levels

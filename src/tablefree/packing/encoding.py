@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from tablefree.encodings.levels import least_squares_levels
 from tablefree.encodings.product_codes import product_codes
 from tablefree.encodings.residual_codes import residual_codes
 from tablefree.errors import InputError
 from tablefree.packing.bits import pack_bits
 from tablefree.packing.forms import Form
-from tablefree.packing.levels import least_squares_levels
 
 _MOST_NUMBERS = 2**22  # from which levels are found
 
