@@ -260,24 +260,24 @@ class Packer(Generic[ModuleType]):
 
     def bytes_per_id(self, form: Form) -> int:
         """The most bytes a row of any table, with the fingerprint where it has one."""
-        return max(
+        sizes = [
             form_of(one, form).row_bytes(rows_in(one).embedding_dim)
             + FINGERPRINT_BYTES * isinstance(one, SketchEncoding)
             for one in self.tables.values()
-        )
+        ]
+        return max(sizes, default=0)
 
     def _quality(self, packed: ModuleType) -> float:
         if self.validation is not None:
             return self.validation.auc(packed)
         parts = dict(packed.named_modules())
-        return -sum(
-            weighted_error(
-                rows_in(table).weight.detach().float().cpu(),
-                cast(Books, parts[path]).all_rows(),
-                self._known(table),
-            )
-            for path, table in self.tables.items()
-        )
+        errors = []
+        for path, table in self.tables.items():
+            used, (metric, counts) = _used_rows(table), self._known(table)
+            rows = cast(Books, parts[path]).all_rows()[used]
+            known = Statistics(metric, None if counts is None else counts[used])
+            errors.append(weighted_error(_float_rows(table)[used], rows, known))
+        return -sum(errors)
 
     def _known(self, table: Table) -> Statistics:
         return self._statistics.get(rows_in(table), Statistics())
@@ -319,13 +319,22 @@ def _empty(table: Table, form: Form, spans: Sequence[int]) -> PackedRows | Packe
     return PackedRows(table.num_embeddings, table.embedding_dim, form, spans)
 
 
+def _float_rows(table: Table) -> Tensor:
+    return rows_in(table).weight.detach().float().cpu()
+
+
+def _used_rows(table: Table) -> Tensor:
+    """Which rows anybody reads: all but the free ones of a sketch."""
+    used = torch.ones(rows_in(table).num_embeddings, dtype=torch.bool)
+    if isinstance(table, SketchEncoding) and table.claims is not None:
+        slots = [part.slots.flatten() for part in parts_of(table.claims)]
+        used[table.first_own :] = torch.cat(slots).cpu() != 0
+    return used
+
+
 def _filled(table: Table, form: Form, statistics: Statistics) -> Books:
     """A packed table: free rows of a sketch, which nobody reads, are left out of its codes."""
-    rows = rows_in(table).weight.detach().float().cpu()
-    used = torch.ones(len(rows), dtype=torch.bool)
-    if isinstance(table, SketchEncoding) and table.claims is not None:
-        slots = [part.slots for part in parts_of(table.claims)]
-        used[table.first_own :] = torch.cat([one.flatten() for one in slots]).cpu() != 0
+    rows, used = _float_rows(table), _used_rows(table)
     counts = None if statistics.counts is None else statistics.counts[used]
     found = encoded(rows[used], form, Statistics(statistics.metric, counts))
     data = torch.zeros(len(rows), found.data.shape[1], dtype=torch.uint8)
