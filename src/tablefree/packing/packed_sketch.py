@@ -111,17 +111,19 @@ class PackedSketch(Books):
         """
         ids = tensor_ids(ids)
         flat = ids.reshape(-1).contiguous()
-        state = flat.new_full(flat.shape, REFUSED)
-        rows = torch.zeros(len(flat), self.width, device=flat.device)
-        for number, one in enumerate(self.parts()):
+        first, *others = self.parts() if self.maps else (None,)
+        if first is None:
+            state = flat.new_full(flat.shape, REFUSED)
+            rows = torch.zeros(len(flat), self.width, device=flat.device)
+        else:
+            rows, state = self._own(flat, first)
+        for one in others:
             found, places = self._own(flat, one)
-            rows = found if number == 0 else torch.where((state >= 0)[:, None], rows, found)
-            state = torch.maximum(state, places.clamp(max=0))
+            rows = torch.where((state >= 0)[:, None], rows, found)
+            state = torch.maximum(state, places)
         (refused,) = torch.nonzero(state == REFUSED, as_tuple=True)
         if torch.compiler.is_compiling() or len(refused):
-            picked = self.picks(flat[refused])
-            shared = self.decode(self.shared[picked.flatten()]).view(*picked.shape, self.width)
-            rows = rows.index_copy(0, refused, shared.sum(-2))
+            rows.index_copy_(0, refused, self._shared(flat[refused]))
         return rows.view(*ids.shape, self.width)
 
     def picks(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
@@ -130,6 +132,18 @@ class PackedSketch(Books):
         return buckets + self.num_rows * torch.arange(
             self.buckets.num_hashes, device=buckets.device
         )
+
+    def _shared(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
+        """The sums of shared rows."""
+        picked = self.picks(ids)
+        flat = picked.flatten()
+        if self._is_fast(flat):
+            rows = packed_op.packed_rows(
+                flat, self.shared.view(-1), self.tables(), self.layout, self.width
+            )
+        else:
+            rows = self.decode(self.shared[flat])
+        return rows.view(*picked.shape, self.width).sum(-2)
 
     def _own(
         self, ids: Int[Tensor, " n"], one: PackedMap
