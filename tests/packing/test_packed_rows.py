@@ -49,6 +49,26 @@ def test_packed_rows_are_those_of_simulated_rounding(form, dtype):
     assert torch.equal(pack(original, form=form)(ids), quantize_rows(original, dtype)(ids))
 
 
+@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_another_state_is_read_at_once(form, assign):
+    packed, others = (pack(table(300, 8, seed), form=form) for seed in range(2))
+    ids = torch.arange(300)
+    before, after = packed(ids), others(ids)
+    packed.load_state_dict(others.state_dict(), assign=assign)
+    assert torch.equal(packed(ids), after)
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_scale_that_changes_is_read_at_once(form):
+    packed = pack(table(300, 8), form=form)
+    if packed.rows.num_books:
+        rows = packed(torch.arange(300))
+        packed.rows.scale.mul_(2)
+        assert torch.equal(packed(torch.arange(300)), 2 * rows)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_the_same_rows_are_packed_into_the_same_bytes(form):
     first, second = (pack(table(300, 8), form=form).state_dict() for _ in range(2))

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from math import floor, log2
+from operator import is_
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +41,7 @@ class Books(nn.Module, ABC):
         if self.num_books:
             self.register_buffer("scale", torch.ones(()))
         self.trained: list[Tensor] | None = None  # in the place of the buffers, see `tune`
-        self._cache: tuple[list[tuple[int, int]], Tensor] | None = None
+        self._cache: tuple[list[Tensor], list[int], Tensor] | None = None
 
     @torch.no_grad()
     def set_books(self, books: Sequence[Tensor]) -> None:
@@ -65,11 +66,15 @@ class Books(nn.Module, ABC):
             return torch.empty(0, 0, 0, device=next(self.buffers()).device)
         if self.trained is not None or torch.compiler.is_compiling():
             return tables_of(self.books(), self.spans)
-        buffers = [getattr(self, f"book_{number}") for number in range(self.num_books)]
-        key = [(id(buffer), buffer._version) for buffer in buffers]
-        if self._cache is None or self._cache[0] != key:
-            self._cache = (key, tables_of(self.books(), self.spans))
-        return self._cache[1]
+        buffers = [self.scale, *(getattr(self, f"book_{n}") for n in range(self.num_books))]
+        versions = [buffer._version for buffer in buffers]
+        if self._cache is not None:
+            known, of_known, tables = self._cache
+            if all(map(is_, known, buffers)) and of_known == versions:
+                return tables
+        # The buffers are kept too: one that is gone could have its place in memory taken.
+        self._cache = buffers, versions, tables_of(self.books(), self.spans)
+        return self._cache[2]
 
     def decode(self, data: UInt8[Tensor, "n row_bytes"]) -> Float[Tensor, "n width"]:
         """Rows from their bytes, by torch's operators: what the kernels do, bit for bit."""
