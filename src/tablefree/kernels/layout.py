@@ -25,8 +25,3 @@ class Layout(NamedTuple):
     bits: int
     row_bytes: int
     head: int = 0
-
-    @property
-    def group_bytes(self) -> int:
-        """Bytes of a group."""
-        return self.head + GROUP * self.row_bytes

@@ -11,17 +11,12 @@ from numpy.typing import NDArray
 
 from tablefree.hashing import coefficients
 from tablefree.kernels.compiling import compile_kernel
-from tablefree.kernels.cpu import bucket_of, halves
+from tablefree.kernels.cpu import halves
 from tablefree.kernels.layout import CODES, GROUP, HALF, LEVELS, Layout
+from tablefree.kernels.sketch import FIND_HASHES, WORK, bucket_at, fingerprint_of, place_in
 from tablefree.kernels.threads import in_threads
 
-_WORK = 400  # an id costs about as much as so many hashes, for it waits for memory
 _BLOCK = 64  # ids whose buckets are asked of the memory at once
-_FIND_HASHES = 3
-_FREE_SLOT, _NONE = np.int16(0), np.int16(99)
-_FREE, _REFUSED = np.int64(-1), np.int64(-2)
-_U1, _U32 = np.uint64(1), np.uint64(32)
-_FINGERPRINTS, _NO_SHIFT = np.uint64(2**16 - 1), np.uint64(32)
 _TO_FLOAT = np.float32(2.0**112)  # the difference of the exponents' biases
 
 
@@ -48,7 +43,7 @@ def packed_rows(
     def fill(part: slice) -> None:
         _fill_rows(places[part], data, books, *layout, out[part])
 
-    in_threads(fill, places.size, _WORK, num_threads)
+    in_threads(fill, places.size, WORK, num_threads)
     return out
 
 
@@ -74,13 +69,13 @@ def packed_own_rows(
     """
     out = np.empty((ids.size, width), np.float32)
     places = np.empty(ids.size, np.int64)
-    hashes = coefficients(seed, _FIND_HASHES, "multiply_shift").T
+    hashes = coefficients(seed, FIND_HASHES, "multiply_shift").T
     slots, flat = data.view(np.int16), data.reshape(-1)
 
     def fill(part: slice) -> None:
         _fill_own(ids[part], slots, hashes, flat, books, *layout, places[part], out[part])
 
-    in_threads(fill, ids.size, _WORK, num_threads)
+    in_threads(fill, ids.size, WORK, num_threads)
     return out, places
 
 
@@ -167,20 +162,6 @@ def _fill_rows(places, data, books, kind, bits, row_bytes, head, out):  # type: 
 
 
 @compile_kernel
-def _slot_of(slots, bucket, fingerprint):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """The place of a fingerprint in a bucket, or `_FREE`, or `_REFUSED` where there is no room."""
-    # Without branches, so that all slots are compared at once.
-    slot, num_free = _NONE, np.int16(0)
-    for one in range(GROUP):
-        owner = slots[bucket, one]
-        slot = min(slot, np.int16(one) if owner == fingerprint else _NONE)
-        num_free += np.int16(owner == _FREE_SLOT)
-    if slot != _NONE:
-        return bucket * GROUP + slot
-    return _FREE if num_free else _REFUSED
-
-
-@compile_kernel
 def _fill_own(ids, slots, hashes, data, books, kind, bits, row_bytes, head, places, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     num_buckets, stride = np.uint64(slots.shape[0]), head + GROUP * row_bytes
     buckets, fingerprints = np.empty((_BLOCK, 2), np.int64), np.empty(_BLOCK, np.int16)
@@ -189,15 +170,13 @@ def _fill_own(ids, slots, hashes, data, books, kind, bits, row_bytes, head, plac
         for i in range(size):
             low, high = halves(ids[first + i])
             for j in range(2):
-                hashed = bucket_of(hashes, j, low, high, _U1, _NO_SHIFT, False)
-                buckets[i, j] = np.int64((hashed * num_buckets) >> _U32)
+                buckets[i, j] = bucket_at(low, high, hashes, j, num_buckets)
                 _prefetch(data, buckets[i, j] * stride)
-            hashed = bucket_of(hashes, 2, low, high, _U1, _NO_SHIFT, False)
-            fingerprints[i] = np.int16(((hashed * _FINGERPRINTS) >> _U32) + _U1)
+            fingerprints[i] = fingerprint_of(low, high, hashes)
         for i in range(size):
-            place = _slot_of(slots, buckets[i, 0], fingerprints[i])
+            place = place_in(slots, buckets[i, 0], fingerprints[i])
             if place < 0:
-                place = max(place, _slot_of(slots, buckets[i, 1], fingerprints[i]))
+                place = max(place, place_in(slots, buckets[i, 1], fingerprints[i]))
             places[first + i] = place
             if place >= 0:
                 _prefetch(data, _start(place, row_bytes, head))

@@ -9,8 +9,8 @@ from tablefree.kernels.cpu import bucket_of, halves, shift_below
 from tablefree.kernels.threads import in_threads
 
 _SLOTS = 16  # of a bucket, as in `encodings.row_claims`
-_FIND_HASHES = 3
-_WORK = 400  # an id costs about as much as so many hashes, for it waits for memory
+FIND_HASHES = 3
+WORK = 400  # an id costs about as much as so many hashes, for it waits for memory
 _FREE_SLOT, _NONE = np.int16(0), np.int16(99)
 _FREE, _REFUSED = np.int64(-1), np.int64(-2)
 _U1, _U32 = np.uint64(1), np.uint64(32)
@@ -29,9 +29,9 @@ def find_rows(
         num_threads: as many as may run.
     """
     rows = np.empty(ids.size, np.int64)
-    hashes = coefficients(seed, _FIND_HASHES, "multiply_shift").T
+    hashes = coefficients(seed, FIND_HASHES, "multiply_shift").T
     in_threads(
-        lambda part: _find_rows(ids[part], slots, hashes, rows[part]), ids.size, _WORK, num_threads
+        lambda part: _find_rows(ids[part], slots, hashes, rows[part]), ids.size, WORK, num_threads
     )
     return rows
 
@@ -47,7 +47,7 @@ def give_rows(ids: NDArray[np.int64], slots: NDArray[np.int16], seed: int) -> No
         slots: see `find_rows`; written to.
         seed: of the three hash functions.
     """
-    _give_rows(ids, slots, coefficients(seed, _FIND_HASHES, "multiply_shift").T)
+    _give_rows(ids, slots, coefficients(seed, FIND_HASHES, "multiply_shift").T)
 
 
 def sketch_codes(
@@ -73,37 +73,53 @@ def sketch_codes(
         num_threads: as many as may run.
     """
     codes = np.empty((ids.size, rows.shape[1]), np.float32)
-    hashes = coefficients(seed, _FIND_HASHES, "multiply_shift").T
+    hashes = coefficients(seed, FIND_HASHES, "multiply_shift").T
     shared = coefficients(shared_seed, num_hashes, "multiply_shift").T
     sizes = np.uint64(num_rows), shift_below(num_rows)
 
     def fill(part: slice) -> None:
         _fill_codes(ids[part], slots, hashes, shared, *sizes, rows, codes[part])
 
-    in_threads(fill, ids.size, _WORK, num_threads)
+    in_threads(fill, ids.size, WORK, num_threads)
     return codes
 
 
 @compile_kernel
-def _find(low, high, slots, hashes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    num_buckets = np.uint64(slots.shape[0])
+def bucket_at(low, high, hashes, choice, num_buckets):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """The first or the second bucket of an id."""
+    hashed = bucket_of(hashes, choice, low, high, _U1, _NO_SHIFT, False)
+    return np.int64((hashed * num_buckets) >> _U32)
+
+
+@compile_kernel
+def fingerprint_of(low, high, hashes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """What an id is known by in its buckets; never that of a free row."""
     hashed = bucket_of(hashes, 2, low, high, _U1, _NO_SHIFT, False)
-    fingerprint = np.int16(((hashed * _FINGERPRINTS) >> _U32) + _U1)
-    found = _REFUSED
-    for j in range(2):
-        hashed = bucket_of(hashes, j, low, high, _U1, _NO_SHIFT, False)
-        bucket = np.int64((hashed * num_buckets) >> _U32)
-        # Without branches, so that all slots are compared at once.
-        first, num_free = _NONE, np.int16(0)
-        for slot in range(_SLOTS):
-            owner = slots[bucket, slot]
-            first = min(first, np.int16(slot) if owner == fingerprint else _NONE)
-            num_free += np.int16(owner == _FREE_SLOT)
-        if first != _NONE:
-            return bucket * _SLOTS + first
-        if num_free:
-            found = _FREE
-    return found
+    return np.int16(((hashed * _FINGERPRINTS) >> _U32) + _U1)
+
+
+@compile_kernel
+def place_in(slots, bucket, fingerprint):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """The row of a fingerprint in a bucket, or `_FREE`, or `_REFUSED` where there is no room."""
+    # Without branches, so that all slots are compared at once.
+    slot, num_free = _NONE, np.int16(0)
+    for one in range(_SLOTS):
+        owner = slots[bucket, one]
+        slot = min(slot, np.int16(one) if owner == fingerprint else _NONE)
+        num_free += np.int16(owner == _FREE_SLOT)
+    if slot != _NONE:
+        return bucket * _SLOTS + slot
+    return _FREE if num_free else _REFUSED
+
+
+@compile_kernel
+def _find(low, high, slots, hashes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    num_buckets, fingerprint = np.uint64(slots.shape[0]), fingerprint_of(low, high, hashes)
+    place = place_in(slots, bucket_at(low, high, hashes, 0, num_buckets), fingerprint)
+    if place < 0:
+        other = place_in(slots, bucket_at(low, high, hashes, 1, num_buckets), fingerprint)
+        place = max(place, other)
+    return place
 
 
 @compile_kernel
@@ -129,10 +145,8 @@ def _give_rows(ids, slots, hashes):  # type: ignore[no-untyped-def]  # pragma: n
     for i in range(ids.size):
         low, high = halves(ids[i])
         for j in range(2):
-            hashed = bucket_of(hashes, j, low, high, _U1, _NO_SHIFT, False)
-            buckets[i, j] = np.int64((hashed * num_buckets) >> _U32)
-        hashed = bucket_of(hashes, 2, low, high, _U1, _NO_SHIFT, False)
-        fingerprints[i] = np.int16(((hashed * _FINGERPRINTS) >> _U32) + _U1)
+            buckets[i, j] = bucket_at(low, high, hashes, j, num_buckets)
+        fingerprints[i] = fingerprint_of(low, high, hashes)
     waiting, asked = np.arange(ids.size), np.empty(ids.size, np.int64)
     while waiting.size:
         num_asking = 0
