@@ -70,6 +70,13 @@ def test_a_plain_sketch_has_shared_rows_alone():
     assert torch.equal(packed(IDS), unpack(packed)(IDS))
 
 
+def test_a_packed_embedding_tells_its_configuration_as_often_as_asked(claimed, sketch):
+    for embedding in (claimed, sketch):
+        packed = pack(embedding, form="int8")
+        for _ in range(2):
+            assert packed.config() == embedding.config()
+
+
 def test_unpacked_rows_learn_again(claimed):
     plain = unpack(pack(claimed, form="residual-2x8"))
     before = plain(IDS[:100]).detach().clone()

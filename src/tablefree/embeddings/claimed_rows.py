@@ -98,13 +98,6 @@ class ClaimedRows(Claiming, Embedding):
 
     def config(self) -> dict[str, object]:
         """The method and its arguments."""
-        return {
-            "method": "claimed_rows",
-            "capacity": self.encoding.saved_capacity,
-            "embedding_dim": self.embedding_dim,
-            "num_rows": self.encoding.num_rows,
-            "num_hashes": self.encoding.buckets.num_hashes,
-            "seed": self.encoding.buckets.seed,
-            "sparse": self.encoding.sparse,
-            "sightings": self.encoding.sightings,
-        }
+        config = self.encoding.config()
+        del config["encoding"], config["width"]
+        return {"method": "claimed_rows", "embedding_dim": self.embedding_dim, **config}

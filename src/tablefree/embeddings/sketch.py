@@ -127,15 +127,12 @@ class SketchEmbedding(Claiming, DecodedEmbedding):
 
     def config(self) -> dict[str, object]:
         """The method and its arguments."""
+        config = self.encoding.config()
+        del config["encoding"]
         return {
             "method": "sketch",
             "embedding_dim": self.embedding_dim,
-            "num_rows": self.encoding.num_rows,
-            "code_width": self.encoding.width,
-            "num_hashes": self.encoding.buckets.num_hashes,
-            "capacity": self.encoding.saved_capacity,
-            "sightings": self.encoding.sightings,
-            "seed": self.encoding.buckets.seed,
-            "sparse": self.encoding.sparse,
+            "code_width": config.pop("width"),
+            **config,
             **self.options,
         }

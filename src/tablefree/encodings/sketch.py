@@ -117,10 +117,7 @@ class SketchEncoding(nn.Module):
 
     def picks(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
         """The rows, of all shared tables one under the other, that the hashes of each id pick."""
-        buckets: Tensor = self.buckets(ids)
-        return buckets + self.num_rows * torch.arange(
-            self.buckets.num_hashes, device=buckets.device
-        )
+        return picks_of(self.buckets, ids)
 
     def train(self, mode: bool = True) -> Self:
         """As every module's; in evaluation it is settled which rows have learnt."""
@@ -138,7 +135,7 @@ class SketchEncoding(nn.Module):
             "capacity": self.saved_capacity,
             "sightings": self.sightings,
             "seed": self.buckets.seed,
-            "sparse": self.sparse,
+            "sparse": self.rows.sparse,
         }
 
     def _inferred(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
@@ -227,11 +224,6 @@ class SketchEncoding(nn.Module):
         return parts if len(parts) > 1 else self.capacity
 
     @property
-    def sparse(self) -> bool:
-        """Whether the gradient of the rows is sparse."""
-        return self.rows.sparse
-
-    @property
     def capacity(self) -> int:
         """Ids that can have a row of their own."""
         return 0 if self.claims is None else self.claims.capacity
@@ -250,6 +242,12 @@ class SketchEncoding(nn.Module):
     def first_own(self) -> int:
         """Where among all rows those that ids own begin."""
         return self.num_rows * self.buckets.num_hashes
+
+
+def picks_of(buckets: HashBuckets, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
+    """What hashes pick, one in each table, where the tables lie one under the other."""
+    picked: Tensor = buckets(ids)
+    return picked + buckets.num_buckets * torch.arange(buckets.num_hashes, device=picked.device)
 
 
 def _leave_unlearnt_out(

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from tablefree.encodings.row_claims import REFUSED, SLOTS, RowClaims, find_in
-from tablefree.encodings.sketch import SketchEncoding
+from tablefree.encodings.sketch import SketchEncoding, picks_of
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
 from tablefree.kernels import packed_op
@@ -76,7 +76,7 @@ class PackedSketch(Books):
 
     def __init__(self, encoding: SketchEncoding, form: Form, spans: Sequence[int] = ()) -> None:
         super().__init__(form, encoding.width, spans)
-        self.buckets, self.num_rows, self.std = encoding.buckets, encoding.num_rows, encoding.std
+        self.buckets, self.std = encoding.buckets, encoding.std
         self.arguments = encoding.config()
         row_bytes = form.row_bytes(encoding.width)
         self.maps = nn.ModuleList(PackedMap(one, row_bytes) for one in parts_of(encoding.claims))
@@ -126,16 +126,9 @@ class PackedSketch(Books):
             rows.index_copy_(0, refused, self._shared(flat[refused]))
         return rows.view(*ids.shape, self.width)
 
-    def picks(self, ids: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch num_hashes"]:
-        """See `SketchEncoding.picks`."""
-        buckets: Tensor = self.buckets(ids)
-        return buckets + self.num_rows * torch.arange(
-            self.buckets.num_hashes, device=buckets.device
-        )
-
     def _shared(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
         """The sums of shared rows."""
-        picked = self.picks(ids)
+        picked = picks_of(self.buckets, ids)
         flat = picked.flatten()
         if self._is_fast(flat):
             rows = packed_op.packed_rows(
@@ -166,23 +159,7 @@ class PackedSketch(Books):
 
     def config(self) -> dict[str, object]:
         """The kind of encoding that was packed, and its arguments."""
-        return self.arguments
-
-    @property
-    def saved_capacity(self) -> int | list[int]:
-        """See `SketchEncoding.saved_capacity`."""
-        parts = [one.num_rows for one in self.parts()]
-        return parts if len(parts) > 1 else sum(parts)
-
-    @property
-    def sightings(self) -> int:
-        """See `SketchEncoding`."""
-        return int(str(self.arguments["sightings"]))
-
-    @property
-    def sparse(self) -> bool:
-        """Whether the gradient of the rows was sparse."""
-        return bool(self.arguments["sparse"])
+        return dict(self.arguments)
 
     @property
     def capacity(self) -> int:
@@ -198,11 +175,6 @@ class PackedSketch(Books):
     def load(self) -> float:
         """The share of the own rows that are taken, 0 to 1."""
         return self.num_claimed / self.capacity if self.capacity else 0.0
-
-    @property
-    def first_own(self) -> int:
-        """Where among all rows those that ids own begin."""
-        return len(self.shared)
 
     @property
     def rows(self) -> Tensor:
