@@ -1,8 +1,8 @@
 """What arguments must be, for any module to ask."""
 
 import os
-from math import prod
-from numbers import Integral
+from math import inf, prod
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -19,6 +19,14 @@ def check_positive(**sizes: int) -> None:
             raise InputError(f"{name} must be an integer of at least 1, got {size!r:.50}")
         if isinstance(size, np.integer) and size.itemsize < 8:  # products of it would overflow
             raise InputError(f"{name} must be an int, or of 64 bits, got {size!r}")
+
+
+def check_number(least: float, **values: object) -> None:
+    """An InputError when one of the named values is no finite number above `least`."""
+    for name, value in values.items():
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not is_number or not least < float(value) < inf:  # type: ignore[arg-type]
+            raise InputError(f"{name} must be a finite number above {least:g}, got {value!r:.50}")
 
 
 def check_memory(*sizes: int) -> None:

@@ -62,3 +62,21 @@ def test_the_smallest_budget_that_loses_little_is_found(needed):
 def test_a_loss_that_nothing_holds_is_refused():
     with pytest.raises(InputError, match="lose more than"):
         smallest(lambda _: 0.01, 1000, 0.001)
+
+
+@pytest.mark.parametrize("name", ["residual-04x8", "residual-\uff14x8", " int4", "levels-4 "])
+def test_a_form_has_one_name(name):
+    with pytest.raises(InputError, match="is no form"):
+        Form.parse(name)
+
+
+@pytest.mark.parametrize("sizes", [(8.0, 4), ("8", 4), (8, None), (8, 2.5)])
+def test_bits_and_codes_are_integers(sizes):
+    with pytest.raises(InputError, match="bits and codes are integers"):
+        Form("residual", *sizes)
+
+
+@pytest.mark.parametrize("width", [-1, 0, 2.5, float("nan"), "x"])
+def test_a_width_is_a_positive_integer(width):
+    with pytest.raises(InputError, match="width must be an integer of at least 1"):
+        Form("int4").row_bytes(width)

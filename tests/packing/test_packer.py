@@ -252,3 +252,60 @@ def test_a_million_ids_take_what_is_told(tmp_path):
         )
         grown = int(found.stdout.split()[0])
         assert 0.9 * told <= grown <= 1.1 * told
+
+
+@pytest.mark.parametrize("name", ["bytes_per_id", "num_bytes", "ratio", "max_loss"])
+@pytest.mark.parametrize("value", ["1/16", -1, float("nan"), float("inf"), [1], 1j, True])
+def test_sizes_are_finite_numbers(recommender, name, value):
+    model, _, validation = recommender
+    with pytest.raises(InputError, match=f"{name} must be a finite number above 0, got"):
+        pack(model, **{name: value}, validation=validation)
+
+
+@pytest.mark.parametrize("form", [3, b"int4", torch.float16, ["int4"], Form])
+def test_a_form_is_a_form_or_its_name(form):
+    with pytest.raises(InputError, match="form is a Form or its name"):
+        pack(FullTable(100, 8), form=form)
+
+
+@pytest.mark.parametrize("call", [lambda one: pack(one, form="int8"), unpack, packed_bytes])
+@pytest.mark.parametrize("what", [None, 3, "x", torch.zeros(2), {}, FullTable])
+def test_what_is_no_module_is_refused(call, what):
+    with pytest.raises(InputError, match="pass a module, such as an embedding or a model, got"):
+        call(what)
+
+
+@pytest.mark.parametrize("name", ["examples", "validation"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: 2 * y,
+        lambda y: 2 * y - 1,
+        lambda y: y + 0.5,
+        lambda y: y * float("nan"),
+        lambda y: y[:, None],
+        lambda y: y + 1j,
+    ],
+)
+def test_labels_are_zero_or_one(recommender, name, change):
+    model, (users, items, labels), _ = recommender
+    with pytest.raises(InputError, match=f"the labels of {name} are 0 or 1"):
+        pack(model, ratio=0.3, **{name: (users, items, change(labels))})
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_no_auc_is_made_of_one_class(recommender, label):
+    model, (users, items, labels), _ = recommender
+    one_class = torch.full_like(labels, label)
+    with pytest.raises(InputError, match=f"and all 20000 are {label:g}: pass others"):
+        pack(model, ratio=0.3, validation=(users, items, one_class))
+
+
+def test_the_smallest_size_that_is_named_can_be_had():
+    table = FullTable(100, 8)
+    with pytest.raises(InputError) as error:
+        pack(table, num_bytes=10)
+    smallest = int(str(error.value).split("takes ")[1].split()[0])
+    assert packed_bytes(pack(table, num_bytes=smallest)) == smallest
+    with pytest.raises(InputError, match=f"takes {smallest} bytes"):
+        pack(table, num_bytes=smallest - 1)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from tablefree.errors import InputError
 from tablefree.packing.forms import Form
 
+# One of them is the smallest of the forms that are tried, whatever the table.
+SMALLEST = (Form("levels", 2), Form("product", 4, 1), Form("residual", 4, 1))
 PLAIN = (Form("float16"), Form("int8"), Form("int4"))
 CODED_BITS = (8, 6, 4)
 MOST_LEVEL_BITS = 6

@@ -21,10 +21,10 @@ class Examples:
     Args:
         name: in messages.
         parts: the arguments of the model, tensors or mappings of names to tensors, all with an
-            example a row; and the labels, 0 or 1, at the end.
+            example a row; and the labels `[n]`, 0 or 1, at the end.
 
     Raises:
-        InputError: no arguments and labels, or of different lengths.
+        InputError: no arguments and labels, or of different lengths; other labels.
     """
 
     def __init__(self, name: str, parts: Sequence[Any]) -> None:
@@ -36,7 +36,19 @@ class Examples:
                 f"{name} is what the model is called with, and the labels at the end, all tensors "
                 "of one length: such as (users, items, labels)"
             )
+        is_label = (labels == 0) | (labels == 1)
+        if labels.ndim != 1 or not is_label.all():
+            odd = list(labels.shape) if labels.ndim != 1 else labels[~is_label][0].item()
+            raise InputError(f"the labels of {name} are 0 or 1, one for each row; got {odd!r}")
         self.inputs, self.labels = inputs, labels.float()
+
+    def check_classes(self) -> None:
+        """Refuse labels of one class, of which no AUC can be made, with an InputError."""
+        if len(torch.unique(self.labels)) < 2:
+            raise InputError(
+                f"AUC needs labels of both classes, and all {len(self)} are "
+                f"{self.labels[0]:g}: pass others"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from tablefree.checks import check_choice
+from tablefree.checks import check_choice, check_positive
 from tablefree.errors import InputError
 from tablefree.kernels.layout import CODES, HALF, LEVELS, SCALED, Layout
 
@@ -41,6 +41,8 @@ class Form:
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
+        if not all(isinstance(one, int) for one in (self.bits, self.num_codes)):
+            raise InputError(f"bits and codes are integers, got {self!r}")
         has_bits, has_codes = self.kind in KINDS[3:], self.kind in KINDS[4:]
         if has_bits and not FEWEST_BITS <= self.bits <= MOST_BITS:
             raise InputError(f"{self.kind} have {FEWEST_BITS} to {MOST_BITS} bits, got {self.bits}")
@@ -64,12 +66,15 @@ class Form:
         """
         kind, _, sizes = name.partition("-")
         num_codes, _, bits = sizes.rpartition("x")
+        refusal = (
+            f"{name!r} is no form: use one such as int8, levels-4, product-8x6 or residual-4x8"
+        )
         try:
             form = cls(kind, int(bits or 0), int(num_codes or 0))
         except ValueError as error:
-            raise InputError(
-                f"{name!r} is no form: use one such as int8, levels-4, product-8x6 or residual-4x8"
-            ) from error
+            raise InputError(refusal) from error
+        if str(form) != name:  # other spellings of the numbers
+            raise InputError(refusal)
         return form
 
     @property
@@ -78,7 +83,12 @@ class Form:
         return self.num_codes > 0
 
     def row_bytes(self, width: int) -> int:
-        """Bytes of a row of `width` numbers."""
+        """Bytes of a row of `width` numbers.
+
+        Raises:
+            InputError: a width that is no integer of at least 1.
+        """
+        check_positive(width=width)
         match self.kind:
             case "float16":
                 return 2 * width

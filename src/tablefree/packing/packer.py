@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from tablefree.checks import check_number
 from tablefree.embeddings.cafe import without_sketches
 from tablefree.embeddings.stacked import FrozenStack
 from tablefree.encodings.sketch import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
 from tablefree.packing.books import Books
-from tablefree.packing.choice import candidates, smallest
+from tablefree.packing.choice import SMALLEST, candidates, smallest
 from tablefree.packing.encoding import Encoded, Statistics, encoded
 from tablefree.packing.examples import Examples, evaluating, statistics_of, weighted_error
 from tablefree.packing.forms import Form
@@ -24,6 +25,7 @@ from tablefree.packing.packed_rows import PackedRows
 from tablefree.packing.packed_sketch import FINGERPRINT_BYTES, PackedSketch, parts_of
 from tablefree.packing.tables import (
     Table,
+    check_module,
     float_size,
     form_of,
     halved_in,
@@ -67,15 +69,17 @@ def pack(
         bytes_per_id: of a row, 2 bytes for the fingerprint of its owner included.
         num_bytes: of all tensors of the module.
         ratio: likewise, to those of the module as it is.
-        max_loss: of AUC in validation: the fewest bytes that lose no more.
+        max_loss: of AUC in validation, at least 0: the fewest bytes that lose no more, to within a
+            factor of 1.4.
         examples: what the module is called with in training, and labels, as of `Examples`: tells
             which errors matter, and with `validation` codebooks learn from it further (see
             `tune`). A few hundred thousand will do.
         validation: likewise, held out, of a model whose score is a logit.
 
     Raises:
-        InputError: not one of the five, or a size that no form has; a module that is packed or
-            frozen; `max_loss` without `validation`; rows that are not finite; codes without FAISS.
+        InputError: not one of the five, or a size that is none or that no form has; what is no
+            module, or packed or frozen; examples or labels of another kind, or labels of one class;
+            `max_loss` without `validation`; rows that are not finite; codes without FAISS.
 
     Example:
         >>> from tablefree import FullTable
@@ -92,6 +96,19 @@ def pack(
             f"pass one of {', '.join(wanted)}, which say how small it is to be; got "
             f"{', '.join(given) or 'none'}"
         )
+    (name,) = given
+    if name == "form":
+        form = Form.parse(form) if isinstance(form, str) else form
+        if not isinstance(form, Form):
+            raise InputError(
+                f'form is a Form or its name, such as "residual-4x8", got {form!r:.50}'
+            )
+    elif max_loss is None:
+        check_number(0, **{name: wanted[name]})
+    elif max_loss != 0:
+        check_number(0, max_loss=max_loss)
+    if validation is not None:
+        Examples("validation", validation).check_classes()
     packer = Packer(module, examples, validation)
     if form is not None:
         return packer.tuned(Form.parse(form) if isinstance(form, str) else form).module
@@ -104,7 +121,7 @@ def pack(
             return packer.bytes_per_id(one) <= bytes_per_id
         return packer.size(one) <= size
 
-    return packer.ranked(fits, given[0])[0].module
+    return packer.ranked(fits, name)[0].module
 
 
 def unpack(module: ModuleType) -> ModuleType:
@@ -115,6 +132,7 @@ def unpack(module: ModuleType) -> ModuleType:
     Raises:
         InputError: nothing in it is packed.
     """
+    check_module(module)
     packed = [one for one in module.modules() if isinstance(one, Books)]
     if _described(module) is None:
         raise InputError(f"nothing in this {type(module).__name__} is packed")
@@ -128,6 +146,7 @@ def unpack(module: ModuleType) -> ModuleType:
 
 def packed_bytes(module: nn.Module) -> int:
     """Bytes of the tensors that are saved of a module, packed or not; shared ones count once."""
+    check_module(module)
     return float_size(module)
 
 
@@ -213,7 +232,8 @@ class Packer(Generic[ModuleType]):
         """
         forms = self.forms(fits)
         if not forms:
-            least = self.size(Form("residual", 4, 1) if self.tables else Form("float16"))
+            tried = SMALLEST if self.tables else [Form("float16")]
+            least = min(map(self.size, tried))
             raise InputError(
                 f"no form is as small as this {what}: the smallest takes {least} bytes, "
                 f"{least / float_size(self.module):.3g} of the module's: allow more, or train "
@@ -231,7 +251,7 @@ class Packer(Generic[ModuleType]):
         return candidates(fits, min(rows_in(one).embedding_dim for one in self.tables.values()))
 
     def within_loss(self, max_loss: float) -> Trial[ModuleType]:
-        """The fewest bytes whose best form loses so much of AUC at most.
+        """The smallest of the forms tried that loses so much of AUC at most.
 
         Raises:
             InputError: there is no validation, or float16 loses more.
@@ -240,7 +260,6 @@ class Packer(Generic[ModuleType]):
             raise InputError("max_loss is of AUC in validation: pass validation=(…, labels)")
         with evaluating(self.module):
             before = self.validation.auc(self.module)
-        found: dict[int, Trial[ModuleType]] = {}
 
         def loss_of(budget: int) -> float:
             def fits(form: Form) -> bool:
@@ -248,11 +267,11 @@ class Packer(Generic[ModuleType]):
 
             if not self.forms(fits):
                 return inf
-            best, *_ = self.ranked(fits, "budget")
-            found[budget] = best
-            return before - best.quality
+            return before - self.ranked(fits, "budget")[0].quality
 
-        return found[smallest(loss_of, self.size(Form("float16")), max_loss)]
+        smallest(loss_of, self.size(Form("float16")), max_loss)
+        held = [one for one in self._trials.values() if before - one.quality <= max_loss]
+        return min(held, key=lambda one: self.size(one.form))
 
     def size(self, form: Form) -> int:
         """Bytes of the module in a form."""
@@ -372,6 +391,7 @@ def _make_float32(part: nn.Module) -> None:
 
 
 def _check_can_be_packed(module: nn.Module) -> None:
+    check_module(module)
     parts = list(module.modules())
     if any(isinstance(one, Books) for one in parts):
         raise InputError(

@@ -5,12 +5,21 @@ from math import prod
 from torch import nn
 
 from tablefree.encodings.sketch import SketchEncoding
+from tablefree.errors import InputError
 from tablefree.packing.forms import Form
 from tablefree.packing.packed_sketch import FINGERPRINT_BYTES
 from tablefree.pretrained import Pretrained
 
 Table = nn.Embedding | SketchEncoding
 _FEW = Form("float16")
+
+
+def check_module(module: object) -> None:
+    """An InputError when something is no module."""
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"pass a module, such as an embedding or a model, got {type(module).__name__}"
+        )
 
 
 def tables_in(module: nn.Module) -> dict[str, Table]:
