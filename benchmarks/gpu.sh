@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The library on a GPU, tested and timed in one command of at most nine minutes.
+# The library on a GPU, tested and timed in one command of at most ten minutes.
 #
 # Run: PYTHON=python3 benchmarks/gpu.sh [OUT]
-# Writes OUT/device.txt, kernels.txt, modules.txt, bench.txt, bench.parquet, bench.svg and, made of
-# them, gpu.md.
+# Writes OUT/device.txt, kernels.txt, modules.txt, bench.txt, bench.parquet, bench.svg, packed.txt
+# and, made of them, gpu.md.
 # DEVICE=cpu rehearses it where there is no GPU: Triton's interpreter, small sizes, no figures worth
 # keeping.
 set -uo pipefail
@@ -28,9 +28,9 @@ PROGRAM
 cat "$out/device.txt"
 
 if [ "$device" = cuda ]; then
-  tests=() sizes=(--seconds 1)
+  tests=() sizes=(--seconds 1) packed=()
 else
-  tests=(-k uniform) sizes=(--seconds 0 --batch 64 --num-hashes 64 --hidden 32-32)
+  tests=(-k uniform) sizes=(--seconds 0 --batch 64 --num-hashes 64 --hidden 32-32) packed=(--small)
   export OMP_NUM_THREADS=1
 fi
 run_tests() { timeout 280 "$python" -m pytest -q -p no:cacheprovider --durations=10 "$@"; }
@@ -45,5 +45,8 @@ timeout 220 "$python" -c "from tablefree.cli import main; main()" bench --device
   "${sizes[@]}" --output "$out" > "$out/bench.txt" 2>&1
 timed=$?
 tail -n 3 "$out/bench.txt"
+timeout 100 "$python" benchmarks/packed_lookup.py --device "$device" "${packed[@]}" \
+  > "$out/packed.txt" 2>&1 || timed=1
+tail -n 3 "$out/packed.txt"
 "$python" benchmarks/gpu_document.py "$out" || exit 1
 exit $((tested || timed))
