@@ -55,7 +55,9 @@ def random_rows(num_rows, form, width, seed):
     table.data.random_(generator=generator)
     if not form.bits:
         table.data[:, -2 * (width if form.kind == "float16" else 1) :] &= 0xBB
-    table.set_books([torch.randn(shape, generator=generator) for shape in form.book_shapes(width)])
+    table.set_books(
+        [torch.randn(book.shape, generator=generator) for book in form.book_shapes(width)]
+    )
     return table
 
 

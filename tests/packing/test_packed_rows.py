@@ -65,7 +65,7 @@ def test_a_scale_that_changes_is_read_at_once(form):
     packed = pack(table(300, 8), form=form)
     if packed.rows.num_books:
         rows = packed(torch.arange(300))
-        packed.rows.scale.mul_(2)
+        packed.rows.scales_0.mul_(2)
         assert torch.equal(packed(torch.arange(300)), 2 * rows)
 
 

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from math import floor, log2
 from operator import is_
 
 import torch
@@ -19,7 +18,7 @@ from tablefree.packing.forms import Form
 
 
 class Books(nn.Module, ABC):
-    """Base of packed tables: the form of their rows, and the float16 tensors that all rows share.
+    """Base of packed tables: the form of their rows, and the tensors that all rows share.
 
     Args:
         form: of the rows.
@@ -27,38 +26,45 @@ class Books(nn.Module, ABC):
         spans: where the directions of each product code begin, and the width at the end.
 
     Attributes:
-        scale: what the first of the tensors is multiplied by, so that float16 holds it.
+        book_0, book_1: the tensors of the form, without their scales (see `BookShape`).
+        scales_0, scales_1: the scales of each.
     """
-
-    scale: Tensor
 
     def __init__(self, form: Form, width: int, spans: Sequence[int] = ()) -> None:
         super().__init__()
         self.form, self.width, self.spans = form, width, list(spans)
         self.num_books = len(form.book_shapes(width))
-        for number, shape in enumerate(form.book_shapes(width)):
-            self.register_buffer(f"book_{number}", torch.zeros(shape, dtype=torch.float16))
-        if self.num_books:
-            self.register_buffer("scale", torch.ones(()))
+        for number, book in enumerate(form.book_shapes(width)):
+            self.register_buffer(f"scales_{number}", torch.ones(book.scales))
+            self.register_buffer(f"book_{number}", torch.zeros(book.shape, dtype=book.dtype))
         self.trained: list[Tensor] | None = None  # in the place of the buffers, see `tune`
         self._cache: tuple[list[Tensor], list[int], Tensor] | None = None
 
     @torch.no_grad()
     def set_books(self, books: Sequence[Tensor]) -> None:
         """Round float32 books into the buffers."""
-        for number, book in enumerate(books):
-            if number == 0:
-                # A power of two, by which nothing is rounded.
-                self.scale.fill_(2.0 ** floor(log2(max(float(book.abs().max()), 1e-30))))
-                book = book / self.scale
-            getattr(self, f"book_{number}").copy_(book)
+        for (book, scales), values in zip(self._buffers_of_books(), books, strict=True):
+            spread = [dim for dim in range(values.dim()) if scales.shape[dim] == 1]
+            largest = values.abs().amax(spread, keepdim=True).clamp(min=1e-30)
+            if book.dtype == torch.int8:
+                scales.copy_(largest / 127)
+                book.copy_((values / scales).round())
+            else:  # a power of two, by which nothing is rounded
+                scales.copy_(2.0 ** largest.log2().floor())
+                book.copy_(values / scales)
 
     def books(self) -> list[Tensor]:
         """The books in float32, as `set_books` takes them."""
         if self.trained is not None:
             return self.trained
-        found = [getattr(self, f"book_{number}").float() for number in range(self.num_books)]
-        return [found[0] * self.scale, *found[1:]] if found else []
+        return [book.float() * scales for book, scales in self._buffers_of_books()]
+
+    def _buffers_of_books(self) -> list[tuple[Tensor, Tensor]]:
+        """Each book with its scales."""
+        return [
+            (getattr(self, f"book_{number}"), getattr(self, f"scales_{number}"))
+            for number in range(self.num_books)
+        ]
 
     def tables(self) -> Float[Tensor, "codes choices width"]:
         """What each choice of each code adds to a row; levels are `[1, choices, 1]`."""
@@ -66,7 +72,7 @@ class Books(nn.Module, ABC):
             return torch.empty(0, 0, 0, device=next(self.buffers()).device)
         if self.trained is not None or torch.compiler.is_compiling():
             return tables_of(self.books(), self.spans)
-        buffers = [self.scale, *(getattr(self, f"book_{n}") for n in range(self.num_books))]
+        buffers = [buffer for both in self._buffers_of_books() for buffer in both]
         versions = [buffer._version for buffer in buffers]
         if self._cache is not None:
             known, of_known, tables = self._cache

@@ -1,7 +1,10 @@
 """The forms that rows can be packed in, and how many bytes each takes: closed forms."""
 
 from dataclasses import dataclass
-from typing import Self
+from math import prod
+from typing import NamedTuple, Self
+
+import torch
 
 from tablefree.checks import check_choice, check_positive
 from tablefree.errors import InputError
@@ -12,6 +15,25 @@ SCALE_BYTES = 2  # float16
 FEWEST_BITS, MOST_BITS = 2, 8
 MOST_CODES = 64
 _INTEGER_BITS = {"int8": 8, "int4": 4}
+
+
+class BookShape(NamedTuple):
+    """A tensor that all rows of a table share: levels, codebooks or a basis, times their scales.
+
+    Attributes:
+        shape: of the numbers.
+        scales: of the scales, in float32, which spread over the numbers.
+        dtype: of the numbers, float16 or int8.
+    """
+
+    shape: tuple[int, ...]
+    scales: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def num_bytes(self) -> int:
+        """Of numbers and scales."""
+        return prod(self.shape) * self.dtype.itemsize + 4 * prod(self.scales)
 
 
 @dataclass(frozen=True)
@@ -99,16 +121,20 @@ class Form:
             case _:
                 return -(-self.num_codes * self.bits // 8)
 
-    def book_shapes(self, width: int) -> list[tuple[int, ...]]:
-        """Shapes of what a table has besides, in float16: levels, codebooks, a basis."""
+    def book_shapes(self, width: int) -> list[BookShape]:
+        """What a table has besides its rows."""
         choices = 1 << self.bits
         match self.kind:
             case "levels":
-                return [(1, choices, 1)]
+                return [BookShape((1, choices, 1), (1, 1, 1), torch.float16)]
             case "product":
-                return [(choices, width), (width, width)]
+                return [
+                    BookShape((choices, width), (1, width), torch.int8),
+                    BookShape((width, width), (width, 1), torch.int8),
+                ]
             case "residual":
-                return [(self.num_codes, choices, width)]
+                shape = (self.num_codes, choices, width)
+                return [BookShape(shape, (self.num_codes, 1, 1), torch.int8)]
             case _:
                 return []
 

@@ -1,7 +1,5 @@
 """What of a module is packed, and how many bytes that takes: closed forms, nothing is built."""
 
-from math import prod
-
 from torch import nn
 
 from tablefree.encodings.sketch import SketchEncoding
@@ -67,8 +65,7 @@ def rows_bytes(table: Table, form: Form) -> int:
     rows = rows_in(table)
     width = rows.embedding_dim
     total = rows.num_embeddings * form.row_bytes(width)
-    shapes = form.book_shapes(width)
-    total += sum(2 * prod(shape) for shape in shapes) + (4 if shapes else 0)
+    total += sum(book.num_bytes for book in form.book_shapes(width))
     if isinstance(table, SketchEncoding):
         total += FINGERPRINT_BYTES * table.capacity
     return total

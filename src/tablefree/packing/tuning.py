@@ -16,7 +16,7 @@ def tune(model: nn.Module, examples: Examples, validation: Examples) -> float:
     """Train the codebooks of a packed model in place, as long as it helps.
 
     Codes have no gradient and stay. Few codes gain most: .003 of AUC for two of 8 bits an id. The
-    rates are tried from the largest on; what is best in validation is kept, as float16.
+    rates are tried from the largest on; what is best in validation is kept, and rounded.
 
     Args:
         model: a packed recommender, whose score is a logit.
@@ -31,10 +31,10 @@ def tune(model: nn.Module, examples: Examples, validation: Examples) -> float:
     if not tables:
         return best
     for rate in RATES:
-        auc, books = _tuned(model, tables, examples, validation, rate, best)
+        books = _tuned(model, tables, examples, validation, rate, best)
         _set(tables, books or before)
         if books is not None:
-            return auc
+            return validation.auc(model)
     return best
 
 
@@ -45,8 +45,8 @@ def _tuned(
     validation: Examples,
     rate: float,
     best: float,
-) -> tuple[float, list[list[Tensor]] | None]:
-    """The best AUC above `best` that a rate comes to, and its books; None where it stays below."""
+) -> list[list[Tensor]] | None:
+    """The books of the best AUC above `best` that a rate comes to; None where it stays below."""
     kept = None
     for table in tables:
         table.trained = [book.clone().requires_grad_() for book in table.books()]
@@ -68,7 +68,7 @@ def _tuned(
             break
         best = auc
         kept = [[book.detach().clone() for book in table.books()] for table in tables]
-    return best, kept
+    return kept
 
 
 def _set(tables: list[Books], books: list[list[Tensor]]) -> None:
