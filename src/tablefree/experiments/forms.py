@@ -25,7 +25,8 @@ from tablefree.packing.packer import Packer, Trial
 from tablefree.training.metrics import auc, score_pairs
 
 FILE_NAME = "forms.parquet"
-MOST_EXAMPLES = 2**19
+MOST_EXAMPLES = 2**21
+MOST_ROUNDS = 7  # over the positives, after the first
 OTHER_SEED = 2**32
 
 SCHEMA = pl.Schema(
@@ -154,7 +155,11 @@ def _examples(
         return None
     # Other negatives than the rows have learned from.
     seed = run.seed + OTHER_SEED
-    batches = list(training_pairs(run, task, user_keys, item_keys, seed=seed))
+    pairs = training_pairs(run, task, user_keys, item_keys, seed=seed)
+    batches = list(pairs)
+    if task.interactions.label is None:  # each time round has other negatives
+        rounds = MOST_EXAMPLES // sum(len(batch.labels) for batch in batches)
+        batches += [batch for _ in range(min(rounds, MOST_ROUNDS)) for batch in pairs]
     generator = torch.Generator().manual_seed(seed)
     users = torch.cat([batch.users for batch in batches])
     items = torch.cat([batch.items for batch in batches])
