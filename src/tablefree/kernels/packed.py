@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 
 from tablefree.hashing import coefficients
 from tablefree.kernels.compiling import compile_kernel
-from tablefree.kernels.cpu import halves
+from tablefree.kernels.cpu import bucket_of, halves, shift_below
 from tablefree.kernels.layout import CODES, GROUP, HALF, LEVELS, Layout
-from tablefree.kernels.sketch import FIND_HASHES, WORK, bucket_at, fingerprint_of, place_in
+from tablefree.kernels.sketch import (
+    FIND_HASHES,
+    WORK,
+    bucket_at,
+    fingerprint_of,
+    place_without,
+    slot_in,
+)
 from tablefree.kernels.threads import in_threads
 
+_LANES = 16  # numbers that are added at once
 _BLOCK = 64  # ids whose buckets are asked of the memory at once
+_REFUSED = np.int64(-2)
 _TO_FLOAT = np.float32(2.0**112)  # the difference of the exponents' biases
 
 
@@ -70,13 +79,55 @@ def packed_own_rows(
     out = np.empty((ids.size, width), np.float32)
     places = np.empty(ids.size, np.int64)
     hashes = coefficients(seed, FIND_HASHES, "multiply_shift").T
-    slots, flat = data.view(np.int16), data.reshape(-1)
+    words, flat = data.view(np.uint64), data.reshape(-1)
 
     def fill(part: slice) -> None:
-        _fill_own(ids[part], slots, hashes, flat, books, *layout, places[part], out[part])
+        _fill_own(ids[part], words, hashes, flat, books, *layout, places[part], out[part])
 
     in_threads(fill, ids.size, WORK, num_threads)
     return out, places
+
+
+def packed_codes(
+    ids: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    books: NDArray[np.float32],
+    seed: int,
+    shared: NDArray[np.uint8],
+    shared_seed: int,
+    num_hashes: int,
+    layout: Layout,
+    width: int,
+    num_threads: int,
+) -> NDArray[np.float32]:
+    """What `packed_own_rows` gives, and the sums of shared rows where it says -2.
+
+    Args:
+        ids: as all that follow, see `packed_own_rows`.
+        data: likewise.
+        books: likewise.
+        seed: likewise.
+        shared: the shared tables one under the other, of one dimension.
+        shared_seed: of the hash functions that pick shared rows.
+        num_hashes: shared rows an id has.
+        layout: of own rows.
+        width: likewise.
+        num_threads: likewise.
+    """
+    out = np.empty((ids.size, width), np.float32)
+    places = np.empty(ids.size, np.int64)
+    hashes = coefficients(seed, FIND_HASHES, "multiply_shift").T
+    picks = coefficients(shared_seed, num_hashes, "multiply_shift").T
+    words, flat = data.view(np.uint64), data.reshape(-1)
+    num_rows = shared.size // (layout.row_bytes * num_hashes)
+    sizes = np.uint64(num_rows), shift_below(num_rows)
+
+    def fill(part: slice) -> None:
+        _fill_own(ids[part], words, hashes, flat, books, *layout, places[part], out[part])
+        _add_shared(ids[part], places[part], picks, *sizes, shared, books, *layout[:3], out[part])
+
+    in_threads(fill, ids.size, WORK, num_threads)
+    return out
 
 
 @intrinsic
@@ -98,7 +149,43 @@ def _ask_for(_typing: Any, array: Any, index: Any) -> Any:
     return types.void(array, index), generate
 
 
-_prefetch: Any = _ask_for  # a call has the arguments after the context
+@intrinsic
+def _add_up(_typing: Any, books: Any, starts: Any, count: Any, out: Any, column: Any) -> Any:
+    """Write 16 numbers of a row, from a column on: sums over `count` codes, in registers.
+
+    Numba's own loop adds each code to what lies in memory, and takes twice as long.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        books, starts, count, out, column = arguments
+        read, began, written = (
+            context.make_array(kind)(context, builder, value).data
+            for kind, value in zip(
+                (signature.args[0], signature.args[1], signature.args[3]),
+                (books, starts, out),
+                strict=True,
+            )
+        )
+        vector = ir.VectorType(ir.FloatType(), _LANES)
+        zeros = ir.Constant(vector, [0.0] * _LANES)
+        total = cgutils.alloca_once_value(builder, zeros)  # type: ignore[no-untyped-call]
+
+        def at(array: Any, index: Any) -> Any:
+            return builder.bitcast(builder.gep(array, [index]), vector.as_pointer())
+
+        with cgutils.for_range(builder, count) as loop:
+            start = builder.load(builder.gep(began, [loop.index]))
+            numbers = builder.load(at(read, builder.add(start, column)), align=4)
+            builder.store(builder.fadd(builder.load(total), numbers), total)
+        builder.store(builder.load(total), at(written, column), align=4)
+        return context.get_dummy_value()
+
+    return types.void(books, starts, count, out, column), generate
+
+
+# A call has the arguments after the context.
+_prefetch: Any = _ask_for
+_sum_16: Any = _add_up
 
 
 @compile_kernel
@@ -120,21 +207,27 @@ def _bits_at(data, at, first, bits):  # type: ignore[no-untyped-def]  # pragma: 
 
 
 @compile_kernel
-def _decode(data, at, books, kind, bits, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _decode(data, at, numbers, kind, bits, starts, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write a row. Of codes `numbers` are all books, and `starts` has room for a number a code."""
     width = out.size
     if kind == CODES:
-        for column in range(width):
-            out[column] = np.float32(0)
-        for code in range(books.shape[0]):
+        for code in range(starts.size):
             if bits == 8:
                 choice = np.int64(data[at + code])
             else:
                 choice = _bits_at(data, at, code * bits, bits)
-            for column in range(width):
-                out[column] += books[code, choice, column]
+            starts[code] = ((code << bits) + choice) * width
+        whole = width - width % _LANES
+        for column in range(0, whole, _LANES):
+            _sum_16(numbers, starts, starts.size, out, column)
+        for column in range(whole, width):
+            total = np.float32(0)
+            for code in range(starts.size):
+                total += numbers[starts[code] + column]
+            out[column] = total
     elif kind == LEVELS:
         for column in range(width):
-            out[column] = books[0, _bits_at(data, at, column * bits, bits), 0]
+            out[column] = numbers[_bits_at(data, at, column * bits, bits)]
     elif kind == HALF:
         for column in range(width):
             out[column] = _to_float(data[at + 2 * column], data[at + 2 * column + 1])
@@ -153,36 +246,69 @@ def _start(place, row_bytes, head):  # type: ignore[no-untyped-def]  # pragma: n
 
 @compile_kernel
 def _fill_rows(places, data, books, kind, bits, row_bytes, head, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    numbers, starts = books.reshape(-1), np.empty(books.shape[0], np.int64)
     for first in range(0, places.size, _BLOCK):
         last = min(first + _BLOCK, places.size)
         for i in range(first, last):
             _prefetch(data, _start(places[i], row_bytes, head))
         for i in range(first, last):
-            _decode(data, _start(places[i], row_bytes, head), books, kind, bits, out[i])
+            _decode(data, _start(places[i], row_bytes, head), numbers, kind, bits, starts, out[i])
 
 
 @compile_kernel
-def _fill_own(ids, slots, hashes, data, books, kind, bits, row_bytes, head, places, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    num_buckets, stride = np.uint64(slots.shape[0]), head + GROUP * row_bytes
-    buckets, fingerprints = np.empty((_BLOCK, 2), np.int64), np.empty(_BLOCK, np.int16)
+def _fill_own(ids, words, hashes, data, books, kind, bits, row_bytes, head, places, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    numbers, starts = books.reshape(-1), np.empty(books.shape[0], np.int64)
+    stride = head + GROUP * row_bytes
     for first in range(0, ids.size, _BLOCK):
-        size = min(_BLOCK, ids.size - first)
-        for i in range(size):
-            low, high = halves(ids[first + i])
-            for j in range(2):
-                buckets[i, j] = bucket_at(low, high, hashes, j, num_buckets)
-                _prefetch(data, buckets[i, j] * stride)
-            fingerprints[i] = fingerprint_of(low, high, hashes)
-        for i in range(size):
-            place = place_in(slots, buckets[i, 0], fingerprints[i])
-            if place < 0:
-                place = max(place, place_in(slots, buckets[i, 1], fingerprints[i]))
-            places[first + i] = place
-            if place >= 0:
-                _prefetch(data, _start(place, row_bytes, head))
-        for i in range(first, first + size):
+        last = min(first + _BLOCK, ids.size)
+        _find_block(
+            ids[first:last], words, hashes, data, stride, row_bytes, head, places[first:last]
+        )
+        for i in range(first, last):
             if places[i] >= 0:
-                _decode(data, _start(places[i], row_bytes, head), books, kind, bits, out[i])
+                at = _start(places[i], row_bytes, head)
+                _decode(data, at, numbers, kind, bits, starts, out[i])
             else:
                 for column in range(out.shape[1]):
                     out[i, column] = np.float32(0)
+
+
+@compile_kernel
+def _add_shared(ids, places, picks, num_rows, shift, data, books, kind, bits, row_bytes, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    numbers, starts = books.reshape(-1), np.empty(books.shape[0], np.int64)
+    row = np.empty(out.shape[1], np.float32)
+    for i in range(ids.size):
+        if places[i] == _REFUSED:
+            low, high = halves(ids[i])
+            for pick in range(picks.shape[1]):
+                picked = np.int64(bucket_of(picks, pick, low, high, num_rows, shift, False))
+                at = (picked + pick * np.int64(num_rows)) * row_bytes
+                _decode(data, at, numbers, kind, bits, starts, row)
+                for column in range(row.size):
+                    out[i, column] += row[column]
+
+
+@compile_kernel
+def _find_block(ids, words, hashes, data, stride, row_bytes, head, places):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """The places of at most `_BLOCK` ids: the second bucket is read where the first has none."""
+    num_buckets = np.uint64(words.shape[0])
+    buckets, fingerprints = np.empty((_BLOCK, 2), np.int64), np.empty(_BLOCK, np.int16)
+    for i in range(ids.size):
+        low, high = halves(ids[i])
+        for choice in range(2):
+            buckets[i, choice] = bucket_at(low, high, hashes, choice, num_buckets)
+        fingerprints[i] = fingerprint_of(low, high, hashes)
+        _prefetch(data, buckets[i, 0] * stride)
+    for i in range(ids.size):
+        slot = slot_in(words, buckets[i, 0], fingerprints[i])
+        places[i] = buckets[i, 0] * GROUP + slot if slot >= 0 else -1
+        _prefetch(data, _start(places[i], row_bytes, head) if slot >= 0 else buckets[i, 1] * stride)
+    for i in range(ids.size):
+        if places[i] < 0:
+            slot = slot_in(words, buckets[i, 1], fingerprints[i])
+            if slot >= 0:
+                places[i] = buckets[i, 1] * GROUP + slot
+                _prefetch(data, _start(places[i], row_bytes, head))
+            else:
+                free = place_without(words, buckets[i, 0])
+                places[i] = max(free, place_without(words, buckets[i, 1]))

@@ -41,3 +41,24 @@ def packed_own_rows(
         ids.numpy(), data.numpy(), books.numpy(), seed, layout, width, torch.get_num_threads()
     )
     return torch.from_numpy(rows), torch.from_numpy(places)
+
+
+def packed_codes(
+    ids: Tensor,
+    data: Tensor,
+    books: Tensor,
+    seed: int,
+    shared: Tensor,
+    shared_seed: int,
+    num_hashes: int,
+    layout: Layout,
+    width: int,
+) -> Tensor:
+    """The codes of CPU ids [n], of own rows or of shared ones: see `kernels.packed`."""
+    from tablefree.kernels import packed
+
+    arrays = (ids.numpy(), data.numpy(), books.numpy())
+    of_shared = (shared.numpy(), shared_seed, num_hashes)
+    num_threads = torch.get_num_threads()
+    codes = packed.packed_codes(*arrays, seed, *of_shared, layout, width, num_threads)
+    return torch.from_numpy(codes)

@@ -11,6 +11,7 @@ from tablefree.encodings.sketch import SketchEncoding, picks_of
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
 from tablefree.kernels import packed_op
+from tablefree.kernels.layout import Layout
 from tablefree.packing.books import Books
 from tablefree.packing.encoding import Encoded
 from tablefree.packing.forms import Form
@@ -111,6 +112,25 @@ class PackedSketch(Books):
         """
         ids = tensor_ids(ids)
         flat = ids.reshape(-1).contiguous()
+        is_one_call = flat.device.type == "cpu" and len(self.maps) == 1 and self._is_fast(flat)
+        rows = self._codes(flat) if is_one_call else self._codes_in_steps(flat)
+        return rows.view(*ids.shape, self.width)
+
+    def _codes(self, flat: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
+        (only,) = self.parts()
+        return packed_op.packed_codes(
+            flat,
+            only.data,
+            self.tables(),
+            only.hashes.signed_seed,
+            self.shared.view(-1),
+            self.buckets.signed_seed,
+            self.buckets.num_hashes,
+            self._own_layout,
+            self.width,
+        )
+
+    def _codes_in_steps(self, flat: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
         first, *others = self.parts() if self.maps else (None,)
         if first is None:
             state = flat.new_full(flat.shape, REFUSED)
@@ -124,7 +144,7 @@ class PackedSketch(Books):
         (refused,) = torch.nonzero(state == REFUSED, as_tuple=True)
         if torch.compiler.is_compiling() or len(refused):
             rows.index_copy_(0, refused, self._shared(flat[refused]))
-        return rows.view(*ids.shape, self.width)
+        return rows
 
     def _shared(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:
         """The sums of shared rows."""
@@ -148,7 +168,7 @@ class PackedSketch(Books):
                 one.data,
                 self.tables(),
                 one.hashes.signed_seed,
-                self.form.layout(self.width, FINGERPRINT_BYTES * SLOTS),
+                self._own_layout,
                 self.width,
             )
         places = find_in(one.slots, one.hashes, ids)
@@ -156,6 +176,10 @@ class PackedSketch(Books):
         row = places.clamp(min=0)
         found = self.decode(one.rows[row // SLOTS, row % SLOTS])
         return torch.where(is_owner[:, None], found, torch.zeros_like(found)), places
+
+    @property
+    def _own_layout(self) -> Layout:
+        return self.form.layout(self.width, FINGERPRINT_BYTES * SLOTS)
 
     def config(self) -> dict[str, object]:
         """The kind of encoding that was packed, and its arguments."""
