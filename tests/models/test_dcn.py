@@ -50,7 +50,7 @@ def test_one_tensor_is_the_features_by_name():
     torch.testing.assert_close(model(ids), model(named(ids, model)))
 
 
-@pytest.mark.parametrize("num_crosses", [0, -1])
+@pytest.mark.parametrize("num_crosses", [0, -1, 2.0, None, "2"])
 def test_what_is_no_number_of_layers_is_refused(num_crosses):
     with pytest.raises(InputError, match="num_crosses must be an integer of at least 1, got"):
         DCN(collection(4), num_crosses=num_crosses)

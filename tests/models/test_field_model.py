@@ -19,7 +19,6 @@ from tablefree import (
     InputError,
     hash_strings,
 )
-from tablefree.models.field_model import FieldModel, stacked
 
 MODELS = (DLRM, DeepFM, DCN)
 FIELDS = ("user", "item", "city")
@@ -149,26 +148,22 @@ def test_numbers_of_any_float(kind):
     assert half(ids, dense).dtype == torch.bfloat16
 
 
-def test_what_is_no_collection_is_refused():
-    class Sum(FieldModel):
-        def score(self, embeddings, dense):  # noqa: ARG002
-            return stacked(embeddings).sum((-1, -2))
-
-    assert Sum(collection(), 0)(batch(4)[0]).shape == (4,)
-    for wrong in (FullTable(9, 4), {"user": SHAPES["full_table"]}, None):
-        with pytest.raises(InputError, match=f"an EmbeddingCollection, got {type(wrong).__name__}"):
-            Sum(wrong, 0)
+@each_model
+@pytest.mark.parametrize("wrong", [FullTable(9, 4), {"user": SHAPES["full_table"]}, None])
+def test_what_is_no_collection_is_refused(kind, wrong):
+    with pytest.raises(InputError, match=f"an EmbeddingCollection, got {type(wrong).__name__}"):
+        kind(wrong)
 
 
 @each_model
 def test_sizes_that_are_none_are_refused(kind):
-    for num_dense in (-1, 10**30):
-        with pytest.raises(InputError, match=f"num_dense must be .* got {num_dense}"):
+    for num_dense in (-1, 10**30, 2.0, None, "2"):
+        with pytest.raises(InputError, match=f"num_dense must be .* got {num_dense!r}"):
             kind(collection(), num_dense)
     (name, *_) = [name for name in kind.sizes if name != "num_crosses"]
-    for width in (0, -1):
+    for width in (0, -1, 2.0, None, "2"):
         with pytest.raises(
-            InputError, match=f"width must be an integer of at least 1, got {width}"
+            InputError, match=f"width must be an integer of at least 1, got {width!r}"
         ):
             kind(collection(), 2, **{name: (4, width)})
     with pytest.raises(InputError, match="GiB, and this machine has"):
@@ -190,8 +185,11 @@ def test_dense_features_that_do_not_fit_are_refused(kind):
             model(ids, wrong)
     with pytest.raises(InputError, match=r"takes 0 dense features, got shape \(4, 2\)"):
         kind(collection())(ids, dense)
+    for wrong in (dense.tolist(), dense.numpy()):
+        with pytest.raises(InputError, match=f"are a tensor of floats, got {type(wrong).__name__}"):
+            model(ids, wrong)
     for wrong in (dense.long(), dense > 0):
-        with pytest.raises(InputError, match=r"are floats, got torch\.\w+: pass dense\.float"):
+        with pytest.raises(InputError, match=r"are floats, got torch\.\w+: pass \.float"):
             model(ids, wrong)
     for wrong in (dense[:3], dense[:1], dense[None]):
         with pytest.raises(

@@ -91,11 +91,14 @@ class FieldModel(Pretrained):
     def _check_dense(self, dense: Tensor | None) -> None:
         if dense is None and self.num_dense == 0:
             return
+        if dense is not None and not isinstance(dense, Tensor):
+            kind = type(dense).__name__
+            raise InputError(f"dense features are a tensor of floats, got {kind}")
         if dense is None or dense.shape[-1:] != (self.num_dense,):
             got = "none" if dense is None else f"shape {tuple(dense.shape)}"
             raise InputError(f"this model takes {self.num_dense} dense features, got {got}")
         if not dense.is_floating_point():
-            raise InputError(f"dense features are floats, got {dense.dtype}: pass dense.float()")
+            raise InputError(f"dense features are floats, got {dense.dtype}: pass .float() of them")
 
 
 def widths_of(embeddings: EmbeddingCollection) -> list[int]:
