@@ -7,7 +7,9 @@ from jaxtyping import install_import_hook
 # other tests watch.
 install_import_hook(
     [
-        "tablefree.models",
+        "tablefree.models.gmf",
+        "tablefree.models.mlp",
+        "tablefree.models.recommender",
         "tablefree.frozen_network",
         "tablefree.training.batches",
         "tablefree.training.metrics",

@@ -40,6 +40,10 @@ def columns(name):  # noqa: ARG001
     return [(ids[:, None].repeat(1, 3),) for (ids,) in vectors("sketch")]
 
 
+def columns_and_numbers(name):
+    return [(ids, torch.linspace(-1, 1, 2 * len(ids)).view(-1, 2)) for (ids,) in columns(name)]
+
+
 def bags(name):  # noqa: ARG001
     return [
         (NEW[:5], torch.tensor([0, 2, 2])),
@@ -61,12 +65,6 @@ def mixed():
     return tablefree.EmbeddingCollection(MIXED).eval()
 
 
-def dlrm():
-    torch.manual_seed(0)
-    features = dict.fromkeys(("user", "item", "city"), SHAPE)
-    return tablefree.DLRM(tablefree.EmbeddingCollection(features)).eval()
-
-
 CASES = {
     **{name: (lambda name=name: trained(name), vectors) for name in MAKER["modules"]()},
     **{
@@ -78,7 +76,10 @@ CASES = {
     "collection by name": (mixed, by_name),
     "gmf": (lambda: trained("gmf"), pairs),
     "mlp": (lambda: trained("mlp"), pairs),
-    "dlrm": (dlrm, columns),
+    **{
+        name: (lambda name=name: trained(name), columns_and_numbers)
+        for name in ("dlrm", "deepfm", "dcn")
+    },
     "bags": (lambda: tablefree.EmbeddingBag(trained("own_rows")).eval(), bags),
     "rows of bags": (
         lambda: tablefree.EmbeddingBag(trained("sketch").freeze(), mode="max").eval(),

@@ -33,7 +33,7 @@ from tablefree.embeddings import (
 from tablefree.encodings import DenseHashEncoding, HashBuckets, SideFeatures, SketchEncoding
 from tablefree.errors import CapacityWarning, CheckpointError, InputError, TablefreeError
 from tablefree.ids import hash_strings, to_ids
-from tablefree.models import DLRM, GMF, MLP
+from tablefree.models import DCN, DLRM, GMF, MLP, DeepFM
 from tablefree.network import EmbeddingNetwork
 from tablefree.packing import Form, pack, packed_bytes, unpack
 from tablefree.rows import RowAdam, Rows, hold_rows
@@ -47,6 +47,7 @@ from tablefree.training.optimizers import (
 from tablefree.version import __version__
 
 __all__ = [
+    "DCN",
     "DLRM",
     "GMF",
     "MLP",
@@ -58,6 +59,7 @@ __all__ = [
     "ClaimedRows",
     "Conversion",
     "DecodedEmbedding",
+    "DeepFM",
     "DeepHashEmbedding",
     "DenseHashEncoding",
     "Distillation",

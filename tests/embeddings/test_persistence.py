@@ -123,7 +123,7 @@ def test_to_a_device(modules, name):
     assert torch.equal(output(name, outline), output(name, modules[name]))
 
 
-# Not the models: in the tests, what checks their shapes cannot be traced.
+# Not these models: in the tests, what checks their shapes cannot be traced.
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("gmf", "mlp")])
 def test_compiled(modules, name):
     torch.compiler.reset()

@@ -28,24 +28,28 @@ from tablefree.embeddings import (
     SketchEmbedding,
 )
 from tablefree.encodings import BagFeatures, DenseHashEncoding, SideFeatures, SketchEncoding
-from tablefree.models import GMF, MLP
+from tablefree.models import DCN, DLRM, GMF, MLP, DeepFM
 from tablefree.pretrained import Pretrained
 
 DIM = 4
+FEATURES = [[7, 7, 7], [-7, 8, 2**60]]  # a row an example
+NUMBERS = [[0.5, -1.0], [2.0, 0.25]]
 POSITIONS = [0, 3, 3, 8, 9]  # of tables of nine ids; the last is for unknown ones
 IDS = [7, -7, 7, 2**60, -(2**63)]
 INPUTS: dict[str, list[Any]] = {
     "full_table": [POSITIONS],
     "narrow_table": [POSITIONS],
-    "collection": [[[7, 7, 7], [-7, 8, 2**60]]],  # a row an example
+    "collection": [FEATURES],
     "gmf": [IDS, IDS[::-1]],
     "mlp": [IDS, IDS[::-1]],
+    "dlrm": [FEATURES, NUMBERS],
+    "deepfm": [FEATURES, NUMBERS],
+    "dcn": [FEATURES, NUMBERS],
 }
 
 
 def modules() -> dict[str, Pretrained]:
     """A small one of each kind."""
-    deep_hash = {"method": "deep_hash", "embedding_dim": DIM, "num_hashes": 6, "hidden": [5]}
     codes = [
         SketchEncoding(9, 2, seed="sketch"),
         DenseHashEncoding(6, seed="dense", transform="gaussian", family="carter_wegman"),
@@ -78,16 +82,19 @@ def modules() -> dict[str, Pretrained]:
         "claimed_rows": ClaimedRows(16, DIM, num_rows=9, seed="item_id"),
         "decoded": DecodedEmbedding(DIM, codes, hidden=(5,), norm="layer"),
         "tags": DecodedEmbedding(DIM, [DenseHashEncoding(6, seed="dense"), tags], hidden=(5,)),
-        "collection": EmbeddingCollection(
-            {
-                "user_id": deep_hash,
-                "item_id": deep_hash,
-                "city": HashingTrick(9, DIM, seed="city").config(),
-            }
-        ),
+        "collection": _collection(),
         "gmf": GMF(_small_sketch("user_id"), _small_sketch("item_id")),
         "mlp": MLP(_small_sketch("user_id"), HashingTrick(9, DIM, seed="item_id")),
+        "dlrm": DLRM(_collection(), 2, bottom=(3,), top=(5, 4)),
+        "deepfm": DeepFM(_collection(), 2, hidden=(5, 4)),
+        "dcn": DCN(_collection(), 2, num_crosses=3, hidden=(5, 4)),
     }
+
+
+def _collection() -> EmbeddingCollection:
+    deep_hash = {"method": "deep_hash", "embedding_dim": DIM, "num_hashes": 6, "hidden": [5]}
+    city = HashingTrick(9, DIM, seed="city").config()
+    return EmbeddingCollection({"user_id": deep_hash, "item_id": deep_hash, "city": city})
 
 
 def _small_sketch(seed: str) -> SketchEmbedding:

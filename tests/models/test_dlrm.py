@@ -1,11 +1,11 @@
+import warnings
 from itertools import combinations
 
-import polars as pl
 import pytest
 import torch
 from torch import nn
 
-from tablefree import DLRM, EmbeddingCollection, FullTable, HashingTrick, hash_strings
+from tablefree import DLRM, EmbeddingCollection, FullTable
 from tablefree.errors import InputError
 
 
@@ -14,9 +14,12 @@ def collection(num_fields: int = 3, dim: int = 4) -> EmbeddingCollection:
     return EmbeddingCollection.from_embeddings(tables)
 
 
+def linear_in(module: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+
+
 def linear_shapes(module: nn.Module) -> list[tuple[int, int]]:
-    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    return [(layer.in_features, layer.out_features) for layer in linear]
+    return [(layer.in_features, layer.out_features) for layer in linear_in(module)]
 
 
 def test_layers():
@@ -43,57 +46,87 @@ def test_the_score_is_of_all_dot_products(num_dense):
     torch.testing.assert_close(model(ids, dense), expected)
 
 
-def test_batches_of_any_shape():
-    model = DLRM(collection(), num_dense=2)
-    ids, dense = torch.randint(10, (2, 5, 3)), torch.randn(2, 5, 2)
-    scores = model(ids, dense)
-    assert scores.shape == (2, 5)
-    torch.testing.assert_close(scores[1, 3], model(ids[1, 3], dense[1, 3]))
-
-
-def test_a_table_of_raw_columns_and_bags():
-    shape = {"method": "hashing_trick", "num_rows": 50, "embedding_dim": 4}
-    bags = {"shared_with": "item", "pooling": "mean"}
-    model = DLRM(EmbeddingCollection({"user": shape, "item": shape, "history": bags}))
-    batch = {"user": ["ann", "bo"], "item": [3, 4], "history": [[4, 5], []]}
-    scores = model(pl.DataFrame(batch))
-    assert scores.shape == (2,)
-    by_name = {
-        "user": hash_strings(["ann"]),
-        "item": torch.tensor([3]),
-        "history": torch.tensor([[4, 5]]),
-    }
-    torch.testing.assert_close(scores[:1], model(by_name))
-
-
-def test_every_parameter_learns():
-    torch.manual_seed(0)
-    model = DLRM(collection(), num_dense=2)
-    ids = torch.randint(10, (64, 3))
-    model(ids, torch.randn(64, 2)).square().sum().backward()
-    assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
-
-
-def test_saved_and_loaded(tmp_path):
-    tables = {"user": FullTable(9, 4), "item": HashingTrick(50, 4, seed="item")}
-    model = DLRM(EmbeddingCollection.from_embeddings(tables), 2, bottom=(), top=(5,))
-    model.save_pretrained(tmp_path)
-    loaded = DLRM.from_pretrained(tmp_path)
-    ids, dense = torch.tensor([[3, 1234], [9, 5]]), torch.randn(2, 2)
-    assert torch.equal(loaded(ids, dense), model(ids, dense))
-
-
-def test_what_cannot_be_is_refused():
+def test_it_needs_a_pair_of_one_width():
     wide = {"user": FullTable(9, 4), "item": FullTable(9, 6)}
     with pytest.raises(InputError, match="embeddings of one width, got 4, 6: choose"):
         DLRM(EmbeddingCollection.from_embeddings(wide))
     with pytest.raises(InputError, match="needs two vectors, got one feature"):
         DLRM(collection(1))
-    ids = torch.zeros(2, 3, dtype=torch.long)
-    with pytest.raises(InputError, match="takes 2 dense features, got none"):
-        DLRM(collection(), 2)(ids)
-    with pytest.raises(InputError, match=r"takes 2 dense features, got shape \(2, 3\)"):
-        DLRM(collection(), 2)(ids, torch.randn(2, 3))
-    with pytest.raises(InputError, match=r"takes 0 dense features, got shape \(2, 3\)"):
-        DLRM(collection())(ids, torch.randn(2, 3))
-    assert DLRM(collection(1), 2)(ids[:, :1], torch.randn(2, 2)).shape == (2,)
+    ids = torch.zeros(2, 1, dtype=torch.long)
+    assert DLRM(collection(1), 2)(ids, torch.randn(2, 2)).shape == (2,)
+
+
+class PaperDLRM(nn.Module):
+    """DLRM as its paper has it, pair by pair: neither Torch-RecHub nor DeepCTR-Torch has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(11, 4) for _ in range(3))
+        self.bottom = nn.ModuleList([nn.Linear(2, 7), nn.Linear(7, 4)])
+        self.top = nn.ModuleList([nn.Linear(4 + 6, 9), nn.Linear(9, 8), nn.Linear(8, 1)])
+
+    def forward(self, ids, dense):
+        for layer in self.bottom:
+            dense = layer(dense).clamp(min=0)
+        vectors = [dense, *(table(ids[:, place]) for place, table in enumerate(self.tables))]
+        pairs = [torch.einsum("bd,bd->b", a, b) for a, b in combinations(vectors, 2)]
+        hidden = torch.cat([dense, torch.stack(pairs, dim=1)], dim=1)
+        for layer in self.top[:-1]:
+            hidden = layer(hidden).clamp(min=0)
+        return self.top[-1](hidden)
+
+
+def copy_weights(model, tables, bottom, top):
+    for table, single in zip(tables, model.embeddings.singles, strict=True):
+        table.load_state_dict(single.rows.state_dict())
+    for theirs, layer in zip(
+        [*bottom, *top], linear_in(model.bottom) + linear_in(model.top), strict=True
+    ):
+        theirs.load_state_dict(layer.state_dict())
+
+
+def made():
+    """A model, and ten batches for it."""
+    torch.manual_seed(0)
+    model = DLRM(collection(), 2, bottom=(7,), top=(9, 8))
+    batches = []
+    for _ in range(10):
+        ids, dense = torch.randint(10, (32, 3)), torch.randn(32, 2)
+        batches.append(((ids, dense), ((ids[:, 0] % 2 == 0) & (dense[:, 1] > 0)).float()))
+    return model, batches
+
+
+def test_it_learns_as_the_papers(assert_learns_as):
+    model, batches = made()
+    law = PaperDLRM()
+    copy_weights(model, law.tables, law.bottom, law.top)
+    assert_learns_as(model, batches, law, batches, gives_logits=True)
+
+
+def test_it_learns_as_torchrecs(assert_learns_as):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of TorchRec's own imports
+        reason = "TorchRec is not installed, see tests/embeddings/test_keyed.py"
+        dlrm = pytest.importorskip("torchrec.models.dlrm", reason=reason)
+        from torchrec.modules.embedding_configs import EmbeddingBagConfig
+        from torchrec.modules.embedding_modules import EmbeddingBagCollection
+        from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+
+    model, batches = made()
+    names = list(model.embeddings.names)
+    bags = EmbeddingBagCollection(
+        tables=[
+            EmbeddingBagConfig(name=name, num_embeddings=11, embedding_dim=4, feature_names=[name])
+            for name in names
+        ]
+    )
+    law = dlrm.DLRM(bags, 2, [7, 4], [9, 8, 1])
+    copy_weights(
+        model, bags.embedding_bags.values(), linear_in(law.dense_arch), linear_in(law.over_arch)
+    )
+    lengths = torch.ones(3 * 32, dtype=torch.int64)
+    batches_of_law = [
+        ((dense, KeyedJaggedTensor(names, ids.T.flatten(), lengths=lengths)), labels)
+        for (ids, dense), labels in batches
+    ]
+    assert_learns_as(model, batches, law, batches_of_law, gives_logits=True)

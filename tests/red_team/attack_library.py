@@ -492,6 +492,8 @@ CALLS = st.one_of(
     ),
     call("CachedEmbedding", [st.just("m"), SIZE], {}),
     call("DLRM", [weigh(("m",), ODD, 9)], {"num_dense": SIZE, "bottom": LAYER, "top": LAYER}),
+    call("DeepFM", [weigh(("m",), ODD, 9)], {"num_dense": SIZE, "hidden": LAYER}),
+    call("DCN", [weigh(("m",), ODD, 9)], {"num_dense": SIZE, "num_crosses": SIZE, "hidden": LAYER}),
 )
 
 
