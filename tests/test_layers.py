@@ -19,6 +19,7 @@ network pretrained
 frozen_network encodings
 embeddings
 models presets data
+fields
 training
 packing
 conversion sklearn experiments
