@@ -12,7 +12,7 @@ ROOT = Path(tablefree.__file__).parent
 # From the ground up. What is in one line does not know each other.
 LAYERS = """
 errors version
-checks scales files hashing machine
+checks console scales files hashing machine
 kernels saved secret
 ids rows registry hub
 network pretrained
@@ -23,7 +23,7 @@ fields
 training
 packing
 conversion sklearn experiments
-bench console
+bench
 commands
 cli
 """

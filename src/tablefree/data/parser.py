@@ -25,6 +25,7 @@ from tablefree.errors import InputError
 CHUNK = 65_536  # rows
 HEAD = 2**20  # bytes, by which a text file is known
 BLOCK = 2**24  # bytes of JSON lines that are parsed at once
+BUFFER = 2**20  # bytes of a column of Parquet that are read at once, in place of all its row group
 SEPARATORS = {"csv": ",", "tsv": "\t", "recbole": "\t"}
 OTHER_SEPARATORS = (",", ";", "\t", "|")
 MARKS = {
@@ -313,7 +314,8 @@ def _is_utf8(value: Any) -> bool:
 
 
 def _parquet(part: Part, names: list[str]) -> Iterator[pa.RecordBatch]:
-    with part.open() as file, pa.parquet.ParquetFile(file) as parquet:
+    options = {"buffer_size": BUFFER, "pre_buffer": False}
+    with part.open() as file, pa.parquet.ParquetFile(file, **options) as parquet:
         yield from parquet.iter_batches(CHUNK, columns=names, use_threads=False)
 
 

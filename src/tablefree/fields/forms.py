@@ -15,7 +15,6 @@ from pyarrow import compute
 from tablefree.data import libfm
 from tablefree.data.parser import HEAD
 from tablefree.data.parts import Part, form_of, reading
-from tablefree.errors import InputError
 
 LINES = 100  # of a file's first, by which Criteo's are known
 CRITEO_LINE = re.compile(r"^[01](\t(-?\d+)?){13}(\t([0-9a-f]{8})?){26}$")

@@ -69,7 +69,9 @@ class Table:
     def is_text(self, column: str) -> bool:
         """Whether no file tells the type of a column: of CSV, of TSV, of names of folders."""
         source = self._source
-        return source is not None and source.is_text(column) and source.kind(column) is None
+        if source is None or self._is_avazu_hour(column):
+            return False
+        return source.is_text(column) and source.kind(column) is None
 
     def check(self, column: str) -> None:
         """Refuse a column that is not there, or is there twice, with an InputError."""
@@ -98,13 +100,16 @@ class Table:
 
     def _plain(self, name: str, array: pa.Array) -> pa.Array:
         array = plain(array)
-        if self.form is forms.AVAZU and name == "hour":
+        if self._is_avazu_hour(name):
             return forms.avazu_hours(array)
         told = self._source.kind(name) if self._source else None
         if told == "float":
             with reading(f"the column {name!r} of {self.name}"):
                 return compute.cast(array, pa.float64())
         return compute.split_pattern(array, " ") if told == "token_seq" else array
+
+    def _is_avazu_hour(self, name: str) -> bool:
+        return self.form is forms.AVAZU and name == "hour"
 
 
 def plain(array: pa.Array) -> pa.Array:
@@ -114,7 +119,7 @@ def plain(array: pa.Array) -> pa.Array:
         array = array.dictionary_decode()
     elif types.is_string_view(kind):
         array = array.cast(pa.large_string())
-    elif _is_list(kind) and types.is_dictionary(kind.value_type):
+    elif is_list(kind) and types.is_dictionary(kind.value_type):
         array = array.cast(pa.list_(kind.value_type.value_type))
     if is_string(array.type):
         is_missing = compute.equal(compute.binary_length(array), 0)
@@ -129,11 +134,12 @@ def plain(array: pa.Array) -> pa.Array:
 
 def is_string(kind: pa.DataType) -> bool:
     """Whether a type of Arrow's is one of strings."""
-    return types.is_string(kind) or types.is_large_string(kind)
+    return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type of Arrow's is one of lists."""
+    return any(one(kind) for one in (types.is_list, types.is_large_list, types.is_fixed_size_list))
 
 
 def _of_path(address: str | Path) -> Table:
