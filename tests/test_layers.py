@@ -12,17 +12,18 @@ ROOT = Path(tablefree.__file__).parent
 # From the ground up. What is in one line does not know each other.
 LAYERS = """
 errors version
-checks scales files hashing machine
+checks console scales files hashing machine
 kernels saved secret
 ids rows registry hub
 network pretrained
 frozen_network encodings
 embeddings
 models presets data
+fields
 training
 packing
 conversion sklearn experiments
-bench console
+bench
 commands
 cli
 """

@@ -45,6 +45,16 @@ def read_files(paths: Sequence[Path], fields: Sequence[str] = ("user", "item")) 
     return pl.concat([_read_file(path, fields) for path in paths])
 
 
+def num_fields(path: Path) -> int:
+    """How many features the first line of a file has; 0 for a file without lines.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    lines = _read_lines(path)
+    return int(lines["line"][0].count(":")) if lines.height else 0
+
+
 def _read_file(path: Path, fields: Sequence[str]) -> pl.DataFrame:
     lines = _read_lines(path)
     if not lines.height:

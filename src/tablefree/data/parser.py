@@ -25,6 +25,7 @@ from tablefree.errors import InputError
 CHUNK = 65_536  # rows
 HEAD = 2**20  # bytes, by which a text file is known
 BLOCK = 2**24  # bytes of JSON lines that are parsed at once
+BUFFER = 2**20  # bytes of a column of Parquet that are read at once, in place of all its row group
 SEPARATORS = {"csv": ",", "tsv": "\t", "recbole": "\t"}
 OTHER_SEPARATORS = (",", ";", "\t", "|")
 MARKS = {
@@ -43,6 +44,7 @@ class Source:
     Args:
         address: what `find_parts` takes.
         parts: of the table; those of the address by default.
+        names: of the columns of text that has no line of names.
 
     Attributes:
         name: where it is, for messages.
@@ -52,8 +54,14 @@ class Source:
         InputError: no table, or one that cannot be read.
     """
 
-    def __init__(self, address: str | Path, parts: Sequence[Part] | None = None) -> None:
+    def __init__(
+        self,
+        address: str | Path,
+        parts: Sequence[Part] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
         self.name = str(address)
+        self._given = names
         self._parts = find_parts(address) if parts is None else list(parts)
         self._heads: dict[str, _Head] = {}
         self.form = self._parts[0].form if self._parts else None
@@ -124,7 +132,7 @@ class Source:
     def _head(self, part: Part) -> "_Head":
         if part.path not in self._heads:
             assert part.form is not None
-            self._heads[part.path] = _Head.of(part, self._called(part))
+            self._heads[part.path] = _Head.of(part, self._called(part), self._given)
         return self._heads[part.path]
 
     def _called(self, part: Part) -> str:
@@ -175,12 +183,14 @@ class _Head:
     kinds: dict[str, str]
 
     @classmethod
-    def of(cls, part: Part, called: str) -> "_Head":
+    def of(cls, part: Part, called: str, given: Sequence[str] | None) -> "_Head":
         with part.open() as file:
             head = file.read(HEAD)
         encoding = encoding_of(head, called)
         lines = head.decode(encoding, "replace").removeprefix("\ufeff").splitlines()
         form = str(part.form)
+        if given is not None:
+            return cls(encoding, SEPARATORS[form], None, list(given), {})
         if form == "csv" and (names := amazon.headerless_columns(called, lines[:-1] or lines)):
             return cls(encoding, ",", None, names, {"user_id": "token", "item_id": "token"})
         line = next(filter(None, lines), "")
@@ -304,7 +314,8 @@ def _is_utf8(value: Any) -> bool:
 
 
 def _parquet(part: Part, names: list[str]) -> Iterator[pa.RecordBatch]:
-    with part.open() as file, pa.parquet.ParquetFile(file) as parquet:
+    options = {"buffer_size": BUFFER, "pre_buffer": False}
+    with part.open() as file, pa.parquet.ParquetFile(file, **options) as parquet:
         yield from parquet.iter_batches(CHUNK, columns=names, use_threads=False)
 
 

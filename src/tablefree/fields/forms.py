@@ -1,0 +1,120 @@
+"""Files whose owners say what their columns are: Criteo's and Avazu's click logs, libFM's text.
+
+Criteo's files (its challenge of 2014 and its logs of a terabyte) have no line of names: a label,
+13 counts and 26 hashed strings, separated by tabs. Avazu's (its challenge of 2014) have a header.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import compute
+
+from tablefree.data import libfm
+from tablefree.data.parser import HEAD
+from tablefree.data.parts import Part, form_of, reading
+
+LINES = 100  # of a file's first, by which Criteo's are known
+CRITEO_LINE = re.compile(r"^[01](\t(-?\d+)?){13}(\t([0-9a-f]{8})?){26}$")
+FRAPPE = ("daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the owner of a file says of its columns.
+
+    Attributes:
+        name: of the form, for the user.
+        kinds: for each column its kind and the type of its values (see `kinds.Column`).
+        left_out: columns that are not for models, and why.
+    """
+
+    name: str
+    kinds: Mapping[str, tuple[str, str]]
+    left_out: Mapping[str, str]
+
+    @property
+    def columns(self) -> list[str]:
+        """The names, in no file's order."""
+        return [*self.kinds, *self.left_out]
+
+
+CRITEO = Form(
+    "Criteo",
+    {
+        "label": ("label", "integer"),
+        **{f"I{number}": ("numeric", "integer") for number in range(1, 14)},
+        **{f"C{number}": ("categorical", "string") for number in range(1, 27)},
+    },
+    {},
+)
+_AVAZU_STRINGS = [
+    *("site_id", "site_domain", "site_category", "app_id", "app_domain", "app_category"),
+    *("device_id", "device_ip", "device_model"),
+]
+_AVAZU_INTEGERS = [
+    *("C1", "banner_pos", "device_type", "device_conn_type"),
+    *(f"C{number}" for number in range(14, 22)),
+]
+AVAZU = Form(
+    "Avazu",
+    {
+        "click": ("label", "integer"),
+        "hour": ("time", "date"),
+        **dict.fromkeys(_AVAZU_STRINGS, ("categorical", "string")),
+        **dict.fromkeys(_AVAZU_INTEGERS, ("categorical", "integer")),
+    },
+    {"id": "Avazu's number of the row"},
+)
+
+
+def form_of_columns(columns: Sequence[str]) -> Form | None:
+    """Avazu's, by its header; None for any other names."""
+    return AVAZU if sorted(columns) == sorted(AVAZU.columns) else None
+
+
+def avazu_hours(column: pa.Array) -> pa.Array:
+    """Avazu's hours, YYMMDDHH as text or integers, as timestamps."""
+    text = compute.cast(column, pa.string())
+    with reading("Avazu's column 'hour', as 14102100,"):
+        return compute.strptime(text, format="%y%m%d%H", unit="s")
+
+
+def criteo_parts(parts: Sequence[Part]) -> list[Part] | None:
+    """The files as ones of Criteo's, whatever their names end with; None if they are none."""
+    if not parts or any(part.form not in (None, "csv", "tsv") for part in parts):
+        return None
+    with reading(parts[0].path), parts[0].open() as file:
+        lines = file.read(HEAD).decode("utf-8", "replace").splitlines()
+    whole = (lines[:-1] or lines)[:LINES]
+    if not whole or not all(map(CRITEO_LINE.match, whole)):
+        return None
+    return [_TabbedPart(part.system, part.path, part.partition) for part in parts]
+
+
+def libfm_table(parts: Sequence[Part]) -> tuple[pa.Table, Form] | None:
+    """All fields of libFM's files, in memory; None if they are in another form.
+
+    The first is the user and the second the item; Frappe's others have names of their own.
+    """
+    if not parts or any(form_of(part.path) != "libfm" for part in parts):
+        return None
+    with reading(parts[0].path):
+        num_fields = libfm.num_fields(Path(parts[0].path))
+    is_frappe = num_fields == 10 and "frappe" in Path(parts[0].path).name.lower()
+    others = FRAPPE if is_frappe else [f"field_{number}" for number in range(3, num_fields + 1)]
+    fields = ["user", "item", *others][:num_fields]
+    table = libfm.read_files([Path(part.path) for part in parts], fields).to_arrow()
+    kinds = {**dict.fromkeys(fields, ("categorical", "integer")), "label": ("label", "integer")}
+    return table, Form("Frappe" if is_frappe else "libFM", kinds, {})
+
+
+class _TabbedPart(Part):
+    """A file separated by tabs, whatever its name ends with."""
+
+    @property
+    def form(self) -> str:
+        """Of `parts.FORMS`."""
+        return "tsv"

@@ -1,0 +1,155 @@
+"""What a column is taken for, and why: given by the user, or found from all of its values."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from tablefree.data.numbers import LARGEST
+from tablefree.fields.evidence import TYPES, Evidence
+
+KINDS = ("categorical", "bag", "numeric", "date", "label", "time", "group")
+KIND_OF_TYPE = {
+    "integer": "categorical",  # or numeric, see `_of_integers`
+    "boolean": "categorical",
+    "string": "categorical",
+    "float": "numeric",
+    "date": "date",
+}
+PLURAL = {
+    "integer": "integers",
+    "boolean": "true or false",
+    "string": "strings",
+    "float": "floats",
+    "date": "dates",
+}
+LABEL_NAMES = ("label", "click", "clicked", "target", "y")
+LABELS = ({"0", "1"}, {"-1", "1"}, {"false", "true"})
+TIME_NAMES = ("timestamp", "time", "ts", "time_hour")
+MOST_CATEGORIES = 100  # integers with more values, and no name of an id, are numbers
+ID_NAME = re.compile(
+    r"(^|_)(ids?|no|nr|zip|key|sku|ip|isbn|asin|uuid)$|code$"
+    r"|(user|item|movie|product|customer|session|device|visitor|ad|campaign|order|store|site|app)id$"
+)
+ROW_IDS, ROW_ID_SHARE = 1_000, 0.97  # rows, and values a row, from which a value names its row
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column is taken for.
+
+    Attributes:
+        name: as in the table.
+        kind: of `KINDS`: a category; a bag, a list of categories; a number; a date, for its
+            periods; the label, 0 or 1; the time, by which events are in order and, where it is a
+            date, a date too; the group, by which events are kept together in a split.
+        type: of `TYPES`, of its values; of a bag, of those in it.
+        reason: why, for the user.
+    """
+
+    name: str
+    kind: str
+    type: str
+    reason: str = "given"
+
+
+def find_kind(evidence: Evidence, taken: Collection[str] = ()) -> Column:
+    """What all values of a column that is not `useless` show it to be.
+
+    Args:
+        evidence: all of it.
+        taken: kinds that other columns have, of which there is but one: label and time.
+    """
+    if "label" not in taken and _is_label(evidence):
+        return Column(evidence.name, "label", type_for(evidence, "label"), "its name and values")
+    if "time" not in taken and _is_time(evidence):
+        return Column(evidence.name, "time", type_for(evidence, "time"), _of_time(evidence))
+    kind = type_for(evidence)
+    if evidence.is_list:
+        return Column(evidence.name, "bag", kind, f"lists of {PLURAL[kind]}")
+    if kind == "integer":
+        return Column(evidence.name, *_of_integers(evidence))
+    return Column(evidence.name, KIND_OF_TYPE[kind], kind, PLURAL[kind])
+
+
+def type_for(evidence: Evidence, kind: str | None = None) -> str:
+    """The type, of `TYPES`, as which values are to be read for a kind; by default for one found."""
+    told = evidence.type(reads_text=kind in ("numeric", "date", "time", "label"))
+    is_whole = evidence.range.is_whole
+    if kind in ("categorical", "group"):
+        of_text = {"float": "integer" if is_whole else "string", "date": "string"}
+        return of_text.get(told, told)
+    if kind == "numeric" and told != "integer":
+        told = "float"  # as "+5", which no program writes of an integer
+    # Integers of pandas are floats where some are missing, for NumPy has no other null.
+    is_integer = is_whole and (evidence.num_missing > 0 or kind == "label")
+    return "integer" if told == "float" and is_integer else told
+
+
+def useless(evidence: Evidence) -> str | None:
+    """Why no kind is found for a column; None where one is."""
+    seen = evidence.seen.keys()
+    if not seen:
+        return "empty lists only" if evidence.is_list else "nulls only"
+    if evidence.is_mixed:
+        return f"values of several types: {' and '.join(seen)}"
+    if not seen <= {*TYPES}:
+        return f"of type {next(iter(seen))}"
+    if evidence.is_list:
+        return f"lists of {PLURAL[next(iter(seen))]}" if seen & {"float", "date"} else None
+    if evidence.type() == "float" and evidence.range.size > LARGEST:
+        return "numbers that are infinite as float32"
+    if evidence.num_values == 1 and not evidence.num_missing:
+        return f"constant, always {evidence.examples[0]!r}"
+    return "a value of its own for each row" if _names_rows(evidence) else None
+
+
+def _is_label(evidence: Evidence) -> bool:
+    """Whether a column goes by the name of a label, and has the values of one."""
+    return evidence.name.lower() in LABEL_NAMES and are_labels(evidence)
+
+
+def are_labels(evidence: Evidence) -> bool:
+    """Whether the values are those of a label, both of them."""
+    return evidence.num_values == 2 and label_values(evidence) in LABELS
+
+
+def label_values(evidence: Evidence) -> set[str]:
+    """The first distinct values, each in one way to write it."""
+    return {re.sub(r"\.0+$", "", one.lower().removeprefix("+")) for one in evidence.examples}
+
+
+def _is_time(evidence: Evidence) -> bool:
+    """Whether a column goes by the name of a time, and each row has a plausible one."""
+    is_named = evidence.name.lower() in TIME_NAMES
+    return (
+        is_named and useless(evidence) is None and evidence.is_moment and not evidence.num_missing
+    )
+
+
+def _of_time(evidence: Evidence) -> str:
+    is_number = type_for(evidence, "time") in ("integer", "float")
+    return f"{evidence.range.unit} since 1970, by its name" if is_number else "dates, by its name"
+
+
+def _of_integers(evidence: Evidence) -> tuple[str, str, str]:
+    """The kind of integers, their type, and why."""
+    held = ", held as floats" if evidence.type() == "float" else ""
+    if _is_id(evidence.name):
+        return "categorical", "integer", f"an id or code by its name{held}"
+    about = "" if evidence.is_exact else "about "
+    kind = "categorical" if evidence.num_values <= MOST_CATEGORIES else "numeric"
+    return kind, "integer", f"{about}{evidence.num_values:,} distinct integers{held}"
+
+
+def _names_rows(evidence: Evidence) -> bool:
+    """Whether almost each row has a value that no other has, and no amount either."""
+    kind, rows = type_for(evidence), evidence.num_rows
+    if rows <= ROW_IDS or evidence.num_values < ROW_ID_SHARE * rows:
+        return False
+    is_dense = evidence.range.largest - evidence.range.least < 2 * rows
+    return kind == "string" or (kind == "integer" and (is_dense or _is_id(evidence.name)))
+
+
+def _is_id(name: str) -> bool:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+", "_", name)
+    return ID_NAME.search(words.lower()) is not None

@@ -1,0 +1,195 @@
+"""One view of all tables: rows of events in files or in memory, as batches of Arrow arrays."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import compute, types
+
+from tablefree.data.parser import CHUNK, Source
+from tablefree.data.parts import find_parts, reading
+from tablefree.errors import InputError
+from tablefree.fields import forms
+
+FRAME = "the frame"
+_Batches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+
+
+class Table:
+    """Rows of events, in files or in memory; made by `Table.of`.
+
+    Attributes:
+        name: for messages: the path as it was written, or "the frame".
+        columns: names, in order.
+        form: what the owner of such files says of its columns; None for others.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        columns: Sequence[str],
+        batches: _Batches,
+        *,
+        form: forms.Form | None = None,
+        source: Source | None = None,
+    ) -> None:
+        self.name, self.columns = name, list(columns)
+        self.form = form or forms.form_of_columns(self.columns)
+        self._batches, self._source = batches, source
+
+    @classmethod
+    def of(cls, data: Any) -> "Table":
+        """The table in a file, a folder, a pattern or an address, or in a frame.
+
+        Args:
+            data: a path of CSV, TSV, JSON lines, Parquet, RecBole or libFM files, as
+                `read_interactions` takes, of Criteo's or Avazu's; or a frame of pandas, of Polars
+                or of Arrow, or of whatever gives its rows to Arrow.
+
+        Raises:
+            InputError: no table, one that cannot be read, or columns without names.
+        """
+        if isinstance(data, (str, Path)):
+            return _of_path(data)
+        library = type(data).__module__.partition(".")[0]
+        if library == "polars" and hasattr(data, "collect"):
+            raise InputError("a LazyFrame has no rows yet: pass frame.collect(), or its file")
+        if library == "pandas" and hasattr(data, "columns"):
+            return cls(FRAME, _names(data.columns), lambda names: _of_pandas(data, names))
+        if library == "polars" and hasattr(data, "columns"):
+            return cls(FRAME, data.columns, lambda names: _of_polars(data, names))
+        if hasattr(data, "__arrow_c_stream__"):
+            table = pa.table(data)
+            return cls(FRAME, table.column_names, lambda names: _of_arrow(table, names))
+        raise InputError(
+            f"a table is a path or a frame of pandas, Polars or Arrow, got {type(data).__name__}"
+        )
+
+    def is_text(self, column: str) -> bool:
+        """Whether no file tells the type of a column: of CSV, of TSV, of names of folders."""
+        source = self._source
+        if source is None or self._is_avazu_hour(column):
+            return False
+        return source.is_text(column) and source.kind(column) is None
+
+    def check(self, column: str) -> None:
+        """Refuse a column that is not there, or is there twice, with an InputError."""
+        count = self.columns.count(column)
+        if count != 1:
+            known = ", ".join(map(repr, self.columns[:50]))
+            found = f"has the column {column!r} {count} times: rename all but one"
+            missing = f"has no column {column!r}; its columns are {known}"
+            raise InputError(f"{self.name} {found if count else missing}")
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of some columns, in order, at most `CHUNK` at a time.
+
+        A value that is missing is null: an empty string and NaN too. Dictionaries are their values.
+        Columns of text are strings (`is_text`); those of JSON lines and of pandas' objects may be
+        of another type in another batch.
+
+        Raises:
+            InputError: a column that is not there, or twice; or what cannot be read.
+        """
+        for column in columns:
+            self.check(column)
+        for batch in self._batches(columns):
+            arrays = [self._plain(name, batch.column(at)) for at, name in enumerate(columns)]
+            yield pa.RecordBatch.from_arrays(arrays, list(columns))
+
+    def _plain(self, name: str, array: pa.Array) -> pa.Array:
+        array = plain(array)
+        if self._is_avazu_hour(name):
+            return forms.avazu_hours(array)
+        told = self._source.kind(name) if self._source else None
+        if told == "float":
+            with reading(f"the column {name!r} of {self.name}"):
+                return compute.cast(array, pa.float64())
+        return compute.split_pattern(array, " ") if told == "token_seq" else array
+
+    def _is_avazu_hour(self, name: str) -> bool:
+        return self.form is forms.AVAZU and name == "hour"
+
+
+def plain(array: pa.Array) -> pa.Array:
+    """An array without dictionaries and views, in which null alone is missing."""
+    kind = array.type
+    if types.is_dictionary(kind):
+        array = array.dictionary_decode()
+    elif types.is_string_view(kind):
+        array = array.cast(pa.large_string())
+    elif is_list(kind) and types.is_dictionary(kind.value_type):
+        array = array.cast(pa.list_(kind.value_type.value_type))
+    if is_string(array.type):
+        is_missing = compute.equal(compute.binary_length(array), 0)
+    elif types.is_floating(array.type):
+        is_missing = compute.is_nan(array)
+    else:
+        return array
+    if not compute.any(is_missing).as_py():
+        return array
+    return compute.if_else(is_missing, pa.scalar(None, array.type), array)
+
+
+def is_string(kind: pa.DataType) -> bool:
+    """Whether a type of Arrow's is one of strings."""
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type of Arrow's is one of lists."""
+    return any(one(kind) for one in (types.is_list, types.is_large_list, types.is_fixed_size_list))
+
+
+def _of_path(address: str | Path) -> Table:
+    parts = find_parts(address)
+    if (found := forms.libfm_table(parts)) is not None:
+        table, form = found
+        columns = table.column_names
+        return Table(str(address), columns, lambda names: _of_arrow(table, names), form=form)
+    if (criteo := forms.criteo_parts(parts)) is not None:
+        return _of_source(Source(address, criteo, forms.CRITEO.columns), forms.CRITEO)
+    # Beside RecBole's events lie files of users and items.
+    events = [part for part in parts if not part.path.endswith((".user", ".item"))]
+    return _of_source(Source(address, events or parts))
+
+
+def _of_source(source: Source, form: forms.Form | None = None) -> Table:
+    return Table(source.name, source.columns, source.batches, form=form, source=source)
+
+
+def _of_arrow(table: pa.Table, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    yield from table.select(list(names)).to_batches(CHUNK)
+
+
+def _of_polars(frame: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    from polars import CompatLevel
+
+    for start in range(0, len(frame), CHUNK):
+        part = frame.select(names).slice(start, CHUNK)
+        with reading(FRAME):
+            table = part.to_arrow(compat_level=CompatLevel.oldest()).combine_chunks()
+        yield from table.to_batches()
+
+
+def _of_pandas(frame: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    for start in range(0, len(frame), CHUNK):
+        part = frame.iloc[start : start + CHUNK]
+        yield pa.RecordBatch.from_arrays([_of_series(part[name]) for name in names], list(names))
+
+
+def _of_series(series: Any) -> pa.Array:
+    with reading(f"the column {series.name!r} of {FRAME}"):
+        array = pa.array(series, from_pandas=True)
+        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _names(columns: Any) -> list[str]:
+    odd = next((name for name in columns if not isinstance(name, str)), None)
+    if odd is not None:
+        raise InputError(
+            f"columns of a frame are named by strings, got {odd!r}: rename them, as by "
+            "frame.columns = [str(name) for name in frame.columns]"
+        )
+    return list(columns)
