@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tablefree.encodings.row_claims import FREE, REFUSED, RowClaims, find_in
+from tablefree.encodings.row_claims import FINGERPRINT_BYTES, FREE, REFUSED, RowClaims, find_in
 from tablefree.kernels import packed_op
 from tablefree.packing import Form
 from tablefree.packing.packed_rows import PackedRows
-from tablefree.packing.packed_sketch import FINGERPRINT_BYTES, PackedMap
+from tablefree.packing.packed_sketch import PackedMap
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.filterwarnings("ignore::tablefree.CapacityWarning")

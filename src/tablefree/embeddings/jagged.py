@@ -118,6 +118,15 @@ class Bags:
         weights = None if self.weights is None else self.weights.to(device)
         return type(self)(self.ids.to(device), self.offsets.to(device), weights)
 
+    def at(self, places: Int[Tensor, " m"]) -> Self:
+        """Some of the bags, in this order."""
+        sizes = self.offsets.diff()[places]
+        offsets = F.pad(sizes.cumsum(0), (1, 0))
+        shifts = (self.offsets[places] - offsets[:-1]).repeat_interleave(sizes)
+        picked = torch.arange(int(offsets[-1]), device=offsets.device) + shifts
+        weights = None if self.weights is None else self.weights[picked]
+        return type(self)(self.ids[picked], offsets, weights)
+
     def without(self, absent: int) -> Self:
         """The same bags without one id."""
         is_present = self.ids != absent

@@ -26,6 +26,7 @@ from tablefree.secret import next_seed
 
 FREE, REFUSED = -1, -2  # instead of a row: one is free for the id, or none is
 SLOTS = 16  # rows of a bucket
+FINGERPRINT_BYTES = 2  # of a row's owner
 FULL = 0.1  # of the ids of a batch without a row of their own, from where on that is said
 _HASHES, _RANGE = 3, 2**32  # two buckets and a fingerprint, of 32 bits each
 _FINGERPRINTS = 2**16 - 1  # zero says that a row is free

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tablefree.embeddings.jagged import Bags
 from tablefree.errors import InputError
 from tablefree.packing.encoding import Statistics
 
@@ -20,8 +21,8 @@ class Examples:
 
     Args:
         name: in messages.
-        parts: the arguments of the model, tensors or mappings of names to tensors, all with an
-            example a row; and the labels `[n]`, 0 or 1, at the end.
+        parts: the arguments of the model, tensors or mappings of names to tensors or `Bags`, all
+            with an example a row; and the labels `[n]`, 0 or 1, at the end.
 
     Raises:
         InputError: no arguments and labels, or of different lengths; other labels.
@@ -30,7 +31,7 @@ class Examples:
     def __init__(self, name: str, parts: Sequence[Any]) -> None:
         *inputs, labels = parts if isinstance(parts, Sequence) and parts else (None,)
         tensors = [one for part in (*inputs, labels) for one in _tensors(part)]
-        sizes = {len(one) if isinstance(one, Tensor) and one.ndim else 0 for one in tensors}
+        sizes = {_size(one) for one in tensors}
         if not inputs or not isinstance(labels, Tensor) or len(sizes) != 1 or sizes == {0}:
             raise InputError(
                 f"{name} is what the model is called with, and the labels at the end, all tensors "
@@ -156,11 +157,18 @@ def _learning(tables: Sequence[nn.Embedding]) -> Iterator[None]:
             table.weight.requires_grad_(required)
 
 
+def _size(one: object) -> int:
+    """Examples in a tensor or in bags; 0 for what is neither."""
+    if isinstance(one, Bags):
+        return one.num_bags
+    return len(one) if isinstance(one, Tensor) and one.ndim else 0
+
+
 def _tensors(part: Any) -> list[Any]:
     return list(part.values()) if isinstance(part, dict) else [part]
 
 
 def _rows(part: Any, places: Tensor) -> Any:
     if isinstance(part, dict):
-        return {name: one[places] for name, one in part.items()}
-    return part[places]
+        return {name: _rows(one, places) for name, one in part.items()}
+    return part.at(places) if isinstance(part, Bags) else part[places]

@@ -6,7 +6,13 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from tablefree.encodings.row_claims import REFUSED, SLOTS, RowClaims, find_in
+from tablefree.encodings.row_claims import (
+    FINGERPRINT_BYTES,
+    REFUSED,
+    SLOTS,
+    RowClaims,
+    find_in,
+)
 from tablefree.encodings.sketch import SketchEncoding, picks_of
 from tablefree.errors import InputError
 from tablefree.ids import tensor_ids
@@ -15,8 +21,6 @@ from tablefree.kernels.layout import Layout
 from tablefree.packing.books import Books
 from tablefree.packing.encoding import Encoded
 from tablefree.packing.forms import Form
-
-FINGERPRINT_BYTES = 2
 
 
 class PackedMap(nn.Module):

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 from tablefree.checks import check_number
 from tablefree.embeddings.cafe import without_sketches
 from tablefree.embeddings.stacked import FrozenStack
+from tablefree.encodings.row_claims import FINGERPRINT_BYTES
 from tablefree.encodings.sketch import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
@@ -22,7 +23,7 @@ from tablefree.packing.encoding import Encoded, Statistics, encoded
 from tablefree.packing.examples import Examples, evaluating, statistics_of, weighted_error
 from tablefree.packing.forms import Form
 from tablefree.packing.packed_rows import PackedRows
-from tablefree.packing.packed_sketch import FINGERPRINT_BYTES, PackedSketch, parts_of
+from tablefree.packing.packed_sketch import PackedSketch, parts_of
 from tablefree.packing.tables import (
     Table,
     check_module,

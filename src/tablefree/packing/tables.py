@@ -2,10 +2,10 @@
 
 from torch import nn
 
+from tablefree.encodings.row_claims import FINGERPRINT_BYTES
 from tablefree.encodings.sketch import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.packing.forms import Form
-from tablefree.packing.packed_sketch import FINGERPRINT_BYTES
 from tablefree.pretrained import Pretrained
 
 Table = nn.Embedding | SketchEncoding

@@ -14,20 +14,17 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from tablefree.checks import check_choice, check_positive
 from tablefree.errors import CapacityWarning, InputError
-from tablefree.models import Recommender
 from tablefree.rows import hold_rows
-from tablefree.training.batches import Batch, TrainingBatches
-from tablefree.training.metrics import auc, score_pairs
 from tablefree.training.optimizers import OPTIMIZERS, build_optimizers, training_bytes
 from tablefree.training.schedules import SCHEDULES
-from tablefree.training.step import pair_loss, take_step
+from tablefree.training.step import PAIRS, Objective, take_step
 
 ROWS = {"float32": "number", "bfloat16": "row"}  # their dtype → what has a second moment
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
@@ -122,11 +119,12 @@ def fast_precision() -> str:
 
 
 def fit(
-    model: Recommender,
-    batches: TrainingBatches,
-    validation: Batch,
+    model: nn.Module,
+    batches: IterableDataset[Any],
+    validation: Any,
     recipe: Recipe,
     *,
+    objective: Objective = PAIRS,
     log_folder: Path | None = None,
     show_progress: bool = False,
     on_epoch: Callable[[int, float], bool] | None = None,
@@ -136,10 +134,11 @@ def fit(
     Small steps run in one thread, whatever torch's number of threads is (see `step_threads`).
 
     Args:
-        model: any recommender.
+        model: any that the objective knows.
         batches: the training events.
-        validation: pairs and labels on which AUC decides when to stop and which epoch is best.
+        validation: a batch on which AUC decides when to stop and which epoch is best.
         recipe: the optimizer and its options.
+        objective: what is to be learned; by default to score pairs, as a `Recommender` does.
         log_folder: where a TensorBoard log goes, if anywhere.
         show_progress: whether a progress bar is shown.
         on_epoch: called after each epoch with its number and the validation AUC; the training ends
@@ -150,7 +149,7 @@ def fit(
         hold_rows(model, torch.bfloat16)
     generator = torch.Generator()  # a loader would draw from the global one, if only for workers
     start = time.perf_counter()
-    with _quiet_lightning(), _threads(step_threads(model, batches)):
+    with _quiet_lightning(), _threads(step_threads(objective.work(model, batches))):
         trainer = L.Trainer(
             max_epochs=recipe.max_epochs,
             devices=1,  # by default Lightning takes all, and has each repeat all batches
@@ -168,7 +167,7 @@ def fit(
             log_every_n_steps=1,
         )
         trainer.fit(
-            _Module(model, recipe, len(batches)),
+            _Module(model, recipe, len(batches), objective),  # type: ignore[arg-type]
             DataLoader(batches, batch_size=None, generator=generator),
             DataLoader([validation], batch_size=None, generator=generator),  # type: ignore[arg-type]
         )
@@ -177,25 +176,23 @@ def fit(
     return Fit(best.epoch, best.epochs, best.auc, seconds, num_bytes)
 
 
-def step_threads(model: Recommender, batches: TrainingBatches) -> int:
+def step_threads(work: int) -> int:
     """Threads that a training step is worth: at most torch's, fewer where the products are small.
 
     Args:
-        model: any recommender.
-        batches: what it is trained on.
+        work: multiply-adds of a step forward.
     """
-    per_positive = batches.negatives.per_positive if batches.negatives else 0
-    pairs = batches.batch_size * (1 + per_positive)
-    work = pairs * (model.users.multiply_adds + model.items.multiply_adds)
     return max(1, min(torch.get_num_threads(), work // WORK_PER_THREAD))
 
 
 class _Module(L.LightningModule):
     """Steps of training and validation, for Lightning's loop."""
 
-    def __init__(self, model: Recommender, recipe: Recipe, steps_per_epoch: int) -> None:
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, steps_per_epoch: int, objective: Objective
+    ) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.objective = model, objective
         self.recipe = recipe
         self.num_steps = recipe.max_epochs * steps_per_epoch
         self.automatic_optimization = False  # there may be two optimizers
@@ -216,8 +213,8 @@ class _Module(L.LightningModule):
             LambdaLR(one, lambda step: factor(step / self.num_steps)) for one in optimizers
         ]
 
-    def training_step(self, batch: Batch, _index: int) -> None:
-        loss = pair_loss(self.model, batch)
+    def training_step(self, batch: Any, _index: int) -> None:
+        loss = self.objective.loss(self.model, batch)
         optimizers, schedules = _as_list(self.optimizers()), _as_list(self.lr_schedulers())
         take_step(loss, optimizers, schedules, self.manual_backward)
         self.log(
@@ -229,10 +226,10 @@ class _Module(L.LightningModule):
             batch_size=len(batch.labels),
         )
 
-    def validation_step(self, batch: Batch, _index: int) -> None:
-        logits = score_pairs(self.model, batch.users, batch.items)
+    def validation_step(self, batch: Any, _index: int) -> None:
         # NaN for a model that diverged: EarlyStopping then ends its training.
-        self.log("validation_auc", auc(logits, batch.labels), batch_size=1, prog_bar=True)
+        value = self.objective.auc(self.model, batch)
+        self.log("validation_auc", value, batch_size=1, prog_bar=True)
 
 
 class _BestEpoch(Callback):
@@ -253,7 +250,7 @@ class _BestEpoch(Callback):
         if self.on_epoch is not None and self.on_epoch(self.epochs, value):
             trainer.should_stop = True
 
-    def restore(self, model: Recommender) -> None:
+    def restore(self, model: nn.Module) -> None:
         if self.weights:
             model.load_state_dict(self.weights)
 

@@ -1,0 +1,272 @@
+"""Which columns keep tables, which have claimed rows, and what each costs: within so many bytes.
+
+A table and its vocabulary grow with the distinct values of a column, and a small one is cheap. In
+the others an id claims a row of full width while it trains, and the rows are packed afterwards (see
+`tablefree.pack`). Where the bytes do not reach for a row for each id, the ids that are met first in
+several batches, the frequent ones, have rows, and the others share some.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tablefree.checks import check_choice, check_number, check_positive
+from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, SKETCH_HASHES, deep_hash_shape
+from tablefree.encodings.row_claims import FINGERPRINT_BYTES, SLOTS
+from tablefree.errors import InputError
+from tablefree.fields.events import feature_names
+from tablefree.fields.growth import extrapolated
+from tablefree.fields.kinds import Column
+from tablefree.fields.periods import PERIODS
+from tablefree.fields.profile import Profile, profile
+
+LARGE_METHODS: Final = ("claimed_rows", "hashing_trick", "deep_hash", "full_table")
+SMALL = 300  # values: a table of so many costs less than what is shared by any packed rows
+MOST_OF_TABLES = 0.5  # of the bytes
+ID_BYTES = 8  # of an id in a vocabulary
+FEWEST_CODE_BYTES = 4  # of a row: with fewer, fewer rows are better
+HASHED_BYTES = 2  # of a number, of rows that are hashed and packed as float16
+SIGHTINGS = 2  # batches that an id must be in, where not every id can have a row
+
+
+@dataclass(frozen=True)
+class FieldPlan:
+    """What a feature gets.
+
+    Attributes:
+        name: of the feature: the column, or a period of it.
+        method: "full_table", with a vocabulary, or one of `LARGE_METHODS`.
+        num_ids: distinct values that are expected.
+        num_rows: of its embedding.
+        row_bytes: of a packed row, about; of a table in float16.
+        num_bytes: in all when packed, about, the vocabulary included.
+        table_bytes: of a float32 table with its vocabulary.
+        pooling: of a bag, "mean"; else None.
+        why: for the user.
+    """
+
+    name: str
+    method: str
+    num_ids: int
+    num_rows: int
+    row_bytes: float
+    num_bytes: int
+    table_bytes: int
+    pooling: str | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each feature gets, within a number of bytes.
+
+    Attributes:
+        embedding_dim: width of all embeddings.
+        num_bytes: the budget of all packed embeddings and vocabularies; None for tables in float32.
+        fields: in the order of the columns.
+    """
+
+    embedding_dim: int
+    num_bytes: int | None
+    fields: tuple[FieldPlan, ...]
+
+    @property
+    def table_bytes(self) -> int:
+        """Of float32 tables with their vocabularies."""
+        return sum(one.table_bytes for one in self.fields)
+
+    def config(self) -> dict[str, dict[str, Any]]:
+        """What `EmbeddingCollection` is made of.
+
+        The tables in it are of positions in a vocabulary, and the last row is of unknown values.
+        """
+        return {one.name: _config(one, self.embedding_dim) for one in self.fields}
+
+
+def plan(
+    data: Any,
+    *,
+    num_bytes: int | None = None,
+    ratio: float | None = None,
+    embedding_dim: int = 16,
+    method: str = "claimed_rows",
+    growth: float = 1.0,
+    **columns: Any,
+) -> Plan:
+    """What the columns of a table get within a number of bytes.
+
+    Args:
+        data: what `profile` takes, or a `Profile`.
+        num_bytes: of all embeddings when they are packed, vocabularies included.
+        ratio: likewise, as a share of that of float32 tables.
+        embedding_dim: width of all embeddings.
+        method: of large columns, one of `LARGE_METHODS`.
+        growth: how many times as many rows are expected as are in the data; at least 1.
+        columns: what else `profile` takes.
+
+    Raises:
+        InputError: both or neither of `num_bytes` and `ratio`, but for tables; a size that is too
+            small for the columns that keep tables; what `profile` raises.
+
+    Example:
+        >>> import polars
+        >>> frame = polars.DataFrame({"city": ["a", "b"] * 8, "click": [0, 1] * 8})
+        >>> plan(frame, ratio=0.5).fields[0].method
+        'full_table'
+    """
+    check_choice("method", method, LARGE_METHODS)
+    check_positive(embedding_dim=embedding_dim)
+    check_number(0, growth=growth)
+    if growth < 1:
+        raise InputError(f"growth is at least 1, the rows that there are, got {growth:g}")
+    found = data if isinstance(data, Profile) else profile(data, **columns)
+    sizes = expected_values(found, growth)
+    tables = {name: _table(name, size, embedding_dim, found) for name, size in sizes.items()}
+    total = sum(one.table_bytes for one in tables.values())
+    if method == "full_table":
+        return Plan(embedding_dim, None, tuple(tables.values()))
+    if (num_bytes is None) == (ratio is None):
+        raise InputError(
+            "pass one of num_bytes and ratio, which say how large it is to be; got "
+            f"{'both' if ratio is not None else 'neither'}"
+        )
+    budget = num_bytes if num_bytes is not None else int(total * check_ratio(ratio))
+    small = _small(tables, budget)
+    large = {name: size for name, size in sizes.items() if name not in small}
+    left = budget - sum(one.num_bytes for one in small.values())
+    least = FEWEST_CODE_BYTES * (SLOTS + SKETCH_HASHES) * len(large)
+    if left < least:
+        raise InputError(
+            f"{budget:,} bytes are too few for {len(sizes)} features: {budget - left:,} go into "
+            f"small tables, and the others need {least:,}: allow more, or drop columns"
+        )
+    planned = _large(large, left, embedding_dim, method, tables)
+    fields = [small.get(name) or planned[name] for name in sizes]
+    return Plan(embedding_dim, budget, tuple(fields))
+
+
+def _small(tables: Mapping[str, FieldPlan], num_bytes: int) -> dict[str, FieldPlan]:
+    """The tables that are kept: of few values, the smallest first, within a share of the bytes."""
+    small, total = {}, 0
+    for name, one in sorted(tables.items(), key=lambda item: item[1].num_bytes):
+        total += one.num_bytes
+        if one.num_ids > SMALL or total > MOST_OF_TABLES * num_bytes:
+            break
+        small[name] = one
+    return small
+
+
+def check_ratio(ratio: object) -> float:
+    """A ratio above 0, or an InputError."""
+    check_number(0, ratio=ratio)
+    assert isinstance(ratio, (int, float))
+    return float(ratio)
+
+
+def expected_values(found: Profile, growth: float = 1.0) -> dict[str, int]:
+    """Distinct values of each feature in `growth` times the rows, a missing one among them."""
+    sizes: dict[str, int] = {}
+    by_name = {one.column.name: one for one in found.columns.values()}
+    for name in feature_names([one.column for one in found.columns.values()]):
+        if name in by_name:
+            of_column = by_name[name]
+            rows = of_column.growth[-1][0] * growth
+            sizes[name] = extrapolated(of_column.growth, rows) + (of_column.num_nulls > 0)
+        else:
+            sizes[name] = PERIODS[name.rpartition(":")[2]] + 1
+    return sizes
+
+
+def _column_of(name: str, found: Profile) -> Column:
+    column = found.columns.get(name) or found.columns[name.rpartition(":")[0]]
+    return column.column
+
+
+def _table(name: str, size: int, embedding_dim: int, found: Profile) -> FieldPlan:
+    pooling = "mean" if _column_of(name, found).kind == "bag" else None
+    vocabulary = ID_BYTES * size
+    row_bytes = HASHED_BYTES * embedding_dim
+    return FieldPlan(
+        name,
+        "full_table",
+        size,
+        size + 1,
+        row_bytes,
+        row_bytes * (size + 1) + vocabulary,
+        4 * embedding_dim * (size + 1) + vocabulary,
+        pooling,
+        f"{size:,} values: a table is small",
+    )
+
+
+def _large(
+    sizes: Mapping[str, int],
+    num_bytes: int,
+    embedding_dim: int,
+    method: str,
+    tables: Mapping[str, FieldPlan],
+) -> dict[str, FieldPlan]:
+    """Plans of the columns that have no tables: bytes are shared out by their distinct values."""
+    num_ids = sum(sizes.values())
+    planned: dict[str, FieldPlan] = {}
+    for name, size in sizes.items():
+        share = num_bytes * size / num_ids
+        if method == "claimed_rows":
+            rows, row_bytes, why = _claimed(size, share)
+        elif method == "hashing_trick":
+            row_bytes = float(HASHED_BYTES * embedding_dim)
+            rows, why = max(1, int(share / row_bytes)), "rows that values share by a hash"
+        else:
+            row_bytes, rows = float(HASHED_BYTES), int(share / HASHED_BYTES)
+            why = "a network in the place of rows"
+        planned[name] = FieldPlan(
+            name,
+            method,
+            size,
+            rows,
+            row_bytes,
+            round(share),
+            tables[name].table_bytes,
+            tables[name].pooling,
+            why,
+        )
+    return planned
+
+
+def _claimed(size: int, num_bytes: float) -> tuple[int, float, str]:
+    """Rows, the bytes of each, and why."""
+    rows = CLAIMED_ROOM * size / (1 - CLAIMED_SHARED)
+    row_bytes = num_bytes / rows
+    if row_bytes >= FINGERPRINT_BYTES + FEWEST_CODE_BYTES:
+        return _own_rows(CLAIMED_ROOM * size), row_bytes, "a row for each value"
+    own = num_bytes * (1 - CLAIMED_SHARED) / (FINGERPRINT_BYTES + FEWEST_CODE_BYTES)
+    share = own / (CLAIMED_ROOM * size)
+    return (
+        _own_rows(own),
+        FINGERPRINT_BYTES + FEWEST_CODE_BYTES,
+        f"rows for {share:.0%} of the values, the frequent ones; the others share some",
+    )
+
+
+def _own_rows(rows: float) -> int:
+    return max(SLOTS, round(rows / SLOTS) * SLOTS)
+
+
+def _config(field: FieldPlan, embedding_dim: int) -> dict[str, Any]:
+    config: dict[str, Any] = {"method": field.method, "embedding_dim": embedding_dim}
+    match field.method:
+        case "full_table":
+            config["num_embeddings"] = field.num_ids
+        case "claimed_rows":
+            shared = CLAIMED_SHARED / (1 - CLAIMED_SHARED) * field.num_rows / SKETCH_HASHES
+            config |= {
+                "capacity": field.num_rows,
+                "num_rows": max(1, round(shared)),
+                "sightings": 1 if field.num_rows >= field.num_ids else SIGHTINGS,
+            }
+        case "hashing_trick":
+            config["num_rows"] = field.num_rows
+        case _:
+            num_hashes, hidden = deep_hash_shape(field.num_rows, embedding_dim)
+            config |= {"num_hashes": num_hashes, "hidden": list(hidden)}
+    return config | ({} if field.pooling is None else {"pooling": field.pooling})

@@ -1,0 +1,192 @@
+"""From a table of events and a plan to a trained model."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from tablefree.embeddings import EmbeddingCollection
+from tablefree.embeddings.feature_ids import FeatureIds, flat_ids
+from tablefree.fields.events import Events
+from tablefree.fields.kinds import Column
+from tablefree.fields.model import MODELS, Predictor
+from tablefree.fields.plan import Plan
+from tablefree.fields.scaling import Scaling
+from tablefree.fields.split import Parts
+from tablefree.training.fit import Fit, Recipe, fit
+from tablefree.training.metrics import auc
+from tablefree.training.step import Objective
+
+BATCH = 1_024  # events a step, from which on it grows with the data
+MOST_STEPS = 2_000  # an epoch
+LARGEST_BATCH = 8_192
+
+
+class Encoded(NamedTuple):
+    """Events as a predictor's `encoded` gives them, to be taken in batches.
+
+    Attributes:
+        features: ids by the names of the features.
+        dense: scaled numbers [n, d], if there are any.
+        labels: float32 [n].
+    """
+
+    features: dict[str, FeatureIds]
+    dense: Tensor | None
+    labels: Float[Tensor, " n"]
+
+
+class Batches(torch.utils.data.IterableDataset[Encoded]):
+    """The training part in batches, in another order each epoch.
+
+    Args:
+        predictor: says how events are encoded.
+        events: of the training part.
+        batch_size: events a batch.
+        seed: of the order.
+    """
+
+    def __init__(self, predictor: Predictor, events: Events, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        assert events.labels is not None
+        whole = encoded(predictor, events)
+        names = [name for name, ids in whole.features.items() if isinstance(ids, Tensor)]
+        self._names = tuple(names)
+        # One row of memory an event, as events are picked in any order.
+        self._events = Events(
+            self._names,
+            torch.stack([flat_ids(whole.features[name]) for name in names], 1)
+            if names
+            else torch.zeros(len(events), 0, dtype=torch.int64),
+            {name: ids for name, ids in whole.features.items() if not isinstance(ids, Tensor)},
+            np.zeros((len(events), 0)) if whole.dense is None else whole.dense.numpy(),
+            events.labels,
+            None,
+            None,
+        )
+        self._has_dense = whole.dense is not None
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self._events) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Encoded]:
+        """Iterate over the next epoch."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        self.epoch += 1
+        order = rng.permutation(len(self._events))
+        for start in range(0, len(order), self.batch_size):
+            some = self._events.at(order[start : start + self.batch_size])
+            dense = torch.from_numpy(some.numbers) if self._has_dense else None
+            yield Encoded(some.features(), dense, torch.from_numpy(some.labels))
+
+
+def event_loss(predictor: Predictor, batch: Encoded) -> Tensor:
+    """The binary cross-entropy of a batch."""
+    logits = predictor(batch.features, batch.dense)
+    with torch.autocast(logits.device.type, enabled=False):
+        return F.binary_cross_entropy_with_logits(logits.float(), batch.labels)
+
+
+def event_auc(predictor: Predictor, batch: Encoded) -> float:
+    """The AUC of all events of a part, in evaluation mode."""
+    return auc(_logits(predictor, batch), batch.labels)
+
+
+def event_work(predictor: Predictor, batches: Batches) -> int:
+    """Multiply-adds of a step."""
+    embeddings = predictor.model.embeddings
+    of_embeddings = {id(one) for one in embeddings.parameters()}
+    others = sum(one.numel() for one in predictor.parameters() if id(one) not in of_embeddings)
+    return batches.batch_size * (embeddings.describe().multiply_adds + others)
+
+
+OBJECTIVE = Objective(event_loss, event_auc, event_work)
+"""To score events."""
+
+
+def train_events(
+    plan: Plan,
+    columns: Sequence[Column],
+    events: Events,
+    parts: Parts,
+    recipe: Recipe,
+    *,
+    model: str = "dlrm",
+    seed: int = 0,
+    **options: object,
+) -> tuple[Predictor, Fit]:
+    """Train a model on the training part of events, to the epoch that is best in validation.
+
+    Vocabularies and scalings know the training part alone.
+
+    Args:
+        plan: of the embeddings.
+        columns: of the events.
+        events: of all parts.
+        parts: rows of each.
+        recipe: of the training.
+        model: of `MODELS`.
+        seed: of the weights and the order of events.
+        options: of `fit`.
+    """
+    train, validation = events.at(parts.train), events.at(parts.validation)
+    predictor = new_predictor(plan, columns, train, model=model, seed=seed)
+    batches = Batches(predictor, train, recipe.batch_size or batch_size(len(train)), seed)
+    found = fit(
+        predictor,
+        batches,
+        encoded(predictor, validation),
+        recipe,
+        objective=OBJECTIVE,
+        **options,  # type: ignore[arg-type]
+    )
+    return predictor.eval(), found
+
+
+def new_predictor(
+    plan: Plan, columns: Sequence[Column], train: Events, *, model: str, seed: int
+) -> Predictor:
+    """An untrained model, with the vocabularies and scalings of the training part."""
+    scalings = [Scaling.fit(train.numbers[:, at]) for at in range(train.numbers.shape[1])]
+    features, config = train.features(), plan.config()
+    vocabularies = {}
+    for field in plan.fields:
+        if field.method == "full_table":
+            vocabularies[field.name] = torch.unique(flat_ids(features[field.name]))
+            config[field.name]["num_embeddings"] = max(1, len(vocabularies[field.name]))
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        embeddings = EmbeddingCollection(config)
+        num_dense = sum(one.width for one in scalings)
+        return Predictor(MODELS[model](embeddings, num_dense), columns, scalings, vocabularies)
+
+
+def encoded(predictor: Predictor, events: Events) -> Encoded:
+    """Events as the model takes them."""
+    assert events.labels is not None
+    return Encoded(*predictor.encoded(events), torch.from_numpy(events.labels))
+
+
+def batch_size(num_events: int) -> int:
+    """Events a step: as few as make no more than `MOST_STEPS` an epoch."""
+    size = BATCH
+    while size < LARGEST_BATCH and num_events > size * MOST_STEPS:
+        size *= 2
+    return size
+
+
+def _logits(predictor: Predictor, batch: Encoded) -> Tensor:
+    was_training = predictor.training
+    predictor.eval()
+    try:
+        with torch.no_grad():
+            logits: Tensor = predictor(batch.features, batch.dense)
+    finally:
+        predictor.train(was_training)
+    return logits
