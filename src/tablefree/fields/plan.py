@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tablefree.checks import check_choice, check_number, check_positive
-from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, SKETCH_HASHES, deep_hash_shape
+from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, deep_hash_shape
 from tablefree.encodings.row_claims import FINGERPRINT_BYTES, SLOTS
 from tablefree.errors import InputError
 from tablefree.fields.events import feature_names
@@ -27,6 +27,7 @@ MOST_OF_TABLES = 0.5  # of the bytes
 ID_BYTES = 8  # of an id in a vocabulary
 FEWEST_CODE_BYTES = 4  # of a row: with fewer, fewer rows are better
 FEWEST_BYTES = 3  # for an id, from which on some have rows
+SHARED_HASHES = 2  # rows that an id without one of its own shares
 SHARED_CODE_BYTES = 2  # of a row that ids share
 HASHED_BYTES = 2  # of a number, of rows that are hashed and packed as float16
 SIGHTINGS = 2  # batches that an id must be in, where not every id can have a row
@@ -137,7 +138,7 @@ def plan(
     small = _small(tables, budget)
     large = {name: size for name, size in sizes.items() if name not in small}
     left = budget - sum(one.num_bytes for one in small.values())
-    least = FEWEST_CODE_BYTES * (SLOTS + SKETCH_HASHES) * len(large)
+    least = FEWEST_CODE_BYTES * (SLOTS + SHARED_HASHES) * len(large)
     if left < least:
         raise InputError(
             f"{budget:,} bytes are too few for {len(sizes)} features: {budget - left:,} go into "
@@ -266,10 +267,11 @@ def _config(field: FieldPlan, embedding_dim: int) -> dict[str, Any]:
         case "full_table":
             config["num_embeddings"] = field.num_ids
         case "claimed_rows":
-            shared = CLAIMED_SHARED / (1 - CLAIMED_SHARED) * field.num_rows / SKETCH_HASHES
+            shared = CLAIMED_SHARED / (1 - CLAIMED_SHARED) * field.num_rows / SHARED_HASHES
             config |= {
                 "capacity": field.num_rows,
                 "num_rows": max(1, round(shared)),
+                "num_hashes": SHARED_HASHES,
                 "sightings": 1 if field.num_rows >= field.num_ids else SIGHTINGS,
             }
         case "hashing_trick":
