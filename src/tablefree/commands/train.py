@@ -101,14 +101,14 @@ def train(
         model,
         ratio(size),
         seed,
-        training.embedding_dim,
+        training.width,
         recipe,
         widths(of_model.decoder),
         users=of_model.users,
         side_features=of_model.side_features,
     )
     if num_bytes is not None:
-        size_wanted = size_in_bytes(num_bytes, task.table_bytes(training.embedding_dim))
+        size_wanted = size_in_bytes(num_bytes, task.table_bytes(training.width))
         run = in_bytes(run, [size_wanted], task)
     folder = output or Path("checkpoints") / f"{task.interactions.name}-{model}-{method}"
     checkpoint = train_checkpoint(run, task, folder, show_progress=True)
