@@ -1,5 +1,6 @@
 """From what a user names to a table of events and what is in it, which is printed."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tablefree.commands.options import ColumnOptions, DataOptions, given
@@ -7,6 +8,7 @@ from tablefree.commands.screen import console
 from tablefree.errors import InputError
 
 if TYPE_CHECKING:
+    from tablefree.experiments.event_task import EventTask
     from tablefree.fields.profile import Profile
     from tablefree.fields.table import Table
 
@@ -54,6 +56,33 @@ def show_profile(table: "Table", columns: ColumnOptions) -> "Profile":
     found = profile(table, **columns.kinds())
     console.print(table_of(found))
     return found
+
+
+def read_task(data: str, columns: ColumnOptions, split: str | None) -> "EventTask":
+    """The events, split; what is in them is printed.
+
+    Raises:
+        InputError: what `open_table`, `profile` and `EventTask.of` raise.
+    """
+    from tablefree.data.parts import name_of
+    from tablefree.experiments.event_task import EventTask
+
+    table = open_table(data)
+    return EventTask.of(name_of(data), table, show_profile(table, columns), split)
+
+
+def refuse(options: Sequence[str]) -> None:
+    """Refuse options that do not apply to events of many columns.
+
+    Raises:
+        InputError: there is one.
+    """
+    if options:
+        shown = ", ".join(f"--{name.replace('_', '-')}" for name in options)
+        raise InputError(
+            f"{shown} is of users and items, and does not apply to events of many columns: leave "
+            "it out"
+        )
 
 
 def _has_form(data: str) -> bool:
