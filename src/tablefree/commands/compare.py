@@ -77,7 +77,7 @@ def compare(
         models[0] if models else "",
         1.0,
         0,
-        training.embedding_dim,
+        training.width,
         default_recipe("sketch", task.events_per_id, max_epochs=training.epochs),
         widths(of_model.decoder),
         users=of_model.users,
@@ -91,7 +91,7 @@ def compare(
         sizes=[ratio(size) for size in names(sizes)]
         if num_bytes is None
         else [
-            size_in_bytes(size, task.table_bytes(training.embedding_dim))
+            size_in_bytes(size, task.table_bytes(training.width))
             for size in names(num_bytes)
         ],
         sizes_in=sizes_in,
