@@ -90,10 +90,7 @@ def compare(
         methods=None if methods is None else names(methods),
         sizes=[ratio(size) for size in names(sizes)]
         if num_bytes is None
-        else [
-            size_in_bytes(size, task.table_bytes(training.width))
-            for size in names(num_bytes)
-        ],
+        else [size_in_bytes(size, task.table_bytes(training.width)) for size in names(num_bytes)],
         sizes_in=sizes_in,
         seeds=seeds,
         trials=trials,

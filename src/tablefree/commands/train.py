@@ -31,9 +31,7 @@ def train(
     of_model: ModelOptions,
     training: TrainingOptions,
     split: AnySplit = None,
-    model: Annotated[
-        str | None, typer.Option(help=f"{MODELS}; by default gmf, or dlrm.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help=f"{MODELS}; by default gmf, or dlrm.")] = None,
     method: Annotated[
         str | None,
         typer.Option(
