@@ -4,8 +4,11 @@ from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
+import torch
 
+from tablefree.fields.events import read_events
 from tablefree.fields.profile import profile
+from tablefree.fields.table import Table
 
 ROWS = 3_000
 NULL_EACH = 7
@@ -87,6 +90,22 @@ def test_one_profile(form):
     assert found.columns["shop_id"].examples == tuple(map(str, shown))
 
 
+def test_a_model_gets_the_same(form):
+    table = events().drop_columns(["tags", "codes"]) if form.is_text else events()
+    table = table.drop_columns(["large"])
+    wanted, found = (
+        read_events(one, [given.column for given in profile(one).columns.values()])
+        for one in (Table.of(table), Table.of(form(table)))
+    )
+    assert found.names == wanted.names
+    assert torch.equal(found.ids, wanted.ids)
+    for name in ("numbers", "labels", "times"):
+        assert np.array_equal(getattr(found, name), getattr(wanted, name), equal_nan=True)
+    for name, bags in wanted.bags.items():
+        assert torch.equal(found.bags[name].ids, bags.ids)
+        assert torch.equal(found.bags[name].offsets, bags.offsets)
+
+
 def test_integers_that_pandas_holds_as_floats_are_called_so(tmp_path):
     frame = events().select(["few", "click"]).to_pandas()
     frame.to_csv(tmp_path / "x.csv", index=False)  # which writes 1.0
@@ -94,6 +113,8 @@ def test_integers_that_pandas_holds_as_floats_are_called_so(tmp_path):
         found = profile(data).columns["few"].column
         assert (found.kind, found.type) == ("categorical", "integer")
         assert found.reason == "5 distinct integers, held as floats"
+    ids = [read_events(Table.of(one), [found]).ids for one in (frame, tmp_path / "x.csv")]
+    assert torch.equal(*ids)
 
 
 def test_examples_are_as_a_file_of_text_has_them():

@@ -297,7 +297,7 @@ def _warnings(
                 f" has {odd.value[:50]!r}, so that it is categorical: correct such values, or leave"
                 f" it out (--drop {name})"
             )
-        if aucs.get(name, 0) > leaks.SUSPICIOUS and column.kind != "group":
+        if aucs.get(name, 0) > leaks.SUSPICIOUS:
             yield (
                 f"{name!r} alone tells the label, with an AUC of {aucs[name]:.4f}: unless it is "
                 f"known before the event, leave it out (--drop {name})"
