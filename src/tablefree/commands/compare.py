@@ -77,7 +77,7 @@ def compare(
         models[0] if models else "",
         1.0,
         0,
-        training.embedding_dim,
+        training.width,
         default_recipe("sketch", task.events_per_id, max_epochs=training.epochs),
         widths(of_model.decoder),
         users=of_model.users,
@@ -90,10 +90,7 @@ def compare(
         methods=None if methods is None else names(methods),
         sizes=[ratio(size) for size in names(sizes)]
         if num_bytes is None
-        else [
-            size_in_bytes(size, task.table_bytes(training.embedding_dim))
-            for size in names(num_bytes)
-        ],
+        else [size_in_bytes(size, task.table_bytes(training.width)) for size in names(num_bytes)],
         sizes_in=sizes_in,
         seeds=seeds,
         trials=trials,
