@@ -94,10 +94,13 @@ def test_a_column_that_gives_the_label_away_is_said():
     assert not profile(log(), categorical=["shop"], drop=["paid"]).warnings
 
 
-def test_codes_that_are_taken_for_numbers_are_said():
-    (warning,) = profile(log(), drop=["paid"]).warnings
-    assert warning.startswith("'shop' is taken for numbers, but tells the label better by its")
-    assert "(--categorical shop)" in warning
+def test_integers_that_tell_the_label_as_codes_are_categorical():
+    found = profile(log(), drop=["paid"]).columns
+    assert found["shop"].column.kind == "categorical"
+    assert found["shop"].column.reason.startswith("codes: they tell the label (AUC 0.")
+    assert found["amount"].column.kind == "numeric"
+    given = profile(log(), drop=["paid"], numeric=["shop"]).columns["shop"].column
+    assert (given.kind, given.reason) == ("numeric", "given")
 
 
 def test_missing_labels_are_said():
