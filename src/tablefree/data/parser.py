@@ -342,7 +342,9 @@ def _json_tables(part: Part) -> Iterator[pa.Table]:
             table = _parse_json(block)
             dates = [one.name for one in table.schema if pa.types.is_timestamp(one.type)]
             if dates:  # text that Arrow takes for dates stays text
-                table = _parse_json(block, pa.schema([(name, pa.string()) for name in dates]))
+                names = table.schema.names
+                schema = pa.schema([(name, pa.string()) for name in dates])
+                table = _parse_json(block, schema).select(names)
             yield table
 
 

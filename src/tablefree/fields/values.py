@@ -108,7 +108,8 @@ def _integers(values: pa.Array, name: str, rows: Rows, array: pa.Array) -> pa.Ar
             return pa.array(numbers.astype(np.int64))
         raise _refused_of(values, odd, name, "integers", rows, array)
     if is_string(values.type):
-        text = pl.Series(pl.from_arrow(values))
+        # Of integers beside nulls, pandas writes 1.0.
+        text = pl.Series(pl.from_arrow(values)).str.replace(r"\.0+$", "")
         plain = text.set(~text.str.contains(INTEGER), None)
         signed = plain.cast(pl.Int64, strict=False)
         unsigned = plain.cast(pl.UInt64, strict=False)
