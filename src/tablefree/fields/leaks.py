@@ -114,7 +114,10 @@ class Trial:
         if values.dtype.is_nested():
             rows = rows.explode("value")
         codes = rows["value"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
-        return self._of_codes(rows["row"].to_numpy(), codes)
+        # Some versions of Polars leave empty and missing lists out.
+        left_out = np.setdiff1d(np.arange(len(self._truth)), rows["row"])
+        places = np.concatenate([rows["row"].to_numpy(), left_out])
+        return self._of_codes(places, np.concatenate([codes, np.zeros_like(left_out)]))
 
     def as_codes(self, values: pl.Series) -> tuple[float, float] | None:
         """The AUCs of the label from integers [n] as categories and by their sizes.
