@@ -18,7 +18,7 @@ from tablefree.fields.events import events_of
 from tablefree.fields.model import Predictor
 from tablefree.fields.plan import Plan
 from tablefree.fields.table import Table
-from tablefree.saved import CONFIG, read
+from tablefree.saved import read
 from tablefree.training.checkpoint import LOGS, check_folder
 from tablefree.training.event_measures import measures
 from tablefree.training.events import train_events

@@ -87,8 +87,9 @@ def growth_chart(columns: Mapping[str, Growth], ahead: float = AHEAD) -> alt.Lay
     shape = alt.Shape(
         "name:N", scale=alt.Scale(domain=names, range=[mark.path for mark in marks]), title=None
     )
-    x, y = _axis(alt.X, "rows", "Rows", [*measured, *beyond]), _axis(
-        alt.Y, "values", "Distinct values", [*measured, *beyond]
+    x, y = (
+        _axis(alt.X, "rows", "Rows", [*measured, *beyond]),
+        _axis(alt.Y, "values", "Distinct values", [*measured, *beyond]),
     )
     tooltip = [alt.Tooltip("name:N", title="Column"), alt.Tooltip("rows:Q", format=",")]
     points = alt.Chart(alt.InlineData(values=measured)).encode(
