@@ -165,11 +165,11 @@ def _figures(section: PlanSection) -> list[dict[str, Any]]:
             "heading": f"{title} against deployed bytes",
             "caption": f"{better} and further left is better. {caption}",
             "marks": drawn,
-            "chart": by_deployed_bytes(section.rows, measure, f"Test {title}", drawn),
+            "chart": by_deployed_bytes(section.rows, measure, f"{title} of the test part", drawn),
         }
         for name, measure, title, better in (
             ("auc", "test_auc", "AUC", "Higher"),
-            ("loss", "test_log_loss", "log loss", "Lower"),
+            ("loss", "test_log_loss", "Log loss", "Lower"),
         )
     ]
     growth = _growth(section)
@@ -228,7 +228,8 @@ def column_table(section: PlanSection) -> tuple[list[str], list[list[str]]]:
     headings += [f"Within {budget(one, section.full_bytes)}" for one in budgets]
     headings += ["As a table", "Worth"]
     rows = []
-    for row in section.columns.sort("worth", descending=True, nulls_last=True).to_dicts():
+    inputs = section.columns.filter(pl.col("kind") != "label")
+    for row in inputs.sort("worth", descending=True, nulls_last=True).to_dicts():
         name = row["column"]
         cells = [name, row["kind"], f"{row['num_values']:,}", f"{row['num_occurrences']:,}"]
         for one in budgets:

@@ -20,6 +20,8 @@ SAMPLE_BYTES = 2**27
 SUSPICIOUS = 0.99
 FEWEST = 50  # rows of each label in a half, from which an AUC means something
 BINS = 1_000  # of numbers, alike in rows: any dependence shows, not only a monotone one
+ROUGH_BINS = 16  # in which neighbours of a size are alike, as those of a number are and codes not
+CODES = 0.02  # of AUC: what integers tell more as codes than as numbers
 
 
 class Sample:
@@ -102,9 +104,7 @@ class Trial:
         if column.kind in ("categorical", "bag", "group"):
             return self.of_categories(values)
         numbers = _numbers(values.filter(self._is_known), column.type)
-        binned = self._of_codes(np.arange(len(numbers)), _binned(numbers))
-        ordered = self._of_numbers(numbers)
-        return binned if ordered is None or binned is None else max(binned, ordered)
+        return self._of_numbers(numbers, BINS)
 
     def of_categories(self, values: pl.Series) -> float | None:
         """The AUC of the label from categories [n], or from bags of them."""
@@ -116,11 +116,32 @@ class Trial:
         codes = rows["value"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
         return self._of_codes(rows["row"].to_numpy(), codes)
 
-    def of_order(self, values: pl.Series) -> float | None:
-        """The AUC of the label from the order of numbers [n] alone, in the better direction."""
-        return self._of_numbers(_numbers(values.filter(self._is_known), "float"))
+    def as_codes(self, values: pl.Series) -> tuple[float, float] | None:
+        """The AUCs of the label from integers [n] as categories and by their sizes.
 
-    def _of_numbers(self, numbers: NDArray[np.float64]) -> float | None:
+        Returns:
+            None unless the first is clearly larger: by `CODES`, and by two standard errors of an
+            AUC that tells nothing (Hanley and McNeil, "The Meaning and Use of the Area under a
+            Receiver Operating Characteristic (ROC) Curve", 1982).
+        """
+        numbers = _numbers(values.filter(self._is_known), "integer")
+        as_categories, by_size = self.of_categories(values), self._of_numbers(numbers, ROUGH_BINS)
+        if as_categories is None or by_size is None:
+            return None
+        tried = self._truth[~self._is_counted]
+        positives, negatives = int(tried.sum()), int((~tried).sum())
+        error = ((positives + negatives + 1) / (12 * positives * negatives)) ** 0.5
+        is_clear = as_categories - by_size > max(CODES, 2 * error)
+        return (as_categories, by_size) if is_clear else None
+
+    def _of_numbers(self, numbers: NDArray[np.float64], num_bins: int) -> float | None:
+        """The AUC of the label from numbers in bins, or from their order where that tells more."""
+        binned = self._of_codes(np.arange(len(numbers)), _binned(numbers, num_bins))
+        ordered = self._of_order(numbers)
+        return binned if ordered is None or binned is None else max(binned, ordered)
+
+    def _of_order(self, numbers: NDArray[np.float64]) -> float | None:
+        """The AUC of the label from the order of numbers, in the better direction."""
         known = ~np.isnan(numbers)
         if not _are_enough(self._truth[known]):
             return None
@@ -170,10 +191,10 @@ def _numbers(values: pl.Series, kind: str) -> NDArray[np.float64]:
     return numbers.fill_null(float("nan")).to_numpy()
 
 
-def _binned(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+def _binned(numbers: NDArray[np.float64], num_bins: int) -> NDArray[np.int64]:
     """Codes of numbers, each of about as many rows; NaN has one of its own."""
     known = numbers[~np.isnan(numbers)]
-    num_bins = min(BINS, max(2, len(known) // FEWEST))
+    num_bins = min(num_bins, max(2, len(known) // FEWEST))
     edges = np.unique(np.quantile(known, np.linspace(0, 1, num_bins))) if len(known) else known
     return np.where(np.isnan(numbers), 0, 1 + np.searchsorted(edges, numbers, side="right"))
 

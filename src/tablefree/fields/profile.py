@@ -4,8 +4,8 @@ Memory is bounded: a column keeps some thousand hashes, and a sample of the rows
 give the label away.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from tablefree.fields.kinds import LABEL_NAMES, PLURAL, Column, find_kind, usele
 from tablefree.fields.table import Table
 
 FIRST_GROWTH = 1_024  # rows
-CODES = 0.05  # of AUC: what integers tell more as codes than as numbers, from which it is said
+CODES = "codes: they tell the label (AUC {:.2f}) better than their sizes ({:.2f})"
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def profile(
 
     Kinds that are not given are found from all values: booleans and strings are categorical, floats
     numeric, dates (text of ISO 8601 among them) dates, lists bags. Integers are categorical where
-    the name is that of an id or a code or there are at most 100, numeric otherwise. Text of files
-    without types is what all of it says. A label is found by its name and values, a time likewise.
+    the name is that of an id or a code, there are at most 100, or they tell the label clearly better
+    than their sizes do, and numeric otherwise. Text of files without types is what all of it says. A label is found by its name and values, a time likewise.
     What cannot be used, or tells nothing, is left out, with the reason.
 
     Args:
@@ -119,13 +119,13 @@ def profile(
         raise InputError(f"{table.name} has no column that is left: drop fewer")
     seen, sample = _read(table, names, {**kinds, **told})
     columns, useless = _decide(table, seen, kinds, told)
-    aucs, codes = _tried(sample, columns)
+    columns, aucs = _tried(sample, columns, {*kinds, *told})
     return Profile(
         table.name,
         next(iter(seen.values())).num_rows,
         {name: _profiled(column, seen[name], aucs.get(name)) for name, column in columns.items()},
         left_out | useless,
-        (*_warnings(table, columns, seen, aucs), *codes),
+        tuple(_warnings(table, columns, seen, aucs)),
     )
 
 
@@ -237,30 +237,28 @@ def _decide(
 
 
 def _tried(
-    sample: leaks.Sample | None, columns: Mapping[str, Column]
-) -> tuple[dict[str, float], list[str]]:
-    """The AUC of the label from each column that has one; and numbers that look like codes."""
+    sample: leaks.Sample | None, columns: Mapping[str, Column], told: Collection[str]
+) -> tuple[dict[str, Column], dict[str, float]]:
+    """The columns, of which the label shows some to be codes; and the AUC of it from each.
+
+    Args:
+        sample: of the rows; None where there is no label.
+        columns: what they are taken for so far.
+        told: those of which the user or the form of the table has said what they are.
+    """
     label = next((name for name, one in columns.items() if one.kind == "label"), None)
     if sample is None or label is None or (labels := sample.column(label)) is None:
-        return {}, []
-    trial = leaks.Trial(labels)
-    aucs: dict[str, float] = {}
-    codes: list[str] = []
+        return dict(columns), {}
+    trial, judged, aucs = leaks.Trial(labels), dict(columns), {}
     for name, column in columns.items():
         if name == label or (values := sample.column(name)) is None:
             continue
-        if (auc := trial.auc(column, values)) is not None:
+        is_open = (column.kind, column.type) == ("numeric", "integer") and name not in told
+        if is_open and (found := trial.as_codes(values)) is not None:
+            judged[name] = replace(column, kind="categorical", reason=CODES.format(*found))
+        if (auc := trial.auc(judged[name], values)) is not None:
             aucs[name] = auc
-        if (column.kind, column.type) != ("numeric", "integer") or column.reason == "given":
-            continue
-        as_codes, as_numbers = trial.of_categories(values), trial.of_order(values)
-        if as_codes and as_numbers and as_codes > as_numbers + CODES:
-            codes.append(
-                f"{name!r} is taken for numbers, but tells the label better by its values "
-                f"({as_codes:.3f}) than by their order (AUC {as_numbers:.3f}): if they are codes, "
-                f"say so (--categorical {name})"
-            )
-    return aucs, codes
+    return judged, aucs
 
 
 def _profiled(column: Column, evidence: Evidence, auc: float | None) -> ColumnProfile:
