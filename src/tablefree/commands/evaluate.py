@@ -31,7 +31,8 @@ def evaluate(
 
     if is_predictor(checkpoint):
         refuse([name for name in given(data, split=split) if name != "data"])
-        return evaluate_on_events(checkpoint, data.data)
+        evaluate_on_events(checkpoint, data.data)
+        return
     loaded = load_checkpoint(checkpoint)
     task = data.task(split or loaded.split)
     show_measures(evaluate_checkpoint(loaded, task))

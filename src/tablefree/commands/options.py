@@ -197,13 +197,6 @@ AnySplit = Annotated[
     ),
 ]
 MODELS = "gmf or mlp; of events of many columns dlrm, deepfm or dcn"
-SizesIn = Annotated[
-    str,
-    typer.Option(
-        help="What sizes are of: bytes, packed, against the full table in float32 with its "
-        "vocabulary; or parameters."
-    ),
-]
 Size = Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many runs each.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")]

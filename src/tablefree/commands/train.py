@@ -99,7 +99,7 @@ def train(
     if are_events(data, columns):
         of_pairs = {"size": size, "precision": precision, "rows": rows}
         refuse([name for name in given(data, of_model, **of_pairs) if name != "data"])
-        return train_on_events(
+        train_on_events(
             data.data,
             columns,
             training,
@@ -115,6 +115,7 @@ def train(
             },
             output=output,
         )
+        return
     model, method = model or "gmf", method or "sketch"
     from tablefree.experiments.budgets import in_bytes
     from tablefree.experiments.recipes import default_recipe, steps_per_epoch

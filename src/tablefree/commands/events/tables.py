@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tablefree.fields.profile import Profile
     from tablefree.fields.table import Table
 
+WIDTH = 16  # of embeddings
 CLICKS = "synthetic-clicks"
 
 

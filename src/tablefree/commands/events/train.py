@@ -4,11 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tablefree.commands.events.tables import read_task
+from tablefree.commands.events.tables import WIDTH, read_task
 from tablefree.commands.options import ColumnOptions, TrainingOptions, size_in_bytes
 from tablefree.commands.screen import EVENT_MEASURES, say, show_measures
 
-WIDTH = 16  # of embeddings
 METHOD = "claimed_rows"
 
 
