@@ -123,6 +123,24 @@ def test_own_rows_are_those_of_the_cpu_and_of_torch(
     assert are_same(rows, torch.where((found >= 0)[:, None], decoded, 0.0))
 
 
+@checked
+@given(FORMS, WIDTHS, st.sampled_from([0.5, 2.0]), st.integers(1, 4), st.integers(0, 99))
+def test_codes_are_those_of_the_cpu(cuda_packed, form, width, load, num_hashes, seed):
+    table = random_rows(48, form, width, seed)
+    one, ids = claimed_map(48, load, False, table)
+    shared = random_rows(7 * num_hashes, form, width, seed + 1).data.view(-1)
+    sizes = (num_hashes, table.form.layout(width, HEAD), width)
+    seeds = (one.hashes.signed_seed, seed)
+    on_cpu = packed_op.packed_codes(
+        ids, one.data, table.tables(), seeds[0], shared, seeds[1], *sizes
+    )
+    tensors = (one.to(DEVICE).data, table.tables().to(DEVICE))
+    codes = cuda_packed.packed_codes(
+        ids.to(DEVICE), *tensors, seeds[0], shared.to(DEVICE), seeds[1], *sizes
+    )
+    assert are_same(codes, on_cpu)
+
+
 def test_ids_own_a_row_or_would_get_one_or_find_none(cuda_packed):
     table = random_rows(160, Form("int8"), 5, 0)
     for load, missing in ((0.5, FREE), (3.0, REFUSED)):
@@ -136,7 +154,9 @@ def test_ids_own_a_row_or_would_get_one_or_find_none(cuda_packed):
         assert (rows.shape, places.shape) == ((0, 5), (0,))
 
 
-@pytest.mark.parametrize(("name", "count"), [("packed_rows", 4), ("packed_own_rows", 5)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("packed_rows", 4), ("packed_own_rows", 5), ("packed_codes", 8)]
+)
 def test_cuda_tensors_go_to_triton(cuda_packed, name, count, monkeypatch):
     monkeypatch.setattr(cuda_packed, name, lambda *arguments: arguments)
     ids = SimpleNamespace(device=torch.device("cuda"))
@@ -158,11 +178,12 @@ from tablefree.kernels import cuda_packed
 from tablefree.packing import Form
 
 TYPES = {"data": "*u8", "books": "*fp32", "out": "*fp32", "slots": "*i16", "functions": "*u64"}
-TYPES |= {"ids": "*i64", "places": "*i64"}
+TYPES |= {"ids": "*i64", "places": "*i64", "shared": "*u8", "picks": "*u64"}
 
 def compiled(kernel, form, head):
     constants = form.layout(40, head)._asdict() | {"num_codes": form.num_codes, "width": 40}
     constants |= {"block_ids": 32, "block_width": 64}
+    constants |= {"num_hashes": 4} if kernel is cuda_packed._codes_kernel else {}
     names = kernel.arg_names
     types = {name: TYPES.get(name, "i32") for name in names} | dict.fromkeys(constants, "constexpr")
     values = {(names.index(name),): value for name, value in constants.items()}
@@ -172,7 +193,8 @@ def compiled(kernel, form, head):
 
 for name in ("float16", "int8", "levels-3", "residual-4x5"):
     form = Form.parse(name)
-    for kernel, head in ((cuda_packed._row_kernel, 0), (cuda_packed._own_kernel, 32)):
+    kernels = ((cuda_packed._row_kernel, 0), (cuda_packed._own_kernel, 32))
+    for kernel, head in (*kernels, (cuda_packed._codes_kernel, 32)):
         assert "fma" not in compiled(kernel, form, head), name
 print("compiled")
 """

@@ -43,8 +43,35 @@ def packed_own_rows(
     return out, places
 
 
+def packed_codes(
+    ids: Tensor,
+    data: Tensor,
+    books: Tensor,
+    seed: int,
+    shared: Tensor,
+    shared_seed: int,
+    num_hashes: int,
+    layout: Layout,
+    width: int,
+) -> Tensor:
+    """The code of each id [n]; arguments as of `packed.packed_codes`."""
+    out = torch.empty(len(ids), width, device=ids.device)
+    functions = functions_of(seed, _FIND_HASHES, "multiply_shift", ids.device)
+    picks = functions_of(shared_seed, num_hashes, "multiply_shift", ids.device)
+    tensors = (ids, data, books, out, data.view(torch.int16), functions, shared, picks)
+    num_rows = shared.numel() // (layout.row_bytes * num_hashes)
+    sizes = (functions.shape[1], picks.shape[1], len(data), num_rows)
+    _launch(_codes_kernel, (*tensors, *sizes), books, layout, width, num_hashes=num_hashes)
+    return out
+
+
 def _launch(
-    kernel: Any, arguments: tuple[Any, ...], books: Tensor, layout: Layout, width: int
+    kernel: Any,
+    arguments: tuple[Any, ...],
+    books: Tensor,
+    layout: Layout,
+    width: int,
+    **options: int,
 ) -> None:
     """Have a kernel write the rows of ids, the first of its arguments, block by block."""
     ids = arguments[0]
@@ -62,6 +89,7 @@ def _launch(
             block_ids=block_ids,
             block_width=block_width,
             enable_fp_fusion=False,
+            **options,
         )
 
 
@@ -87,14 +115,11 @@ def _bits_at(data, at, first, bits: tl.constexpr, mask):  # type: ignore[no-unty
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _write_rows(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _decoded(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     places,
     is_there,
-    rows,
     data,
     books,
-    out,
-    num_ids,
     kind: tl.constexpr,
     bits: tl.constexpr,
     row_bytes: tl.constexpr,
@@ -103,7 +128,7 @@ def _write_rows(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     width: tl.constexpr,
     block_width: tl.constexpr,
 ):
-    """Decode the rows at places, zeros where there is none; nothing else is read."""
+    """The rows at places, zeros where there is none; nothing else is read."""
     group_bytes = head + _GROUP * row_bytes
     at = (places // _GROUP) * group_bytes + head + (places % _GROUP) * row_bytes
     columns = tl.arange(0, block_width)[None, :]
@@ -122,6 +147,12 @@ def _write_rows(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         scale = _to_float(data, at + (width * bits + 7) // 8, is_there)
         level = _bits_at(data, at, columns * bits, bits, inside) - (1 << (bits - 1))
         numbers = tl.where(is_there, level.to(tl.float32) * scale, 0.0)  # no negative zeros
+    return numbers
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _write(out, rows, numbers, num_ids, width: tl.constexpr, block_width: tl.constexpr):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    columns = tl.arange(0, block_width)[None, :]
     within = (rows < num_ids) & (columns < width)
     tl.store(out + rows.to(tl.int64) * width + columns, numbers, within)
 
@@ -145,22 +176,11 @@ def _row_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The rows at places, a block of them a program."""
     rows = (tl.program_id(0) * block_ids + tl.arange(0, block_ids))[:, None]
     is_there = rows < num_ids
-    _write_rows(
-        tl.load(places + rows, is_there, 0),
-        is_there,
-        rows,
-        data,
-        books,
-        out,
-        num_ids,
-        kind,
-        bits,
-        row_bytes,
-        head,
-        num_codes,
-        width,
-        block_width,
+    place = tl.load(places + rows, is_there, 0)
+    numbers = _decoded(
+        place, is_there, data, books, kind, bits, row_bytes, head, num_codes, width, block_width
     )
+    _write(out, rows, numbers, num_ids, width, block_width)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -178,6 +198,20 @@ def _place_in(slots, bucket, group_bytes: tl.constexpr, fingerprints, mask):  # 
         owner = tl.load(slots + bucket * (group_bytes // 2) + slot, mask, 0)
         place = tl.where((owner == 0) & (place < 0), _FREE, place)
         place = tl.where(owner == fingerprints, bucket * _GROUP + slot, place)
+    return place
+
+
+@triton.jit
+def _own_place(low, high, mask, slots, functions, num_functions, num_buckets, group_bytes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """The place of the row that each id owns, -1 or -2."""
+    hashed = _hashed(low, high, functions, num_functions, 2)
+    fingerprints = (((hashed * _FINGERPRINTS) >> 32) + 1).to(tl.int16)
+    place = tl.where(mask, low.to(tl.int64) * 0 + _REFUSED, _REFUSED)
+    for number in tl.static_range(2):
+        hashed = _hashed(low, high, functions, num_functions, number)
+        bucket = ((hashed * num_buckets.to(tl.uint64)) >> 32).to(tl.int64)
+        found = _place_in(slots, bucket, group_bytes, fingerprints, mask)
+        place = tl.where(place >= 0, place, tl.maximum(place, found))
     return place
 
 
@@ -206,29 +240,57 @@ def _own_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     rows = (tl.program_id(0) * block_ids + tl.arange(0, block_ids))[:, None]
     mask = rows < num_ids
     low, high = halves(tl.load(ids + rows, mask, 0))
-    hashed = _hashed(low, high, functions, num_functions, 2)
-    fingerprints = (((hashed * _FINGERPRINTS) >> 32) + 1).to(tl.int16)
     group_bytes: tl.constexpr = head + _GROUP * row_bytes
-    place = tl.full([block_ids, 1], _REFUSED, tl.int64)
-    for number in tl.static_range(2):
-        hashed = _hashed(low, high, functions, num_functions, number)
-        bucket = ((hashed * num_buckets.to(tl.uint64)) >> 32).to(tl.int64)
-        found = _place_in(slots, bucket, group_bytes, fingerprints, mask)
-        place = tl.where(place >= 0, place, tl.maximum(place, found))
+    place = _own_place(low, high, mask, slots, functions, num_functions, num_buckets, group_bytes)
     tl.store(places + rows, place, mask)
-    _write_rows(
-        place,
-        mask & (place >= 0),
-        rows,
-        data,
-        books,
-        out,
-        num_ids,
-        kind,
-        bits,
-        row_bytes,
-        head,
-        num_codes,
-        width,
-        block_width,
+    is_there = mask & (place >= 0)
+    numbers = _decoded(
+        place, is_there, data, books, kind, bits, row_bytes, head, num_codes, width, block_width
     )
+    _write(out, rows, numbers, num_ids, width, block_width)
+
+
+@triton.jit(do_not_specialize=["num_buckets", "num_rows"])  # type: ignore[untyped-decorator]
+def _codes_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    ids,
+    data,
+    books,
+    out,
+    slots,
+    functions,
+    shared,
+    picks,
+    num_functions,
+    num_picks,
+    num_buckets,
+    num_rows,
+    num_ids,
+    kind: tl.constexpr,
+    bits: tl.constexpr,
+    row_bytes: tl.constexpr,
+    head: tl.constexpr,
+    num_codes: tl.constexpr,
+    width: tl.constexpr,
+    num_hashes: tl.constexpr,
+    block_ids: tl.constexpr,
+    block_width: tl.constexpr,
+):
+    """The rows that ids own, or the sums of those that they share, a block of ids a program."""
+    rows = (tl.program_id(0) * block_ids + tl.arange(0, block_ids))[:, None]
+    mask = rows < num_ids
+    low, high = halves(tl.load(ids + rows, mask, 0))
+    group_bytes: tl.constexpr = head + _GROUP * row_bytes
+    place = _own_place(low, high, mask, slots, functions, num_functions, num_buckets, group_bytes)
+    is_there = mask & (place >= 0)
+    numbers = _decoded(
+        place, is_there, data, books, kind, bits, row_bytes, head, num_codes, width, block_width
+    )
+    is_refused = mask & (place == _REFUSED)
+    for pick in tl.static_range(num_hashes):
+        hashed = _hashed(low, high, picks, num_picks, pick)
+        row = ((hashed * num_rows.to(tl.uint64)) >> 32).to(tl.int64) + pick * num_rows.to(tl.int64)
+        part = _decoded(
+            row, is_refused, shared, books, kind, bits, row_bytes, 0, num_codes, width, block_width
+        )
+        numbers = tl.where(is_refused, numbers + part, numbers)
+    _write(out, rows, numbers, num_ids, width, block_width)

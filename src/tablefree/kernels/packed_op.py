@@ -54,7 +54,12 @@ def packed_codes(
     layout: Layout,
     width: int,
 ) -> Tensor:
-    """The codes of CPU ids [n], of own rows or of shared ones: see `kernels.packed`."""
+    """The codes of ids [n], of own rows or of shared ones: see `kernels.packed`."""
+    if ids.device.type == "cuda":
+        from tablefree.kernels import cuda_packed
+
+        tensors = (ids, data, books, seed, shared, shared_seed)
+        return cuda_packed.packed_codes(*tensors, num_hashes, layout, width)
     from tablefree.kernels import packed
 
     arrays = (ids.numpy(), data.numpy(), books.numpy())

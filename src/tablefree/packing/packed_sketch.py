@@ -116,7 +116,7 @@ class PackedSketch(Books):
         """
         ids = tensor_ids(ids)
         flat = ids.reshape(-1).contiguous()
-        is_one_call = flat.device.type == "cpu" and len(self.maps) == 1 and self._is_fast(flat)
+        is_one_call = len(self.maps) == 1 and self._is_fast(flat)
         rows = self._codes(flat) if is_one_call else self._codes_in_steps(flat)
         return rows.view(*ids.shape, self.width)
 
