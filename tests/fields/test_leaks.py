@@ -1,4 +1,4 @@
-"""What columns tell of the label alone: which integers are codes, and which columns give it away."""
+"""What columns tell of the label alone: which integers are codes, and what gives it away."""
 
 import os
 from pathlib import Path

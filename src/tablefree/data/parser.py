@@ -345,7 +345,9 @@ def _json_tables(part: Part) -> Iterator[pa.Table]:
             dates = [one.name for one in table.schema if pa.types.is_timestamp(one.type)]
             told = [(name, pa.string()) for name in dates]
             told += [(one.name, one.type) for one in table.schema if pa.types.is_list(one.type)]
-            yield _parse_json(block, pa.schema(told)) if told else table
+            if told:  # which come first then
+                table = _parse_json(block, pa.schema(told)).select(table.column_names)
+            yield table
 
 
 def _parse_json(block: bytes, schema: pa.Schema | None = None) -> pa.Table:
