@@ -1,10 +1,13 @@
 """What columns are taken for, in every form of the same rows; and what is trained is read again."""
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
+from tablefree.errors import InputError
 from tablefree.fields.events import read_events
 from tablefree.fields.profile import profile
 from tablefree.fields.table import Table
@@ -114,6 +117,7 @@ def test_text_that_is_given_can_be_read(tmp_path, values, kind, type):
         ([True, None], "categorical", "boolean"),
         (["7", "07"], "categorical", "string"),
         ([["7"], None, []], "bag", "string"),
+        ([[7.0, None], [8.0]], "bag", "integer"),
         ([["7", None], [None]], "bag", "string"),
         ([7.0, 8.5, float("nan")], "numeric", "float"),
         (["7", "8.5"], "numeric", "float"),
@@ -127,3 +131,11 @@ def test_values_that_are_given_can_be_read(values, kind, type):
     column = found.columns["x"].column
     assert (column.kind, column.type) == (kind, type)
     assert len(read_events(Table.of(frame), [column])) == len(values)
+
+
+@pytest.mark.parametrize("values", [[[7.5], [8.0]], [[date(2026, 1, 1)]], [[7], [8.5]]])
+def test_lists_of_what_is_no_category(values):
+    frame = pl.DataFrame({"x": pl.Series(values, strict=False), "y": range(len(values))})
+    assert profile(frame).left_out["x"].startswith("lists of ")
+    with pytest.raises(InputError, match="'x' of the frame cannot be categorical: it has lists of"):
+        profile(frame, categorical=["x"])
