@@ -1,17 +1,23 @@
 # Two commands: `make demo` sets up and runs the main job, `make test` sets up and passes the tests.
-# A third, `make drop-in`, trains models of other libraries on the ML-100K of TABLEFREE_DATA.
+# `make demo-ctr` runs the main job on a generated click log, of events of many columns.
+# `make drop-in` trains models of other libraries on the ML-100K of TABLEFREE_DATA.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RECBOLE := .venv-recbole
 INSTALL := pip install --quiet --disable-pip-version-check --constraint
 
-.PHONY: demo test drop-in clean
+.PHONY: demo demo-ctr test drop-in clean
 
 demo: $(VENV)/experiments
 	$(BIN)/tablefree compare --data synthetic --model gmf --sizes 1/8,1/16 --seeds 1 \
 	  --methods full_table,hashing_trick,hybrid_hash,cafe,deep_hash,sketch,claimed_rows \
 	  --trials 1 --epochs 12 --output results/demo
+
+demo-ctr: $(VENV)/experiments
+	$(BIN)/tablefree plan --data synthetic-clicks --budget 1/16 --output results/demo-ctr
+	$(BIN)/tablefree compare --data synthetic-clicks --model dlrm --sizes 1/4,1/16 --seeds 1 \
+	  --methods claimed_rows,hashing_trick --trials 1 --epochs 3 --output results/demo-ctr
 
 test: $(VENV)/dev
 	$(BIN)/ruff check

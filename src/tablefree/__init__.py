@@ -3,6 +3,8 @@
 A value flows one way: value → id → code → embedding → score.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from tablefree import presets
 from tablefree.conversion import (
     Conversion,
@@ -45,6 +47,11 @@ from tablefree.training.optimizers import (
     training_bytes,
 )
 from tablefree.version import __version__
+
+if TYPE_CHECKING:
+    from tablefree.fields.model import load
+    from tablefree.fields.plan import plan
+    from tablefree.fields.profile import profile
 
 __all__ = [
     "DCN",
@@ -90,13 +97,33 @@ __all__ = [
     "distill",
     "hash_strings",
     "hold_rows",
+    "load",
     "materialize",
     "optimizers",
     "pack",
     "packed_bytes",
     "parameter_groups",
+    "plan",
     "presets",
+    "profile",
     "to_ids",
     "training_bytes",
     "unpack",
 ]
+
+# Tables of events need Polars and Arrow: they are imported when they are asked for.
+_OF_EVENTS = {"load": "model", "plan": "plan", "profile": "profile"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_EVENTS:
+        raise AttributeError(f"module 'tablefree' has no attribute {name!r}")
+    from importlib import import_module
+
+    try:
+        return getattr(import_module(f"tablefree.fields.{_OF_EVENTS[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"tablefree.{name} needs the package {error.name}: "
+            '`pip install "tablefree[experiments]"`'
+        ) from error

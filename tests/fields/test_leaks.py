@@ -1,100 +1,137 @@
-"""What columns tell of the label alone: which integers are codes, and what gives it away."""
-
-import os
-from pathlib import Path
+"""What a column alone tells of the label, on rows that did not count for it."""
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from torchmetrics.functional.classification import binary_auroc
 
-from tablefree.fields.leaks import Trial
-from tablefree.fields.profile import profile
+from tablefree.fields.kinds import Column
+from tablefree.fields.leaks import Sample, Trial, _auc
 
-ROWS = 20_000
-CODES = {
-    "codes": lambda rng: (rng.integers(0, 500, ROWS), rng.normal(size=500)),
-    "few": lambda rng: (rng.integers(0, 120, ROWS), rng.normal(size=120)),
-    "many": lambda rng: (rng.integers(0, 2_000, ROWS), 2 * rng.normal(size=2_000)),
-    "frequent": lambda rng: (rng.zipf(1.3, ROWS) % 5_000, rng.normal(size=5_000)),
-}
-
-
-def kind(values, logits, rng, **options):
-    label = rng.random(ROWS) < 1 / (1 + np.exp(logits.mean() - logits))
-    frame = pl.DataFrame({"label": label, "x": values})
-    return profile(frame, **options).columns["x"].column
+ROWS = 4_000
+RANDOM = np.random.default_rng(0)
+LABEL = RANDOM.random(ROWS) < 0.1
 
 
-@pytest.mark.parametrize("name", CODES)
-@pytest.mark.parametrize("seed", range(3))
-def test_codes_are_categorical(name, seed):
-    rng = np.random.default_rng(seed)
-    values, worth = CODES[name](rng)
-    scattered = rng.permutation(10**6)[: len(worth)]  # codes have no order
-    found = kind(scattered[values], worth[values], rng)
-    assert (found.kind, found.type) == ("categorical", "integer")
-    assert found.reason.startswith("codes: they tell the label (AUC 0.")
+def auc(values, kind="categorical", its_type="string", label=LABEL):
+    column = Column("x", kind, its_type)
+    return Trial(pl.Series(label)).auc(column, pl.Series("x", values))
 
 
-@pytest.mark.parametrize("shape", ["order", "middle", "noise"])
-@pytest.mark.parametrize("values", [150, 1_000, 10**6])
-@pytest.mark.parametrize("seed", range(3))
-def test_numbers_are_numeric(shape, values, seed):
-    rng = np.random.default_rng(seed)
-    numbers = rng.integers(0, values, ROWS)
-    share = numbers / values
-    logits = {"order": 2 * share, "middle": 2 * np.sin(np.pi * share), "noise": 0 * share}[shape]
-    found = kind(numbers, logits, rng)
-    assert (found.kind, found.type) == ("numeric", "integer")
-    assert "distinct integers" in found.reason
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2))
+def test_the_area_is_torchmetrics(pairs):
+    scores, truth = (np.array(one) for one in zip(*pairs, strict=True))
+    assume(0 < truth.sum() < len(truth))
+    wanted = binary_auroc(torch.from_numpy(scores / 9), torch.from_numpy(truth).long())
+    assert _auc(scores, truth) == pytest.approx(float(wanted), abs=1e-6)
 
 
-def test_what_is_given_stays():
-    rng = np.random.default_rng(0)
-    values, worth = CODES["codes"](rng)
-    assert kind(values, worth[values], rng, numeric=["x"]).kind == "numeric"
+@pytest.mark.parametrize("number", [2, 50, ROWS])
+def test_values_that_tell_nothing(number):
+    values = RANDOM.integers(0, number, ROWS)
+    assert auc(values, its_type="integer") == pytest.approx(0.5, abs=0.08)
+    assert auc(values, "numeric", "integer") == pytest.approx(0.5, abs=0.08)
 
 
-def test_without_a_label_integers_are_numbers():
-    values = np.random.default_rng(0).integers(0, 500, ROWS)
-    assert profile(pl.DataFrame({"x": values})).columns["x"].column.kind == "numeric"
+def test_a_value_a_row_tells_nothing():
+    assert auc([f"row {row}" for row in range(ROWS)]) == 0.5
 
 
-def test_text_and_nulls_of_codes(tmp_path):
-    rng = np.random.default_rng(0)
-    values, worth = CODES["codes"](rng)
-    label = rng.random(ROWS) < 1 / (1 + np.exp(-worth[values]))
-    some = pl.Series(values).set(pl.Series(rng.random(ROWS) < 0.1), None)
-    frame = pl.DataFrame({"label": label, "x": some})
-    frame.write_csv(tmp_path / "x.csv")
-    for data in (frame, frame.to_pandas(), tmp_path / "x.csv"):
-        column = profile(data).columns["x"].column
-        assert (column.kind, column.type) == ("categorical", "integer")
+NOISE = RANDOM.random(ROWS)
 
 
-@pytest.mark.parametrize("size", [0, 60, 150])
-def test_too_few_rows_say_nothing(size):
-    rng = np.random.default_rng(0)
-    trial = Trial(pl.Series(rng.integers(0, 2, size)))
-    assert trial.as_codes(pl.Series(rng.integers(0, 500, size))) is None
+@pytest.mark.parametrize(
+    ("values", "kind", "its_type"),
+    [
+        (np.where(LABEL, "yes", "no"), "categorical", "string"),
+        ([None if one else "x" for one in LABEL], "categorical", "string"),
+        ((NOISE * 50).astype(int) * 2 + LABEL, "categorical", "integer"),
+        (LABEL + NOISE / 2, "numeric", "float"),
+        (-(LABEL + NOISE / 2), "numeric", "float"),
+        (
+            [None if one else noise for one, noise in zip(LABEL, NOISE, strict=True)],
+            "numeric",
+            "float",
+        ),
+        ([str(one) for one in LABEL + NOISE / 2], "numeric", "float"),
+        (np.where(LABEL, 1, 2 * (NOISE > 0.5)), "numeric", "integer"),
+        ([["a", "won"] if one else ["a"] for one in LABEL], "bag", "string"),
+        ([["won"] if one else [] for one in LABEL], "bag", "string"),
+        ([f"2026-01-{1 + one:02}" for one in LABEL], "date", "date"),
+        ((LABEL * 10**15).astype("M8[us]"), "time", "date"),
+    ],
+)
+def test_what_gives_the_label_away(values, kind, its_type):
+    assert auc(values, kind, its_type) > 0.99
 
 
-@pytest.mark.parametrize("lists", [pl.List(pl.Int64), pl.Array(pl.Int64, 2)])
-def test_bags_that_are_empty_or_missing(lists):
-    """Rows without a value count as rows."""
-    rng = np.random.default_rng(0)
-    label = rng.integers(0, 2, 1_000)
-    empty = None if isinstance(lists, pl.Array) else []
-    bags = pl.Series([[0, 0] if one else (empty if n % 2 else None) for n, one in enumerate(label)])
-    assert Trial(pl.Series(label)).of_categories(bags.cast(lists)) == 1
+def test_rows_without_a_label_do_not_count():
+    label = pl.Series(LABEL).cast(pl.Int8).set(pl.Series(NOISE < 0.3), None)
+    values = np.where(LABEL & (NOISE >= 0.3), "yes", "no")
+    assert auc(values, label=label) > 0.99
 
 
-def test_real_codes_and_numbers():
-    if "TABLEFREE_DATA" not in os.environ:
-        pytest.skip("TABLEFREE_DATA is not set")
-    data = Path(os.environ["TABLEFREE_DATA"])
-    access = profile(data / "amazon-access").columns
-    assert {one.column.kind for name, one in access.items() if name != "label"} == {"categorical"}
-    flights = profile(data / "nycflights13").columns
-    assert flights["flight"].column.kind == "categorical"
-    assert flights["sched_dep_time"].column.kind == "numeric"
+@pytest.mark.parametrize(
+    "label",
+    [
+        LABEL.astype(int),
+        np.where(LABEL, 1, -1),
+        np.where(LABEL, 1.0, 0.0),
+        np.where(LABEL, "1", "0"),
+        np.where(LABEL, "+1", "-1"),
+        np.where(LABEL, "1.0", "0.0"),
+        np.where(LABEL, "TRUE", "FALSE"),
+    ],
+)
+def test_labels_in_every_form(label):
+    assert auc(LABEL + NOISE / 2, "numeric", "float", label) == auc(
+        LABEL + NOISE / 2, "numeric", "float"
+    )
+
+
+def test_few_rows_tell_nothing_for_sure():
+    assert auc(["a", "b"] * 40, label=[True, False] * 40) is None
+    assert auc([1.5, 2.5] * 40, "numeric", "float", label=[True, False] * 40) is None
+
+
+def sampled(sizes, size, **options):
+    sample, start = Sample(size, **options), 0
+    for number in sizes:
+        rows = range(start, start + number)
+        sample.add(pa.RecordBatch.from_pydict({"x": list(rows), "y": ["a"] * number}))
+        start += number
+    return sample.column("x").to_list()
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=20))
+def test_a_sample_depends_on_places_alone(sizes):
+    total = sum(sizes)
+    found = sampled(sizes, 100)
+    assert found == sorted(set(found))
+    assert len(found) <= 100
+    assert set(found) <= set(range(total))
+    if total <= 100:
+        assert found == list(range(total))
+
+
+def test_a_sample_is_spread_over_the_rows():
+    found = sampled([1_000] * 50, 2_000)
+    assert 900 < len(found) <= 2_000
+    thirds, _ = np.histogram(found, [0, 16_667, 33_333, 50_000])
+    assert (np.abs(thirds / len(found) - 1 / 3) < 0.05).all()
+
+
+def test_a_sample_of_wide_rows_is_smaller():
+    assert 0 < len(sampled([1_000] * 10, 5_000, num_bytes=20_000)) < 2_000
+
+
+def test_a_column_of_several_types_has_no_sample():
+    sample = Sample()
+    for values in (["a"], [1]):
+        sample.add(pa.RecordBatch.from_pydict({"x": values, "y": [1]}))
+    assert sample.column("x") is None
+    assert sample.column("y").to_list() == [1, 1]

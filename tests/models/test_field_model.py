@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -101,7 +102,7 @@ def test_every_parameter_learns(kind, method):
 @each_model
 def test_saved_and_loaded(kind, tmp_path):
     tables = {"user": FullTable(9, 4), "item": HashingTrick(50, 4, seed="item")}
-    sizes = {name: 3 if name == "num_crosses" else (5,) for name in kind.sizes}
+    sizes = {name: 3 if name == "num_crosses" else np.array([5]) for name in kind.sizes}
     model = kind(EmbeddingCollection.from_embeddings(tables), 2, **sizes)
     model.save_pretrained(tmp_path)
     loaded = kind.from_pretrained(tmp_path)

@@ -113,8 +113,8 @@ def test_the_weights_of_the_best_epoch_are_restored(monkeypatch):
         seen.append({key: value.clone().cpu() for key, value in model.named_parameters()})
         return score_pairs(model, users, items)
 
-    monkeypatch.setattr("tablefree.training.fit.score_pairs", scripted)
-    monkeypatch.setattr("tablefree.training.fit.auc", lambda *_: next(values))
+    monkeypatch.setattr("tablefree.training.pairs.score_pairs", scripted)
+    monkeypatch.setattr("tablefree.training.pairs.auc", lambda *_: next(values))
     model, result, _ = trained()
     assert (result.best_epoch, result.epochs) == (2, 4)
     assert result.validation_auc == pytest.approx(0.7)

@@ -14,6 +14,8 @@ from tablefree.commands.compare import compare
 from tablefree.commands.embed import embed
 from tablefree.commands.evaluate import evaluate
 from tablefree.commands.groups import spread
+from tablefree.commands.plan import plan
+from tablefree.commands.predict import predict
 from tablefree.commands.report import report
 from tablefree.commands.train import train
 from tablefree.version import __version__
@@ -27,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (compare, ablate, cold_start, train, evaluate, embed, report, bench):
+for command in (plan, compare, ablate, cold_start, train, evaluate, predict, embed, report, bench):
     app.command()(spread(command))
 
 

@@ -69,7 +69,7 @@ def ablate(
     recipe = default_recipe(
         "deep_hash", task.events_per_id, max_epochs=training.epochs, precision=precision
     )
-    template = Run("deep_hash", model, ratio(size), 0, training.embedding_dim, recipe)
+    template = Run("deep_hash", model, ratio(size), 0, training.width, recipe)
     chosen = list(STUDIES) if studies is None else names(studies)
     comparison = plan(task, template=template, studies=chosen, seeds=seeds, trials=trials)
     folder = output or Path("results") / f"ablate-{task.interactions.name}-{model}"

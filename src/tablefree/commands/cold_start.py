@@ -51,7 +51,7 @@ def cold_start(
         methods=None if methods is None else names(methods),
         size=ratio(size),
         seeds=seeds,
-        embedding_dim=training.embedding_dim,
+        embedding_dim=training.width,
         max_epochs=training.epochs,
     )
     folder = output or Path("results") / f"cold-start-{interactions.name}-{hold_out}"

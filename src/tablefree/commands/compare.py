@@ -7,16 +7,20 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from tablefree.commands.events.compare import SIZES, compare_on_events
+from tablefree.commands.events.tables import are_events, refuse
 from tablefree.commands.options import (
     METHOD_NAMES,
+    MODELS,
+    AnySplit,
+    ColumnOptions,
     DataOptions,
     Jobs,
     ModelOptions,
     Precision,
     Seeds,
-    SizesIn,
-    Split,
     TrainingOptions,
+    given,
     names,
     ratio,
     size_in_bytes,
@@ -25,26 +29,44 @@ from tablefree.commands.options import (
 from tablefree.commands.screen import console, say
 from tablefree.commands.training import train_all
 
+PAIR_SIZES = "1/8,1/16,1/32"
+
 
 def compare(
     data: DataOptions,
+    columns: ColumnOptions,
     of_model: ModelOptions,
     training: TrainingOptions,
-    split: Split = "random",
-    model: Annotated[str, typer.Option(help="gmf, mlp or both: gmf,mlp.")] = "gmf",
+    split: AnySplit = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help=f"{MODELS}; or several, as gmf,mlp. By default gmf, or dlrm."),
+    ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help=f"{METHOD_NAMES}; by default all, each at the sizes that it can have."),
+        typer.Option(
+            help=f"{METHOD_NAMES}; by default all, each at the sizes that it can have. Of large "
+            "columns of events: claimed_rows, hashing_trick, deep_hash; small ones keep tables."
+        ),
     ] = None,
     sizes: Annotated[
-        str,
-        typer.Option(help="As ratios to the full table's."),
-    ] = "1/8,1/16,1/32",
+        str | None,
+        typer.Option(
+            help=f"As ratios to the full table's; by default {PAIR_SIZES}, and of events of many "
+            f"columns {SIZES}."
+        ),
+    ] = None,
     num_bytes: Annotated[
         str | None,
         typer.Option("--bytes", help="Sizes as numbers of bytes, such as 500KB,6MB."),
     ] = None,
-    sizes_in: SizesIn = "bytes",
+    sizes_in: Annotated[
+        str | None,
+        typer.Option(
+            help="What sizes are of: bytes, packed, against the full table in float32 with its "
+            "vocabulary, the default; or parameters."
+        ),
+    ] = None,
     seeds: Seeds = 1,
     trials: Annotated[
         int,
@@ -62,22 +84,43 @@ def compare(
     it into each size in bytes, and writes results.parquet, forms.parquet, summary.md and
     report.html. Stopped, it resumes.
 
+    Data are users and items, or, with --label or another option of columns, events of any number
+    of columns: then plans, which say for each column what it gets, are compared.
+
     Example: tablefree compare --data ml-1m --model gmf --sizes 1/8,1/16 --seeds 3
+
+    Example: tablefree compare --data clicks.parquet --label clicked --sizes 1/4,1/16
     """
+    if are_events(data, columns):
+        of_pairs = {"sizes_in": sizes_in, "precision": precision, "jobs": jobs}
+        refuse([name for name in given(data, of_model, **of_pairs) if name != "data"])
+        compare_on_events(
+            data.data,
+            columns,
+            training,
+            split=split,
+            models=names(model or "dlrm"),
+            methods=None if methods is None else names(methods),
+            sizes=names(num_bytes or sizes or SIZES),
+            seeds=seeds,
+            trials=trials,
+            output=output,
+        )
+        return
     from tablefree.experiments.compare import plan
     from tablefree.experiments.recipes import default_recipe
     from tablefree.experiments.report import write_report
     from tablefree.experiments.spec import Run
     from tablefree.files import held
 
-    models = names(model)
-    task = data.task(split)
+    models = names("gmf" if model is None else model)
+    task = data.task(split or "random")
     template = Run(
         "sketch",
         models[0] if models else "",
         1.0,
         0,
-        training.embedding_dim,
+        training.width,
         default_recipe("sketch", task.events_per_id, max_epochs=training.epochs),
         widths(of_model.decoder),
         users=of_model.users,
@@ -88,13 +131,10 @@ def compare(
         template=template,
         models=models,
         methods=None if methods is None else names(methods),
-        sizes=[ratio(size) for size in names(sizes)]
+        sizes=[ratio(size) for size in names(PAIR_SIZES if sizes is None else sizes)]
         if num_bytes is None
-        else [
-            size_in_bytes(size, task.table_bytes(training.embedding_dim))
-            for size in names(num_bytes)
-        ],
-        sizes_in=sizes_in,
+        else [size_in_bytes(size, task.table_bytes(training.width)) for size in names(num_bytes)],
+        sizes_in=sizes_in or "bytes",
         seeds=seeds,
         trials=trials,
         optimizer=of_model.optimizer,

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from tablefree.commands.options import DATA, SPLITS, CheckpointFolder, DataOptions
+from tablefree.commands.events.evaluate import evaluate_on_events
+from tablefree.commands.events.tables import refuse
+from tablefree.commands.options import DATA, SPLITS, CheckpointFolder, DataOptions, given
 from tablefree.commands.screen import show_measures
 
 
@@ -18,13 +20,19 @@ def evaluate(
 ) -> None:
     """Measure a checkpoint on the test part of a data set.
 
-    An id that a table has not seen in training has the row of unknown ids.
+    An id that a table has not seen in training has the row of unknown ids. A model of events of
+    many columns is measured on all rows of the data.
 
     Example: tablefree evaluate --checkpoint ml-1m-dhe --data ml-1m
     """
+    from tablefree.experiments.event_models import is_predictor
     from tablefree.experiments.single import evaluate_checkpoint
     from tablefree.training.checkpoint import load_checkpoint
 
+    if is_predictor(checkpoint):
+        refuse([name for name in given(data, split=split) if name != "data"])
+        evaluate_on_events(checkpoint, data.data)
+        return
     loaded = load_checkpoint(checkpoint)
     task = data.task(split or loaded.split)
     show_measures(evaluate_checkpoint(loaded, task))

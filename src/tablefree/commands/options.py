@@ -1,9 +1,9 @@
 """What several commands ask for, each option described once."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,23 +16,27 @@ if TYPE_CHECKING:
     from tablefree.experiments.task import Task
 
 DATA, TRAINING = "Data", "Training"  # panels of --help
+COLUMNS = "Columns of events, of which there may be any number"
 METHOD_NAMES = ", ".join(METHODS)
 SPLITS = "random, leave-last-out, time, cold-items or cold-users"
+
+
+Data = Annotated[
+    str,
+    typer.Option(
+        help="A file, a folder or pattern of files, an address such as s3://bucket/x.parquet, the "
+        "name of a public data set such as ml-1m, or synthetic, synthetic-dense, synthetic-sparse, "
+        "synthetic-clicks.",
+        rich_help_panel=DATA,
+    ),
+]
 
 
 @dataclass(frozen=True)
 class DataOptions:
     """Where interactions come from, and which columns say what."""
 
-    data: Annotated[
-        str,
-        typer.Option(
-            help="A file, a folder or pattern of files, an address such as s3://bucket/x.parquet, "
-            "the name of a public data set such as ml-1m, or synthetic, synthetic-dense, "
-            "synthetic-sparse.",
-            rich_help_panel=DATA,
-        ),
-    ] = "synthetic"
+    data: Data = "synthetic"
     user_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None
     item_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None
     label_column: Annotated[
@@ -81,13 +85,69 @@ class DataOptions:
 
 
 @dataclass(frozen=True)
+class ColumnOptions:
+    """What the columns of events are taken for, where it is not what is found."""
+
+    label: Annotated[
+        str | None,
+        typer.Option(help="Column of 0 and 1 to be predicted.", rich_help_panel=COLUMNS),
+    ] = None
+    categorical: Annotated[
+        str | None,
+        typer.Option(help="Columns of ids, codes or lists of them.", rich_help_panel=COLUMNS),
+    ] = None
+    numeric: Annotated[
+        str | None, typer.Option(help="Columns of numbers.", rich_help_panel=COLUMNS)
+    ] = None
+    date: Annotated[
+        str | None,
+        typer.Option(help="Columns of dates, for their periods.", rich_help_panel=COLUMNS),
+    ] = None
+    time: Annotated[
+        str | None,
+        typer.Option(help="Column by which events are in order.", rich_help_panel=COLUMNS),
+    ] = None
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column whose events of one value stay in one part.", rich_help_panel=COLUMNS
+        ),
+    ] = None
+    drop: Annotated[
+        str | None, typer.Option(help="Columns that are left out.", rich_help_panel=COLUMNS)
+    ] = None
+
+    def kinds(self) -> dict[str, Any]:
+        """As `profile` takes them."""
+        several = {name: names(getattr(self, name) or "") for name in SEVERAL}
+        return {**asdict(self), **several}
+
+
+@dataclass(frozen=True)
 class TrainingOptions:
     """How wide embeddings are, and how long they are trained."""
 
-    embedding_dim: Annotated[int, typer.Option(min=1, rich_help_panel=TRAINING)] = 32
-    epochs: Annotated[
-        int | None, typer.Option(help="At most; by default 20.", min=1, rich_help_panel=TRAINING)
+    embedding_dim: Annotated[
+        int | None,
+        typer.Option(
+            help="By default 32, and 16 for events of many columns.",
+            min=1,
+            rich_help_panel=TRAINING,
+        ),
     ] = None
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="At most; by default 20, and 10 for events of many columns.",
+            min=1,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None
+
+    @property
+    def width(self) -> int:
+        """Of the embeddings of users and items."""
+        return self.embedding_dim or 32
 
 
 @dataclass(frozen=True)
@@ -128,13 +188,15 @@ class ModelOptions:
 
 Split = Annotated[str, typer.Option(help=f"{SPLITS}.", rich_help_panel=DATA)]
 Model = Annotated[str, typer.Option(help="gmf or mlp.")]
-SizesIn = Annotated[
-    str,
+AnySplit = Annotated[
+    str | None,
     typer.Option(
-        help="What sizes are of: bytes, packed, against the full table in float32 with its "
-        "vocabulary; or parameters."
+        help=f"{SPLITS}; by default random. Of events of many columns: time, group or random; by "
+        "default the first that they have.",
+        rich_help_panel=DATA,
     ),
 ]
+MODELS = "gmf or mlp; of events of many columns dlrm, deepfm or dcn"
 Size = Annotated[str, typer.Option(help="Parameters, as a ratio to the full table's.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many runs each.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")]
@@ -146,6 +208,25 @@ Precision = Annotated[
     ),
 ]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder that tablefree train wrote.")]
+
+
+SEVERAL = ("categorical", "numeric", "date", "drop")  # column options that take several
+
+
+def given(*options: object, **others: object) -> list[str]:
+    """The names of options that are not as they are by default.
+
+    Args:
+        options: groups of them, dataclasses.
+        others: which are None by default.
+    """
+    of_groups = [
+        one.name
+        for group in options
+        for one in fields(group)  # type: ignore[arg-type]
+        if getattr(group, one.name) != one.default
+    ]
+    return of_groups + [name for name, value in others.items() if value is not None]
 
 
 def names(text: str) -> list[str]:

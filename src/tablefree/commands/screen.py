@@ -27,6 +27,18 @@ MEASURES = {
     "ndcg_20": "NDCG@20 of all items",
 }
 
+EVENT_MEASURES = {
+    "validation_auc": "Validation AUC",
+    "test_auc": "Test AUC",
+    "test_log_loss": "Test log loss",
+    "auc": "AUC",
+    "log_loss": "Log loss",
+    "normalized_entropy": "Normalised entropy",
+    "calibration_error": "Calibration error",
+    "test_auc_unseen": "Test AUC, events with new values",
+    "test_log_loss_unseen": "Test log loss, events with new values",
+}
+
 
 class PlainConsole(Console):
     """A console that prints strings, in tables too, as they are: no markup, no controls."""
@@ -53,11 +65,13 @@ def say_notes(notes: Iterable[str]) -> None:
         say(f"note: {note}")
 
 
-def show_measures(measures: Mapping[str, float | None]) -> None:
+def show_measures(
+    measures: Mapping[str, float | None], names: Mapping[str, str] = MEASURES
+) -> None:
     """Print what a checkpoint comes to, a measure a line."""
     table = Table("Measure", "Value")
     for name, value in measures.items():
-        table.add_row(MEASURES[name], "too few events" if value is None else f"{value:.4f}")
+        table.add_row(names[name], "too few events" if value is None else f"{value:.4f}")
     console.print(table)
 
 

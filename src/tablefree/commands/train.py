@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
+from tablefree.commands.events.tables import are_events, refuse
+from tablefree.commands.events.train import METHOD, train_on_events
 from tablefree.commands.options import (
     METHOD_NAMES,
+    MODELS,
     TRAINING,
+    AnySplit,
+    ColumnOptions,
     DataOptions,
-    Model,
     ModelOptions,
     Precision,
-    Size,
-    Split,
     TrainingOptions,
+    given,
     ratio,
     size_in_bytes,
     widths,
@@ -24,18 +27,29 @@ from tablefree.commands.screen import say, show_measures
 
 def train(
     data: DataOptions,
+    columns: ColumnOptions,
     of_model: ModelOptions,
     training: TrainingOptions,
-    split: Split = "random",
-    model: Model = "gmf",
-    method: Annotated[str, typer.Option(help=f"{METHOD_NAMES}.")] = "sketch",
-    size: Size = "1/4",
+    split: AnySplit = None,
+    model: Annotated[str | None, typer.Option(help=f"{MODELS}; by default gmf, or dlrm.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{METHOD_NAMES}; by default sketch. Of large columns of events: claimed_rows, "
+            "hashing_trick, deep_hash, full_table; by default claimed_rows."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Parameters, as a ratio to the full table's; by default 1/4."),
+    ] = None,
     num_bytes: Annotated[
         str | None,
         typer.Option(
             "--bytes",
             help="Pack the trained embeddings into so many bytes, 1/16 of the full table's or "
-            "500KB, in the form that is best in validation; in the place of --size.",
+            "500KB, in the form that is best in validation; in the place of --size. Of events of "
+            "many columns: by default 1/16.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 0,
@@ -75,14 +89,40 @@ def train(
 
     Writes model.safetensors, config.json and, in logs, a TensorBoard log.
 
+    Data are users and items, or, with --label or another option of columns, events of any number
+    of columns, whose model tablefree.load opens.
+
     Example: tablefree train --data ml-1m --method sketch --size 1/4 --output ml-1m-sketch
+
+    Example: tablefree train --data clicks.parquet --label clicked --bytes 1/16 --output ctr
     """
+    if are_events(data, columns):
+        of_pairs = {"size": size, "precision": precision, "rows": rows}
+        refuse([name for name in given(data, of_model, **of_pairs) if name != "data"])
+        train_on_events(
+            data.data,
+            columns,
+            training,
+            split=split,
+            model=model or "dlrm",
+            method=method or METHOD,
+            num_bytes=num_bytes,
+            seed=seed,
+            rates={
+                "learning_rate": learning_rate,
+                "network_learning_rate": network_learning_rate,
+                "weight_decay": weight_decay,
+            },
+            output=output,
+        )
+        return
+    model, method = model or "gmf", method or "sketch"
     from tablefree.experiments.budgets import in_bytes
     from tablefree.experiments.recipes import default_recipe, steps_per_epoch
     from tablefree.experiments.single import train_checkpoint
     from tablefree.experiments.spec import Run
 
-    task = data.task(split)
+    task = data.task(split or "random")
     recipe = default_recipe(
         method,
         task.events_per_id,
@@ -99,16 +139,16 @@ def train(
     run = Run(
         method,
         model,
-        ratio(size),
+        ratio(size or "1/4"),
         seed,
-        training.embedding_dim,
+        training.width,
         recipe,
         widths(of_model.decoder),
         users=of_model.users,
         side_features=of_model.side_features,
     )
     if num_bytes is not None:
-        size_wanted = size_in_bytes(num_bytes, task.table_bytes(training.embedding_dim))
+        size_wanted = size_in_bytes(num_bytes, task.table_bytes(training.width))
         run = in_bytes(run, [size_wanted], task)
     folder = output or Path("checkpoints") / f"{task.interactions.name}-{model}-{method}"
     checkpoint = train_checkpoint(run, task, folder, show_progress=True)

@@ -40,7 +40,16 @@ def train_all(comparison: "Comparison", task: "Task", folder: Path, jobs: int | 
         say(f"left out: {left_out}")
     jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    progress = Progress(
+    with resumable(), bar_of_runs() as progress:
+        bar = progress.add_task("Training", total=len(comparison), completed=num_finished)
+        for row in comparing.compare(comparison, task, folder, jobs=jobs, threads=threads):
+            progress.update(bar, advance=1)
+            say(_in_a_line(row))
+
+
+def bar_of_runs() -> Progress:
+    """A bar that tells how many runs are done, and how long the others may take."""
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -48,11 +57,6 @@ def train_all(comparison: "Comparison", task: "Task", folder: Path, jobs: int | 
         TimeRemainingColumn(),
         console=console,
     )
-    with resumable(), progress:
-        bar = progress.add_task("Training", total=len(comparison), completed=num_finished)
-        for row in comparing.compare(comparison, task, folder, jobs=jobs, threads=threads):
-            progress.update(bar, advance=1)
-            say(_in_a_line(row))
 
 
 def _in_a_line(row: Mapping[str, Any]) -> str:

@@ -345,8 +345,8 @@ def _json_tables(part: Part) -> Iterator[pa.Table]:
             dates = [one.name for one in table.schema if pa.types.is_timestamp(one.type)]
             told = [(name, pa.string()) for name in dates]
             told += [(one.name, one.type) for one in table.schema if pa.types.is_list(one.type)]
-            if told:  # which come first then
-                table = _parse_json(block, pa.schema(told)).select(table.column_names)
+            if told:
+                table = _parse_json(block, pa.schema(told)).select(table.schema.names)
             yield table
 
 

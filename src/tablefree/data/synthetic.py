@@ -1,4 +1,4 @@
-"""Synthetic implicit feedback with structure that a recommender can learn.
+"""Synthetic implicit feedback with structure that a recommender can learn, and a click log.
 
 Users and items are Zipf-distributed; each item belongs to a cluster and each user prefers a few
 clusters (the taste matrix, users by clusters, has low rank); side features follow the clusters
@@ -9,6 +9,7 @@ with the same NumPy stream (PCG64).
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from tablefree.data.interactions import Features, Interactions
 from tablefree.errors import InputError
@@ -22,6 +23,9 @@ OWN_WEIGHTS = (40, 20, 10)  # of a user's own favourites
 NOISE_PERIOD = 5  # one side feature in so many is drawn at random
 WEIGHT_SCALE = 2**40
 START, DURATION = 1_600_000_000, 2 * 365 * 86_400  # seconds
+CLICKERS = (6_000, 3_000)  # devices and ads of a click log
+CLICK_DURATION = 10 * 86_400  # seconds
+SCORE_SCALE = 6  # of what makes a click likely: the odds of so many points are e to 1
 
 
 def synthetic_interactions(
@@ -72,6 +76,70 @@ def synthetic_interactions(
     )
 
 
+def synthetic_clicks(num_events: int = 60_000, seed: int = 0) -> pl.DataFrame:
+    """Generate a click log in order of time: identifiers, small columns, numbers, and a label.
+
+    Devices and ads are strings by Zipf's law. What is clicked depends on the device, the ad, how
+    well their kinds go together, the site, the hour and the price.
+
+    Args:
+        num_events: number of rows, at least 1.
+        seed: of `numpy.random.default_rng`.
+
+    Returns:
+        The columns `device_id`, `ad_id`, `site`, `category` and `browser`, strings; `price`, a
+        float, and `visits`, an integer, of which some are missing; `time`, a datetime; and
+        `click`, 0 or 1.
+
+    Raises:
+        InputError: fewer events.
+
+    Example:
+        >>> synthetic_clicks(3).columns[-2:]
+        ['time', 'click']
+    """
+    if num_events < 1:
+        raise InputError(f"num_events must be at least 1, got {num_events}")
+    rng = np.random.default_rng(seed)
+    device, ad = (_drawn(_zipf_weights(count, rng), num_events, rng) for count in CLICKERS)
+    group = rng.integers(NUM_GROUPS, size=CLICKERS[0])[device]
+    category = rng.integers(NUM_CLUSTERS, size=CLICKERS[1])[ad]
+    site, browser = (rng.integers(count, size=num_events) for count in (40, 5))
+    price, visits = rng.integers(100, 10_000, num_events), rng.integers(300, size=num_events)
+    time = np.sort(START + rng.integers(CLICK_DURATION, size=num_events))
+    score = (
+        rng.integers(-8, 9, CLICKERS[0])[device]
+        + rng.integers(-12, 13, CLICKERS[1])[ad]
+        + rng.integers(-12, 13, (NUM_GROUPS, NUM_CLUSTERS))[group, category]
+        + rng.integers(-4, 5, 40)[site]
+        + rng.integers(-2, 3, 24)[time // 3_600 % 24]
+        - price // 1_000
+    )
+    odds = np.rint(WEIGHT_SCALE / (1 + np.exp(-np.arange(-100, 101) / SCORE_SCALE))).astype(int)
+    click = rng.integers(WEIGHT_SCALE, size=num_events) < odds[score + 100]
+    names = [rng.integers(2**63, size=count, dtype=np.int64) for count in CLICKERS]
+    is_known = rng.integers(NOISE_PERIOD, size=(2, num_events)) > 0
+    return pl.DataFrame(
+        {
+            "device_id": [f"{name:016x}" for name in names[0][device]],
+            "ad_id": [f"ad-{name:016x}" for name in names[1][ad]],
+            "site": [f"site-{name}" for name in site],
+            "category": [f"category-{name}" for name in category],
+            "browser": [f"browser-{name}" for name in browser],
+            "price": pl.Series(price / 100).set(pl.Series(~is_known[0]), None),
+            "visits": pl.Series(visits).set(pl.Series(~is_known[1]), None),
+            "time": pl.Series(time * 10**6).cast(pl.Datetime("us")),
+            "click": click.astype(np.int64),
+        }
+    )
+
+
+def _drawn(weights: Ints, count: int, rng: np.random.Generator) -> Ints:
+    """Draw so many numbers below that of the weights, each by its own."""
+    ends = np.cumsum(weights)
+    return np.searchsorted(ends, rng.integers(ends[-1], size=count), side="right")
+
+
 def _taste(group: Ints, rng: np.random.Generator) -> Ints:
     """Return the integer weight of each cluster for each user, `[num_users, NUM_CLUSTERS]`."""
     of_group = np.ones((NUM_GROUPS, NUM_CLUSTERS), np.int64)
@@ -88,7 +156,7 @@ def _pairs(
 ) -> tuple[Ints, Ints]:
     """Draw distinct pairs: a user by activity, a cluster by its taste, an item by popularity."""
     num_users, num_items = len(taste), len(cluster)
-    activity = np.cumsum(_zipf_weights(num_users, rng))
+    activity = _zipf_weights(num_users, rng)
     popularity = _zipf_weights(num_items, rng)
     by_cluster = np.argsort(cluster, kind="stable")
     cumulative_popularity = np.concatenate([[0], np.cumsum(popularity[by_cluster])])
@@ -106,7 +174,7 @@ def _pairs(
         return drawn
 
     def draw_users(count: int) -> Ints:
-        return np.searchsorted(activity, rng.integers(activity[-1], size=count), side="right")
+        return _drawn(activity, count, rng)
 
     # Everyone and everything occurs once, whatever its weight; then events by weight.
     everyone = np.arange(num_users)

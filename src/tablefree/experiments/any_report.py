@@ -5,6 +5,7 @@ from pathlib import Path
 from tablefree.experiments.ablation_report import write_ablation
 from tablefree.experiments.growth_report import write_growth
 from tablefree.experiments.parquet import read_table
+from tablefree.experiments.plan_report import write_plan_report
 from tablefree.experiments.report import write_report
 from tablefree.experiments.results import read_results
 
@@ -25,7 +26,10 @@ def write_any_report(folder: Path) -> Path:
         >>> write_any_report(Path("runs/ml-1m"))  # doctest: +SKIP
         PosixPath('runs/ml-1m/report.html')
     """
-    if "hold_out" in read_table(folder).columns:
+    columns = read_table(folder).columns
+    if "hold_out" in columns:
         return write_growth(folder)
+    if "cell" in columns:
+        return write_plan_report(folder)
     of_studies = (read_results(folder)["study"] != "").any()
     return write_ablation(folder) if of_studies else write_report(folder)

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet
 from torch import Tensor
 
 from tablefree.embeddings import Embedding
 from tablefree.embeddings.history import HistoryUsers
 from tablefree.errors import InputError
-from tablefree.files import replacing
+from tablefree.experiments.parquet import writing
 from tablefree.ids import to_ids
 from tablefree.training.checkpoint import Keys
 from tablefree.training.metrics import embed_distinct
@@ -45,15 +44,11 @@ def write_embeddings(
             "the users of this checkpoint are histories, which no id tells: embed the items, or "
             "use HistoryUsers.embed_bags"
         )
-    if path.is_fifo():
-        raise InputError(
-            f"{path} is a pipe, in which Parquet cannot go back: pass the name of a file"
-        )
     first = next(chunks)
     width = embedding.embedding_dim
     schema = pa.schema([("id", first.type), ("embedding", pa.list_(pa.float32(), width))])
     num_ids = num_unknown = 0
-    with replacing(path) as temporary, pa.parquet.ParquetWriter(temporary, schema) as writer:
+    with writing(path, schema) as writer:
         for ids in chain([first], chunks):
             wanted = keys(to_ids(ids).numpy())
             rows, positions = embed_distinct(embedding, wanted)

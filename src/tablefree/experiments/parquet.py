@@ -4,7 +4,9 @@ Each page has a checksum, which Polars neither writes nor verifies: it ends some
 panic, and reads other values out of others. So these files are written and read by Arrow.
 """
 
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tablefree.errors import InputError
-from tablefree.files import replace_file
+from tablefree.files import replace_file, replacing
 
 FILE_NAME = "results.parquet"
 
@@ -59,6 +61,21 @@ def write_table(folder: Path, table: pl.DataFrame, name: str = FILE_NAME) -> Non
     buffer = io.BytesIO()
     pq.write_table(table.to_arrow(), buffer, write_page_checksum=True)
     replace_file(folder / name, buffer.getvalue())
+
+
+@contextlib.contextmanager
+def writing(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Write a Parquet file batch by batch; it is found whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written, or is a pipe.
+    """
+    if path.is_fifo():
+        raise InputError(
+            f"{path} is a pipe, in which Parquet cannot go back: pass the name of a file"
+        )
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        yield writer
 
 
 def first_line(error: Exception) -> str:

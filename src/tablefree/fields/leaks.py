@@ -108,16 +108,14 @@ class Trial:
 
     def of_categories(self, values: pl.Series) -> float | None:
         """The AUC of the label from categories [n], or from bags of them."""
-        rows = pl.DataFrame(
-            {"row": np.arange(len(self._truth)), "value": values.filter(self._is_known)}
-        )
-        if values.dtype.is_nested():
+        rows = values.filter(self._is_known).alias("value").to_frame().with_row_index("row")
+        if isinstance(values.dtype, pl.List | pl.Array):
+            rows = rows.cast({"value": pl.List(values.dtype.inner)})
+            # Versions of Polars differ in what an empty list becomes.
+            rows = rows.with_columns(pl.when(pl.col("value").list.len() > 0).then("value"))
             rows = rows.explode("value")
         codes = rows["value"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
-        # Some versions of Polars leave empty and missing lists out.
-        left_out = np.setdiff1d(np.arange(len(self._truth)), rows["row"])
-        places = np.concatenate([rows["row"].to_numpy(), left_out])
-        return self._of_codes(places, np.concatenate([codes, np.zeros_like(left_out)]))
+        return self._of_codes(rows["row"].cast(pl.Int64).to_numpy(), codes)
 
     def as_codes(self, values: pl.Series) -> tuple[float, float] | None:
         """The AUCs of the label from integers [n] as categories and by their sizes.

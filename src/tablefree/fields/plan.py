@@ -3,15 +3,16 @@
 A table and its vocabulary grow with the distinct values of a column, and a small one is cheap. In
 the others an id claims a row of full width while it trains, and the rows are packed afterwards (see
 `tablefree.pack`). Where the bytes do not reach for a row for each id, the ids that are met first in
-several batches, the frequent ones, have rows, and the others share some.
+several batches, the frequent ones, have rows, and the others share some; where they hardly reach
+for any, all ids share rows, two each.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tablefree.checks import check_choice, check_number, check_positive
-from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, SKETCH_HASHES, deep_hash_shape
+from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, deep_hash_shape
 from tablefree.encodings.row_claims import FINGERPRINT_BYTES, SLOTS
 from tablefree.errors import InputError
 from tablefree.fields.events import feature_names
@@ -25,6 +26,9 @@ SMALL = 300  # values: a table of so many costs less than what is shared by any 
 MOST_OF_TABLES = 0.5  # of the bytes
 ID_BYTES = 8  # of an id in a vocabulary
 FEWEST_CODE_BYTES = 4  # of a row: with fewer, fewer rows are better
+FEWEST_BYTES = 3  # for an id, from which on some have rows
+SHARED_HASHES = 2  # rows that an id without one of its own shares
+SHARED_CODE_BYTES = 2  # of a row that ids share
 HASHED_BYTES = 2  # of a number, of rows that are hashed and packed as float16
 SIGHTINGS = 2  # batches that an id must be in, where not every id can have a row
 
@@ -35,7 +39,7 @@ class FieldPlan:
 
     Attributes:
         name: of the feature: the column, or a period of it.
-        method: "full_table", with a vocabulary, or one of `LARGE_METHODS`.
+        method: "full_table", with a vocabulary, another of `LARGE_METHODS`, or "multi_hash".
         num_ids: distinct values that are expected.
         num_rows: of its embedding.
         row_bytes: of a packed row, about; of a table in float16.
@@ -134,7 +138,7 @@ def plan(
     small = _small(tables, budget)
     large = {name: size for name, size in sizes.items() if name not in small}
     left = budget - sum(one.num_bytes for one in small.values())
-    least = FEWEST_CODE_BYTES * (SLOTS + SKETCH_HASHES) * len(large)
+    least = FEWEST_CODE_BYTES * (SLOTS + SHARED_HASHES) * len(large)
     if left < least:
         raise InputError(
             f"{budget:,} bytes are too few for {len(sizes)} features: {budget - left:,} go into "
@@ -208,29 +212,34 @@ def _large(
 ) -> dict[str, FieldPlan]:
     """Plans of the columns that have no tables: bytes are shared out by their distinct values."""
     num_ids = sum(sizes.values())
-    planned: dict[str, FieldPlan] = {}
-    for name, size in sizes.items():
-        share = num_bytes * size / num_ids
-        if method == "claimed_rows":
-            rows, row_bytes, why = _claimed(size, share)
-        elif method == "hashing_trick":
-            row_bytes = float(HASHED_BYTES * embedding_dim)
-            rows, why = max(1, int(share / row_bytes)), "rows that values share by a hash"
-        else:
-            row_bytes, rows = float(HASHED_BYTES), int(share / HASHED_BYTES)
-            why = "a network in the place of rows"
-        planned[name] = FieldPlan(
-            name,
-            method,
-            size,
-            rows,
-            row_bytes,
-            round(share),
-            tables[name].table_bytes,
-            tables[name].pooling,
-            why,
-        )
-    return planned
+    return {
+        name: _share(tables[name], method, embedding_dim, num_bytes * size / num_ids)
+        for name, size in sizes.items()
+    }
+
+
+def _share(table: FieldPlan, method: str, embedding_dim: int, num_bytes: float) -> FieldPlan:
+    """What a column gets in the place of a table, for so many bytes."""
+    if method == "claimed_rows" and num_bytes >= FEWEST_BYTES * table.num_ids:
+        num_rows, row_bytes, why = _claimed(table.num_ids, num_bytes)
+    elif method == "claimed_rows":
+        method, row_bytes = "multi_hash", float(SHARED_CODE_BYTES)
+        num_rows = max(2, int(num_bytes / row_bytes))
+        why = "too few bytes for rows of their own: values share rows, two each"
+    elif method == "hashing_trick":
+        row_bytes = float(HASHED_BYTES * embedding_dim)
+        num_rows, why = max(1, int(num_bytes / row_bytes)), "rows that values share by a hash"
+    else:
+        row_bytes, num_rows = float(HASHED_BYTES), int(num_bytes / HASHED_BYTES)
+        why = "a network in the place of rows"
+    return replace(
+        table,
+        method=method,
+        num_rows=num_rows,
+        row_bytes=row_bytes,
+        num_bytes=round(num_bytes),
+        why=why,
+    )
 
 
 def _claimed(size: int, num_bytes: float) -> tuple[int, float, str]:
@@ -258,14 +267,17 @@ def _config(field: FieldPlan, embedding_dim: int) -> dict[str, Any]:
         case "full_table":
             config["num_embeddings"] = field.num_ids
         case "claimed_rows":
-            shared = CLAIMED_SHARED / (1 - CLAIMED_SHARED) * field.num_rows / SKETCH_HASHES
+            shared = CLAIMED_SHARED / (1 - CLAIMED_SHARED) * field.num_rows / SHARED_HASHES
             config |= {
                 "capacity": field.num_rows,
                 "num_rows": max(1, round(shared)),
+                "num_hashes": SHARED_HASHES,
                 "sightings": 1 if field.num_rows >= field.num_ids else SIGHTINGS,
             }
         case "hashing_trick":
             config["num_rows"] = field.num_rows
+        case "multi_hash":
+            config["num_rows"] = field.num_rows // 2  # of each of two tables
         case _:
             num_hashes, hidden = deep_hash_shape(field.num_rows, embedding_dim)
             config |= {"num_hashes": num_hashes, "hidden": list(hidden)}

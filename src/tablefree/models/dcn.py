@@ -50,8 +50,8 @@ class DCN(FieldModel):
         num_crosses: int = 2,
         hidden: Sequence[int] = (64, 32),
     ) -> None:
-        super().__init__(embeddings, num_dense, num_crosses=num_crosses, hidden=hidden)
         check_positive(num_crosses=num_crosses)
+        super().__init__(embeddings, num_dense, num_crosses=num_crosses, hidden=hidden)
         width = sum(widths_of(embeddings)) + num_dense
         check_memory(num_crosses, width, width)
         self.crosses = nn.ModuleList(nn.Linear(width, width) for _ in range(num_crosses))

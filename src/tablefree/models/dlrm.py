@@ -87,4 +87,5 @@ def _dot_products(
     products = vectors @ vectors.mT
     count = products.shape[-1]
     first, second = torch.triu_indices(count, count, offset=1, device=vectors.device)
-    return products[..., first, second]
+    # One index: its gradient takes half the time of that of two.
+    return products.flatten(-2).index_select(-1, first * count + second)

@@ -4,7 +4,7 @@ And the two things that such models are made of: vectors of the fields, and perc
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -50,7 +50,7 @@ class FieldModel(Pretrained):
         self.embeddings = embeddings
         self.num_dense = num_dense
         self._sizes = {
-            name: tuple(size) if isinstance(size, Sequence) else size
+            name: tuple(size) if isinstance(size, Iterable) else size
             for name, size in sizes.items()
         }
 

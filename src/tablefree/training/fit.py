@@ -23,8 +23,9 @@ from tablefree.checks import check_choice, check_positive
 from tablefree.errors import CapacityWarning, InputError
 from tablefree.rows import hold_rows
 from tablefree.training.optimizers import OPTIMIZERS, build_optimizers, training_bytes
+from tablefree.training.pairs import PAIRS
 from tablefree.training.schedules import SCHEDULES
-from tablefree.training.step import PAIRS, Objective, take_step
+from tablefree.training.step import Objective, take_step
 
 ROWS = {"float32": "number", "bfloat16": "row"}  # their dtype → what has a second moment
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}

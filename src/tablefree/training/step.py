@@ -10,8 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from tablefree.models import Recommender
-from tablefree.training.batches import Batch, TrainingBatches
-from tablefree.training.metrics import auc, score_pairs
+from tablefree.training.batches import Batch
 
 
 class Objective(NamedTuple):
@@ -38,22 +37,6 @@ def pair_loss(model: Recommender, batch: Batch) -> Tensor:
     with torch.autocast(users.device.type, enabled=False):  # few operations, all of them exact
         logits = model.score(users.float(), items.float())
         return F.binary_cross_entropy_with_logits(logits, batch.labels)
-
-
-def pair_auc(model: Recommender, batch: Batch) -> float:
-    """The AUC of a model's scores of pairs."""
-    return auc(score_pairs(model, batch.users, batch.items), batch.labels)
-
-
-def pair_work(model: Recommender, batches: TrainingBatches) -> int:
-    """Multiply-adds of a step."""
-    per_positive = batches.negatives.per_positive if batches.negatives else 0
-    pairs = batches.batch_size * (1 + per_positive)
-    return pairs * (model.users.multiply_adds + model.items.multiply_adds)
-
-
-PAIRS = Objective(pair_loss, pair_auc, pair_work)
-"""To score pairs of a user and an item."""
 
 
 def take_step(

@@ -5,7 +5,7 @@ have a million distinct strings; of the others, half are strings and half intege
 values, with frequencies as in clicks and some nulls. This process writes it first; the
 profile runs in one of its own, whose time includes the start of Python.
 
-Run: python benchmarks/profile.py [--rows 10000000]
+Run: python benchmarks/profile_events.py [--rows 10000000]
 """
 
 import argparse

@@ -1,0 +1,113 @@
+"""`tablefree compare`, on events of many columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from tablefree.commands.events.tables import WIDTH, read_task
+from tablefree.commands.options import ColumnOptions, TrainingOptions, size_in_bytes
+from tablefree.commands.screen import console, resumable, say
+from tablefree.commands.training import bar_of_runs
+
+if TYPE_CHECKING:
+    from tablefree.experiments.plans import Comparison
+
+SIZES = "1/4,1/16,1/64"
+
+
+def compare_on_events(
+    data: str,
+    columns: ColumnOptions,
+    training: TrainingOptions,
+    *,
+    split: str | None,
+    models: Sequence[str],
+    methods: Sequence[str] | None,
+    sizes: Sequence[str],
+    seeds: int,
+    trials: int,
+    output: Path | None,
+) -> None:
+    """Compare plans; what each option is, `tablefree compare` says.
+
+    Args:
+        data: what is read, as all that follow.
+        columns: what they are taken for.
+        training: width and epochs.
+        split: of the events.
+        models: over the embeddings.
+        methods: of large columns; by default all.
+        sizes: of packed embeddings and vocabularies, as ratios to those of tables or in bytes.
+        seeds: runs of each.
+        trials: recipes that each plan is tried with.
+        output: the folder.
+    """
+    from tablefree.checks import check_choice
+    from tablefree.experiments.plan_columns import write_columns, write_plans
+    from tablefree.experiments.plan_report import write_plan_report
+    from tablefree.experiments.plans import RECIPE, cells
+    from tablefree.fields.model import MODELS
+    from tablefree.fields.plan import LARGE_METHODS, plan
+    from tablefree.files import held
+
+    for model in models:
+        check_choice("model", model, tuple(MODELS))
+    for method in methods or ():
+        check_choice("method", method, LARGE_METHODS)
+    recipe = replace(RECIPE, max_epochs=training.epochs or RECIPE.max_epochs)
+    task = read_task(data, columns, split)
+    width = training.embedding_dim or WIDTH
+    full = plan(task.profile, method="full_table", embedding_dim=width).table_bytes
+    ratios = [size_in_bytes(size, full) for size in sizes]
+    chosen = cells(task.profile, ratios, methods or LARGE_METHODS, width)
+    folder = output or Path("results") / f"{task.name}-{'-'.join(models)}"
+    with held(folder):
+        write_columns(folder, task, models, recipe.max_epochs)
+        write_plans(folder, task.profile, chosen)
+        for model in models:
+            comparison = task.comparison(model, chosen, seeds=seeds, trials=trials, recipe=recipe)
+            _train(comparison, folder)
+        report = write_plan_report(folder)
+    _show(folder)
+    say(f"\nReport: {report}")
+
+
+def _train(comparison: "Comparison", folder: Path) -> None:
+    """Train what a folder does not hold yet, and say how it goes."""
+    from tablefree.experiments.plans import compare
+    from tablefree.experiments.worth import add_worth
+
+    with resumable(), bar_of_runs() as progress:
+        total = len(comparison.cells) * (comparison.trials + comparison.seeds)
+        bar = progress.add_task("Training", total=total)
+        for row in compare(comparison, folder):
+            progress.update(bar, advance=row.get("budget_bytes") is None)
+            say(_in_a_line(row))
+        progress.update(bar, completed=total, description="What columns are worth")
+        add_worth(comparison, folder)
+
+
+def _in_a_line(row: Mapping[str, Any]) -> str:
+    tested = "" if row.get("test_auc") is None else f", test AUC {row['test_auc']:.4f}"
+    return (
+        f"{row['method']} {row['model']} seed {row['seed']} trial {row['trial']}, {row['form']}, "
+        f"{row['deployed_bytes']:,} bytes: validation AUC {row['validation_auc']:.4f}{tested}"
+    )
+
+
+def _show(folder: Path) -> None:
+    """Print the main columns of the results, and the verdict."""
+    from tablefree.experiments.plan_report import read_plan_sections
+    from tablefree.experiments.plan_summary import TABLE
+
+    columns = ("Method", "Form", "Deployed bytes", "Ratio", "Test AUC", "To tables", "Log loss")
+    for section in read_plan_sections(folder):
+        for title, rows in section.groups.items():
+            table = Table(*columns, title=title, title_justify="left")
+            for row in rows:
+                table.add_row(*(TABLE[column](row) for column in columns))
+            console.print(table)
+        console.print(" ".join(section.advice))

@@ -1,0 +1,97 @@
+"""From what a user names to a table of events and what is in it, which is printed."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tablefree.commands.options import ColumnOptions, DataOptions, given
+from tablefree.commands.screen import console
+from tablefree.errors import InputError
+
+if TYPE_CHECKING:
+    from tablefree.experiments.event_task import EventTask
+    from tablefree.fields.profile import Profile
+    from tablefree.fields.table import Table
+
+WIDTH = 16  # of embeddings
+CLICKS = "synthetic-clicks"
+
+
+def are_events(data: DataOptions, columns: ColumnOptions) -> bool:
+    """Whether data are events of many columns: by the options, or by the form of the files."""
+    if given(columns) or data.data == CLICKS:
+        return True
+    return given(data) in ([], ["data"]) and _has_form(data.data)
+
+
+def open_table(data: str) -> "Table":
+    """The table of a path, or the click log that is generated.
+
+    Raises:
+        InputError: neither, or what `Table.of` raises.
+    """
+    from tablefree.data.parts import exists
+    from tablefree.data.synthetic import synthetic_clicks
+    from tablefree.fields.table import Table
+
+    if exists(data):
+        return Table.of(data)
+    if data != CLICKS:
+        raise InputError(
+            f"{data} does not exist: events of many columns are read from a file or a folder; or "
+            f"pass {CLICKS} for generated ones"
+        )
+    table = Table.of(synthetic_clicks())
+    table.name = CLICKS
+    return table
+
+
+def show_profile(table: "Table", columns: ColumnOptions) -> "Profile":
+    """What is in a table: its columns, what was left out and warnings are printed.
+
+    Raises:
+        InputError: what `profile` raises.
+    """
+    from tablefree.fields.profile import profile
+    from tablefree.fields.show import table_of
+
+    found = profile(table, **columns.kinds())
+    console.print(table_of(found))
+    return found
+
+
+def read_task(data: str, columns: ColumnOptions, split: str | None) -> "EventTask":
+    """The events, split; what is in them is printed.
+
+    Raises:
+        InputError: what `open_table`, `profile` and `EventTask.of` raise.
+    """
+    from tablefree.data.parts import name_of
+    from tablefree.experiments.event_task import EventTask
+
+    table = open_table(data)
+    return EventTask.of(name_of(data), table, show_profile(table, columns), split)
+
+
+def refuse(options: Sequence[str]) -> None:
+    """Refuse options that do not apply to events of many columns.
+
+    Raises:
+        InputError: there is one.
+    """
+    if options:
+        shown = ", ".join(f"--{name.replace('_', '-')}" for name in options)
+        raise InputError(
+            f"{shown} is of users and items, and does not apply to events of many columns: leave "
+            "it out"
+        )
+
+
+def _has_form(data: str) -> bool:
+    """Whether the owner of such files says what their columns are, the label among them."""
+    from tablefree.data.parts import exists
+    from tablefree.fields.table import Table
+
+    try:
+        return exists(data) and Table.of(data).form is not None
+    except InputError:  # which the readers of interactions will say in their own words
+        return False

@@ -1,0 +1,71 @@
+"""`tablefree train`, on events of many columns."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tablefree.commands.events.tables import WIDTH, read_task
+from tablefree.commands.options import ColumnOptions, TrainingOptions, size_in_bytes
+from tablefree.commands.screen import EVENT_MEASURES, say, show_measures
+
+METHOD = "claimed_rows"
+
+
+def train_on_events(
+    data: str,
+    columns: ColumnOptions,
+    training: TrainingOptions,
+    *,
+    split: str | None,
+    model: str,
+    method: str,
+    num_bytes: str | None,
+    seed: int,
+    rates: dict[str, float | None],
+    output: Path | None,
+) -> None:
+    """Plan, train, pack and save; what each option is, `tablefree train` says.
+
+    Args:
+        data: what is read, as all that follow.
+        columns: what they are taken for.
+        training: width and epochs.
+        split: of the events.
+        model: over the embeddings.
+        method: of large columns.
+        num_bytes: of the packed embeddings; by default 1/16, and tables are not packed.
+        seed: of all that is random.
+        rates: fields of the recipe; None for the default.
+        output: the folder.
+    """
+    from tablefree.checks import check_choice
+    from tablefree.experiments.event_models import train_predictor
+    from tablefree.experiments.plans import RECIPE
+    from tablefree.fields.model import MODELS
+    from tablefree.fields.plan import LARGE_METHODS, plan
+
+    check_choice("model", model, tuple(MODELS))
+    check_choice("method", method, LARGE_METHODS)
+    given: dict[str, Any] = {**rates, "max_epochs": training.epochs}
+    recipe = replace(RECIPE, **{name: one for name, one in given.items() if one is not None})
+    task = read_task(data, columns, split)
+    width = training.embedding_dim or WIDTH
+    chosen = plan(task.profile, method="full_table", embedding_dim=width)
+    budget = None
+    if method != "full_table" or num_bytes is not None:
+        budget = round(size_in_bytes(num_bytes or "1/16", chosen.table_bytes) * chosen.table_bytes)
+    if method != "full_table":
+        chosen = plan(task.profile, num_bytes=budget, method=method, embedding_dim=width)
+    folder = output or Path("checkpoints") / f"{task.name}-{model}-{method}"
+    found = train_predictor(
+        task,
+        chosen,
+        recipe,
+        folder,
+        model=model,
+        seed=seed,
+        num_bytes=budget,
+        show_progress=True,
+    )
+    show_measures(found, EVENT_MEASURES)
+    say(f"Checkpoint: {folder}")

@@ -1,0 +1,92 @@
+"""`tablefree plan`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from tablefree.commands.events.tables import open_table, show_profile
+from tablefree.commands.options import ColumnOptions, Data, size_in_bytes
+from tablefree.commands.screen import console, say
+
+if TYPE_CHECKING:
+    from tablefree.fields.plan import FieldPlan, Plan
+    from tablefree.fields.profile import Profile
+
+
+def plan(
+    data: Data,
+    columns: ColumnOptions,
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="Bytes of all packed embeddings with their vocabularies: such as 20MB, or 1/16 of "
+            "those of float32 tables."
+        ),
+    ] = "1/16",
+    embedding_dim: Annotated[int, typer.Option(min=1)] = 16,
+    growth: Annotated[
+        float,
+        typer.Option(min=1, help="How many times as many rows are expected as are in the data."),
+    ] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for plan.json, the configuration, and growth.svg, a picture."),
+    ] = None,
+) -> None:
+    """See what is in a table of events, and what each column should get within so many bytes.
+
+    Small columns keep tables; in large ones each id claims a row, which is packed.
+
+    Example: tablefree plan --data events.parquet --budget 20MB --label clicked
+    """
+    from tablefree.fields.plan import plan as planned
+
+    found = show_profile(open_table(data), columns)
+    tables = planned(found, method="full_table", embedding_dim=embedding_dim, growth=growth)
+    num_bytes = round(size_in_bytes(budget, tables.table_bytes) * tables.table_bytes)
+    chosen = planned(found, num_bytes=num_bytes, embedding_dim=embedding_dim, growth=growth)
+    _show(chosen)
+    if output is not None:
+        _write(output, found, chosen, growth)
+
+
+def _show(plan: "Plan") -> None:
+    """Print a plan, a feature a line, with what all come to."""
+    from tablefree.experiments.summary import fraction, megabytes
+
+    numbers = ("Distinct values", "Rows", "Bytes a row", "Bytes", "As a table")
+    table = Table("Feature", "Method", box=box.SIMPLE_HEAD, show_footer=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right")
+    table.add_column("Why")
+    for one in plan.fields:
+        table.add_row(*_cells(one))
+    total = sum(one.num_bytes for one in plan.fields)
+    table.columns[0].footer = "In all"
+    table.columns[5].footer, table.columns[6].footer = f"{total:,}", f"{plan.table_bytes:,}"
+    console.print(table)
+    say(
+        f"{megabytes(total)} in all, packed, against {megabytes(plan.table_bytes)} of tables in "
+        f"float32 with their vocabularies: {fraction(total / plan.table_bytes)} of the bytes"
+    )
+
+
+def _cells(one: "FieldPlan") -> list[str]:
+    counts = (one.num_ids, one.num_rows, round(one.row_bytes), one.num_bytes, one.table_bytes)
+    return [one.name, one.method, *(f"{count:,}" for count in counts), one.why]
+
+
+def _write(folder: Path, found: "Profile", plan: "Plan", growth: float) -> None:
+    from tablefree.experiments.value_growth import growth_figure
+    from tablefree.files import replace_file
+
+    replace_file(folder / "plan.json", (json.dumps(plan.config(), indent=2) + "\n").encode())
+    say(f"Configuration: {folder / 'plan.json'}")
+    figure = growth_figure(found, growth)
+    if figure is not None:
+        replace_file(folder / "growth.svg", figure.encode())
+        say(f"Picture: {folder / 'growth.svg'}")

@@ -1,0 +1,192 @@
+"""One model of events: train it into a folder, measure it on any data, have it predict."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from math import isnan
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from tablefree.data.parts import Rows
+from tablefree.errors import CheckpointError, InputError
+from tablefree.experiments import plans
+from tablefree.experiments.event_task import EventTask
+from tablefree.experiments.parquet import writing
+from tablefree.fields.events import events_of
+from tablefree.fields.model import Predictor
+from tablefree.fields.plan import Plan
+from tablefree.fields.table import Table
+from tablefree.saved import read
+from tablefree.training.checkpoint import LOGS, check_folder
+from tablefree.training.event_measures import measures
+from tablefree.training.events import train_events
+from tablefree.training.fit import Recipe
+
+PROBABILITY = "probability"
+
+
+def train_predictor(
+    task: EventTask,
+    plan: Plan,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    model: str,
+    seed: int,
+    num_bytes: int | None,
+    show_progress: bool = False,
+) -> dict[str, float | None]:
+    """Train a model, pack it and write it into a folder that `tablefree.load` opens.
+
+    Args:
+        task: the events.
+        plan: of the embeddings.
+        recipe: of the training.
+        folder: where the model goes.
+        model: of `fields.model.MODELS`.
+        seed: of all that is random.
+        num_bytes: of the packed embeddings and vocabularies; None to keep float32.
+        show_progress: whether a progress bar is shown.
+
+    Returns:
+        What it comes to, in validation and on the test part.
+
+    Raises:
+        InputError: a folder that is not free or cannot be written to; a training that diverged; no
+            form that is as small.
+    """
+    check_folder(folder)
+    predictor, fit = train_events(
+        plan,
+        task.columns,
+        task.events,
+        task.parts,
+        recipe,
+        model=model,
+        seed=seed,
+        log_folder=folder / LOGS,
+        show_progress=show_progress,
+    )
+    quality = fit.validation_auc
+    if isnan(quality):
+        raise InputError(
+            f"the training diverged at learning rate {recipe.learning_rate:g}: choose a smaller one"
+        )
+    if num_bytes is not None:
+        packer = plans._packer(predictor, task.comparison(model))
+        best = plans._packed(packer, predictor, num_bytes)
+        if not best:
+            raise InputError(
+                f"no form of these embeddings takes {num_bytes:,} bytes with the "
+                f"{predictor.vocabulary_bytes:,} of the vocabularies: allow more, or choose "
+                "claimed_rows"
+            )
+        predictor, quality = best[0].module, best[0].quality
+    predictor.save_pretrained(folder)
+    test = task.events.at(task.parts.test)
+    return {"validation_auc": quality, **plans._tested(predictor, test, task.new_values)}
+
+
+def load_predictor(folder: Path) -> Predictor:
+    """The model of events in a folder.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    if not is_predictor(folder):
+        raise CheckpointError(
+            f"{folder} holds a model of users and items: pass one that was trained on events of "
+            "many columns, or call `tablefree embed` or `evaluate`"
+        )
+    return Predictor.from_pretrained(folder)
+
+
+def is_predictor(folder: Path) -> bool:
+    """Whether the checkpoint in a folder is of events of many columns.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    return "scalings" in read(folder).config
+
+
+def evaluate_predictor(predictor: Predictor, table: Table) -> dict[str, float]:
+    """The measures of a model on all rows of a table that have a label, read in batches.
+
+    Raises:
+        InputError: a column of the training that is missing, or has values of another type; no row
+            with a label.
+    """
+    found = list(_scored(predictor, table))
+    logits = torch.cat([torch.zeros(0), *(logits for logits, _ in found)])
+    labels = torch.cat([torch.zeros(0), *(labels for _, labels in found)])
+    is_known = ~labels.isnan()
+    if not is_known.any():
+        raise InputError(f"{table.name} has no row with a label: pass events whose end is known")
+    return measures(logits[is_known], labels[is_known])._asdict()
+
+
+def write_predictions(
+    predictor: Predictor, table: Table, path: Path, keep: Sequence[str] = ()
+) -> int:
+    """Write the column `probability`, float32, of the label 1 for each row, in order.
+
+    Args:
+        predictor: the model.
+        table: of the rows, which are read and written in batches.
+        path: the Parquet file, found whole or not at all.
+        keep: columns of the table that are written before it, as they are read.
+
+    Returns:
+        How many rows there were.
+
+    Raises:
+        InputError: a column that is missing, or has values of another type than in training; a
+            column to keep that is not there, is named twice or has the name of the new one; a file
+            that cannot be written, or is a pipe.
+    """
+    names = [one.name for one in predictor.inputs]
+    taken = next((name for name in keep if name == PROBABILITY or keep.count(name) > 1), None)
+    if taken is not None:
+        raise InputError(f"the column {taken!r} would be in the output twice: keep others")
+    batches = table.batches(list(dict.fromkeys([*names, *keep])))
+    first = next(batches, None)
+    schema = pa.schema(
+        [
+            *(pa.field(name, pa.null() if first is None else first[name].type) for name in keep),
+            pa.field(PROBABILITY, pa.float32()),
+        ]
+    )
+    start = 0
+    with writing(path, schema) as writer:
+        for batch in chain(() if first is None else (first,), batches):
+            rows = Rows(table.name, start=start)
+            logits = predictor.logits(events_of(batch, predictor.inputs, rows))
+            kept = [_as_first(batch[name], schema.field(name), rows) for name in keep]
+            arrays = [*kept, pa.array(logits.sigmoid().numpy())]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            start += len(batch)
+    return start
+
+
+def _as_first(array: pa.Array, field: pa.Field, rows: Rows) -> pa.Array:
+    """A part of a column in the type of its first part: files of one table may differ."""
+    try:
+        return array.cast(field.type)
+    except pa.ArrowException as error:
+        raise InputError(
+            f"the column {field.name!r} has values of type {field.type} at first, and of type "
+            f"{array.type} from {rows.at(0)} on: save it in one type, or do not keep it"
+        ) from error
+
+
+def _scored(predictor: Predictor, table: Table) -> Iterator[tuple[Tensor, Tensor]]:
+    """Logits and labels, a batch at a time."""
+    start = 0
+    for batch in table.batches([one.name for one in predictor.columns]):
+        events = events_of(batch, predictor.columns, Rows(table.name, start=start))
+        assert events.labels is not None
+        yield predictor.logits(events), torch.from_numpy(events.labels)
+        start += len(batch)
