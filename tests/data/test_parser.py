@@ -182,6 +182,11 @@ def test_a_value_of_several_lines_may_be_the_last(tmp_path, end):
     assert answers == [[7, 8], [7, 8]]
 
 
+def test_columns_of_json_lines_are_in_the_order_of_the_file(tmp_path):
+    path = write(tmp_path / "x.jsonl", '{"a": 1, "b": "2026-01-01", "c": [7], "d": "x"}\n')
+    assert Source(path).columns == ["a", "b", "c", "d"]
+
+
 def test_nulls_at_the_start_of_a_list_of_json_lines(tmp_path):
     path = write(tmp_path / "x.jsonl", '{"a": null}\n{"a": [null, 7]}\n{"a": []}\n{"a": [1]}\n')
     assert Source(path).read(["a"])["a"].to_pylist() == [None, [None, 7], [], [1]]

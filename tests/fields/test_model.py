@@ -1,6 +1,7 @@
 """The same rows, in whatever form they come, are the same events and predictions."""
 
 import gzip
+import itertools
 import math
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -10,10 +11,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tablefree.errors import InputError
-from tablefree.fields.events import read_events
+from tablefree.fields.events import Events, read_events, regrouped
+from tablefree.fields.kinds import Column
 from tablefree.fields.table import Table
+from tablefree.fields.values import MISSING
 
 LISTS = ["words", "numbers"]
 
@@ -66,7 +71,7 @@ TEXT = {
 }
 TYPED = {
     "parquet": lambda frame, path: parquet(frame, path / "x.parquet"),
-    "small row groups": lambda frame, path: parquet(frame, path / "x.parquet", row_group_size=7),
+    "small row groups": lambda frame, path: parquet(frame, path / "x.parquet", row_group_size=90),
     "parts": lambda frame, path: parts(frame, path / "x"),
     "polars": lambda frame, _: frame,
     "arrow": lambda frame, _: frame.to_arrow(),
@@ -114,7 +119,7 @@ def test_json_lines(predictor, frame, tmp_path, form):
 
 def test_hive_partitions(predictor, frame, tmp_path):
     """Values in the names of folders are text, null among them."""
-    order, kept = ["device", "is_new", "user_id"], []
+    order, kept = ["device", "is_new"], []
     for number, (values, part) in enumerate(frame.group_by(order, maintain_order=True)):
         shown = ["__HIVE_DEFAULT_PARTITION__" if one is None else one for one in values]
         names = [f"{name}={one}" for name, one in zip(order, shown, strict=True)]
@@ -278,8 +283,8 @@ def test_other_types_are_converted_exactly(predictor, frame, name, array, same):
 )
 def test_other_values_are_refused_by_name(predictor, frame, name, odd, kind):
     data = replaced(frame, name, pa.array([None, odd, odd]))
-    words = rf"^the column '{name}' has {kind} for the model, and row 2 of the frame has .*{kind} first$"
-    with pytest.raises(InputError, match=words):
+    words = rf"^the column '{name}' has {kind} for the model, and row 2 of the frame has .*{kind} "
+    with pytest.raises(InputError, match=words + "first$"):
         predictor.predict(data)
 
 
@@ -295,3 +300,114 @@ def test_infinite_numbers(predictor, frame, name, odd):
 def test_no_dates(predictor, frame, name, odd):
     with pytest.raises(InputError, match=rf"^row 2 of the frame has no {name}, .*'{odd}'"):
         predictor.predict(replaced(frame, name, pa.array([None, odd])))
+
+
+def test_bags_of_a_row_that_is_named(predictor, frame):
+    """The row of a value in a list is that of the list, whatever comes before."""
+    lists = pa.array([None, ["7", "8"], [], ["9", None, "x"]])
+    with pytest.raises(InputError, match=r"'numbers' has integers .* row 4 of the frame has 'x'"):
+        predictor.predict(replaced(frame, "numbers", lists))
+
+
+def test_rows_are_counted_over_batches(predictor, frame):
+    table = replaced(frame, "user_id", pa.array(["7"] * 100 + ["x"]))
+    with pytest.raises(InputError, match="row 101 of the frame has 'x'"):
+        predictor.predict(pa.Table.from_batches(table.to_batches(max_chunksize=7)))
+
+
+def test_a_column_that_is_missing(predictor, frame):
+    with pytest.raises(InputError, match=r"^the frame lacks the column\(s\) 'day', 'words', on wh"):
+        predictor.predict(frame.drop("day", "words"))
+
+
+def test_columns_that_do_not_count(predictor, frame):
+    """The label, whatever it holds, others, and the order of all."""
+    asked = predictor.predict(frame)
+    found = [
+        frame.drop("click"),
+        frame.with_columns(click=pl.lit(None)),
+        frame.with_columns(click=pl.lit("maybe")),
+        frame.with_columns(extra=pl.lit(1.5), click=7 * pl.col("click")),
+        frame[frame.columns[::-1]],
+    ]
+    for other in found:
+        np.testing.assert_array_equal(predictor.predict(other), asked)
+
+
+def test_few_rows(predictor, frame, tmp_path):
+    asked = predictor.predict(frame)
+    for size in (0, 1, 2):
+        for form in (TYPED["polars"], TYPED["arrow"], TYPED["parquet"], TYPED["pandas of arrow"]):
+            found = predictor.predict(form(frame.head(size), tmp_path))
+            assert (found.shape, found.dtype) == ((size,), np.float32)
+            np.testing.assert_allclose(found, asked[:size], rtol=1e-6)
+    assert len(predictor.predict(csv(frame.head(0), tmp_path / "x.csv"))) == 0
+
+
+def test_the_order_of_rows_is_kept(predictor, frame):
+    order = np.random.default_rng(0).permutation(len(frame))
+    np.testing.assert_allclose(
+        predictor.predict(frame[order]), predictor.predict(frame)[order], rtol=1e-6
+    )
+
+
+def test_a_missing_value_is_one_of_its_own(predictor, frame):
+    events = read_events(Table.of(frame), predictor.inputs)
+    for name in ("user_id", "hash_id", "city", "device", "is_new"):
+        is_missing = events.features()[name] == MISSING
+        assert is_missing.tolist() == frame[name].is_null().to_list()
+        assert MISSING in predictor.get_buffer(f"vocabulary_{predictor._numbered.index(name)}")
+    for name in LISTS:
+        is_missing = np.array([bag.tolist() == [MISSING] for bag in bags_of(events.bags[name])])
+        assert is_missing.tolist() == frame[name].is_null().to_list()
+    assert (
+        np.isnan(events.numbers).sum() == frame["price"].null_count() + frame["count"].null_count()
+    )
+
+
+def bags_of(bags):
+    return torch.tensor_split(bags.ids, bags.offsets[1:-1])
+
+
+def test_values_that_training_has_not(predictor, frame):
+    nothing = pl.DataFrame({name: [None] for name in frame.columns})
+    unknown = frame.with_columns(city=pl.lit("?"), words=pl.lit(["?"]), user_id=10**15)
+    for other in (nothing, unknown):
+        found = predictor.predict(other)
+        assert ((found > 0) & (found < 1)).all()
+
+
+def test_predictions_come_as_the_rows_do(predictor, frame, monkeypatch):
+    """A batch is scored before more is read than it needs, so that memory does not grow."""
+    read, batches = [], Table.batches
+
+    def watched(table, names):
+        for batch in batches(table, names):
+            for start in range(0, len(batch), 100):
+                read.append(start)
+                yield batch.slice(start, 100)
+
+    monkeypatch.setattr(Table, "batches", watched)
+    monkeypatch.setattr("tablefree.fields.model.CHUNK", 150)
+    predictions = predictor.predictions(frame)
+    assert len(next(predictions)) == 150
+    assert read == [0, 100]
+    assert [*map(len, predictions)] == [150, 100]
+
+
+@given(sizes=st.lists(st.integers(0, 9), max_size=8), size=st.integers(1, 7))
+@settings(max_examples=20, deadline=None)
+def test_regrouped_rows_are_the_same(sizes, size):
+    lists = pl.DataFrame({"x": range(72), "words": [[str(n)] * (n % 3) for n in range(72)]})
+    kinds = [Column("x", "categorical", "integer"), Column("words", "bag", "string")]
+    whole = read_events(Table.of(lists), kinds)
+    ends = np.cumsum([0, *sizes])
+    parts = [whole.at(np.arange(start, end)) for start, end in itertools.pairwise(ends)]
+    found = list(regrouped(parts, size))
+    assert [len(one) for one in found[:-1]] == [size] * (len(found) - 1)
+    assert sum(map(len, found)) == ends[-1]
+    if found:
+        joined, asked = Events.joined(found), whole.at(np.arange(ends[-1]))
+        assert torch.equal(joined.ids, asked.ids)
+        assert torch.equal(joined.bags["words"].ids, asked.bags["words"].ids)
+        assert torch.equal(joined.bags["words"].offsets, asked.bags["words"].offsets)

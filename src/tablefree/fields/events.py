@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -165,12 +165,11 @@ def events_of(batch: pa.RecordBatch, columns: Sequence[Column], rows: Rows) -> E
                 if column.kind == "time":
                     times = found
                 ids |= {f"{name}:{period}": values for period, values in periods(found).items()}
-    size = (len(batch), 0)
     return Events(
         tuple(ids),
-        torch.from_numpy(np.stack(list(ids.values()), 1) if ids else np.zeros(size, np.int64)),
+        torch.from_numpy(_side_by_side(list(ids.values()), len(batch), np.int64)),
         bags,
-        np.stack(numbers, axis=1) if numbers else np.zeros(size),
+        _side_by_side(numbers, len(batch), np.float64),
         labels,
         times,
         groups,
@@ -186,6 +185,15 @@ def feature_names(columns: Sequence[Column]) -> list[str]:
         elif column.kind in ("date", "time"):
             names += [f"{column.name}:{period}" for period in PERIODS]
     return names + [column.name for column in columns if column.kind == "bag"]
+
+
+def _side_by_side(
+    arrays: Sequence[NDArray[Any]], num_rows: int, dtype: type[np.generic]
+) -> NDArray[Any]:
+    """Arrays [n] as the columns of one [n, arrays], in which a row lies together."""
+    # Two copies in order take a fourth of the time of one that jumps, as by np.stack.
+    stacked = np.array(arrays, dtype).reshape(len(arrays), num_rows)
+    return np.ascontiguousarray(stacked.T)
 
 
 def _bags_of(array: pa.Array, column: Column, rows: Rows) -> Bags:

@@ -9,6 +9,7 @@ from tablefree.fields.kinds import (
     LABELS,
     PLURAL,
     Column,
+    are_bags,
     are_labels,
     label_values,
     type_for,
@@ -60,7 +61,7 @@ def _wrong(evidence: Evidence, kind: str, source: str) -> str | None:
     seen = evidence.seen.keys()
     if evidence.is_mixed or not seen <= {*TYPES}:
         return f"it has values of type {' and '.join(seen)}: convert or drop it"
-    if evidence.is_list and (kind != "categorical" or seen & {"float", "date"}):
+    if evidence.is_list and (kind != "categorical" or not are_bags(evidence)):
         return f"it has lists of {PLURAL[evidence.type()]}: bags, of categories, are categorical"
     if kind == "label":
         is_label = any(label_values(evidence) <= labels for labels in LABELS)

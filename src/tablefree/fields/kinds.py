@@ -81,7 +81,7 @@ def type_for(evidence: Evidence, kind: str | None = None) -> str:
     if kind == "numeric" and told != "integer":
         told = "float"  # as "+5", which no program writes of an integer
     # Integers of pandas are floats where some are missing, for NumPy has no other null.
-    is_integer = is_whole and (evidence.num_nulls > 0 or kind == "label")
+    is_integer = is_whole and (evidence.num_nulls > 0 or kind == "label" or evidence.is_list)
     return "integer" if told == "float" and is_integer else told
 
 
@@ -95,12 +95,18 @@ def useless(evidence: Evidence) -> str | None:
     if not seen <= {*TYPES}:
         return f"of type {next(iter(seen))}"
     if evidence.is_list:
-        return f"lists of {PLURAL[next(iter(seen))]}" if seen & {"float", "date"} else None
+        return None if are_bags(evidence) else f"lists of {PLURAL[evidence.type()]}"
     if evidence.type() == "float" and evidence.range.size > LARGEST:
         return "numbers that are infinite as float32"
     if evidence.num_values == 1 and not evidence.num_missing:
         return f"constant, always {evidence.examples[0]!r}"
     return "a value of its own for each row" if _names_rows(evidence) else None
+
+
+def are_bags(evidence: Evidence) -> bool:
+    """Whether what is in lists is categories: neither dates nor floats that are no integers."""
+    is_number = "float" in evidence.seen and not evidence.range.is_whole
+    return not is_number and "date" not in evidence.seen
 
 
 def _is_label(evidence: Evidence) -> bool:

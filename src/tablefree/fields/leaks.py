@@ -109,7 +109,9 @@ class Trial:
     def of_categories(self, values: pl.Series) -> float | None:
         """The AUC of the label from categories [n], or from bags of them."""
         rows = values.filter(self._is_known).alias("value").to_frame().with_row_index("row")
-        if values.dtype.is_nested():  # versions of Polars differ in what an empty list becomes
+        if isinstance(values.dtype, pl.List | pl.Array):
+            rows = rows.cast({"value": pl.List(values.dtype.inner)})
+            # Versions of Polars differ in what an empty list becomes.
             rows = rows.with_columns(pl.when(pl.col("value").list.len() > 0).then("value"))
             rows = rows.explode("value")
         codes = rows["value"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()

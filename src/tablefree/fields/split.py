@@ -43,6 +43,8 @@ def split_events(events: Events, how: str, *, seed: int = 0) -> Parts:
     check_choice("split", how, SPLITS)
     assert events.labels is not None
     rows = np.flatnonzero(~np.isnan(events.labels))
+    if not len(rows):
+        raise InputError("no event has a label, and both labels are needed: use other data")
     if how == "time":
         if events.times is None:
             raise InputError("a split by time needs a time: name its column, or split at random")
@@ -55,7 +57,8 @@ def split_events(events: Events, how: str, *, seed: int = 0) -> Parts:
             _, group = np.unique(events.groups[rows], return_inverse=True)
         else:
             group = np.arange(len(rows))
-        shares = rng.permutation(int(group.max(initial=-1)) + 1) / max(1, group.max(initial=0) + 1)
+        num_groups = int(group.max()) + 1
+        shares = rng.permutation(num_groups) / num_groups
         part = np.searchsorted([1 - VALIDATION - TEST, 1 - TEST], shares, side="right")[group]
     parts = Parts(*(rows[part == number] for number in range(3)))
     for name, some in zip(Parts._fields, parts, strict=True):

@@ -62,16 +62,23 @@ def ids_of(array: pa.Array, kind: str, name: str, rows: Rows) -> NDArray[np.int6
         InputError: a value of another type that is not exactly one of this.
     """
     _check_type(array, name, PLURAL[kind], rows)
-    ids = np.full(len(array), MISSING)
-    if array.null_count < len(array):
-        distinct = array.drop_null().dictionary_encode()
-        values = distinct.dictionary
-        typed, is_odd = _TYPES[kind](values)
+    if array.null_count == len(array):
+        return np.full(len(array), MISSING)
+    known = array.drop_null()
+    if type_of(array.type) == kind:
+        typed = known.cast(pa.int8()) if kind == "boolean" else known
+        found: NDArray[np.int64] = to_ids(typed).numpy()
+    else:
+        distinct = known.dictionary_encode()
+        typed, is_odd = _TYPES[kind](distinct.dictionary)
         if is_odd.any():
-            first = compute.index(array, values[int(is_odd.argmax())]).as_py()
+            first = compute.index(array, distinct.dictionary[int(is_odd.argmax())]).as_py()
             raise refused(array, first, name, PLURAL[kind], rows)
-        ids_of_distinct: NDArray[np.int64] = to_ids(typed).numpy()
-        ids[_is_known(array)] = ids_of_distinct[distinct.indices.to_numpy()]
+        found = to_ids(typed).numpy()[distinct.indices.to_numpy()]
+    if not array.null_count:
+        return found
+    ids = np.full(len(array), MISSING)
+    ids[_is_known(array)] = found
     return ids
 
 
@@ -153,8 +160,6 @@ Typed = tuple[pa.Array, NDArray[np.bool_]]
 
 
 def _integers(values: pa.Array) -> Typed:
-    if types.is_integer(values.type):
-        return values, np.zeros(len(values), bool)
     if types.is_floating(values.type):
         numbers = values.cast(pa.float64()).to_numpy()
         is_odd = (np.trunc(numbers) != numbers) | ~(np.abs(numbers) < EXACT)
@@ -167,10 +172,6 @@ def _integers(values: pa.Array) -> Typed:
     words = unsigned.fill_null(0).to_numpy().view(np.int64)
     words = np.where(signed.is_null(), words, signed.fill_null(0).to_numpy())
     return pa.array(words), (signed.is_null() & unsigned.is_null()).to_numpy()
-
-
-def _strings(values: pa.Array) -> Typed:
-    return (values, np.zeros(len(values), bool)) if is_string(values.type) else _none(values)
 
 
 def _booleans(values: pa.Array) -> Typed:
@@ -186,7 +187,7 @@ def _none(values: pa.Array) -> Typed:
 
 _TYPES: dict[str, Callable[[pa.Array], Typed]] = {
     "integer": _integers,
-    "string": _strings,
+    "string": _none,
     "boolean": _booleans,
 }
 
