@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import vl_convert
 
 from tablefree.errors import InputError
 from tablefree.experiments import charts, value_growth
@@ -32,6 +31,7 @@ from tablefree.experiments.plan_summary import (
     tables_of,
 )
 from tablefree.experiments.plans import SCHEMA
+from tablefree.experiments.report import NOTHING
 from tablefree.experiments.summary import Row, megabytes, method_name, signed
 from tablefree.files import replace_file
 
@@ -114,9 +114,9 @@ def write_plan_report(folder: Path) -> Path:
     """
     sections = read_plan_sections(folder)
     figures = {section.title: _figures(section) for section in sections}
-    first = {title: of_section[0]["chart"] for title, of_section in figures.items()}
-    svg = vl_convert.vegalite_to_svg(charts.figure_spec(first), vl_version=charts.VEGA_LITE_VERSION)
-    replace_file(folder / "auc_by_bytes.svg", svg.encode())
+    if sections:
+        first = {title: of_section[0]["chart"] for title, of_section in figures.items()}
+        replace_file(folder / "auc_by_bytes.svg", charts.svg(first).encode())
     replace_file(folder / "summary.md", _markdown(sections).encode())
     page = render(
         "report.html.jinja",
@@ -131,7 +131,7 @@ def write_plan_report(folder: Path) -> Path:
             }
             for section in sections
         ],
-        nothing="No run is finished yet.",
+        nothing=NOTHING,
         glossary=GLOSSARY,
     )
     replace_file(folder / "report.html", page.encode())
@@ -280,6 +280,8 @@ def _markdown(sections: Sequence[PlanSection]) -> str:
             parts += [f"By column, planned with {method}:", markdown_table(*column_table(section))]
         how = [f"- {term}: {plain(text)}" for term, text in _how(section).items()]
         parts += ["How it was measured:", "\n".join(how)]
+    if not sections:
+        parts.append(NOTHING)
     parts += ["## Words", "\n".join(f"- {term}: {text}" for term, text in GLOSSARY.items())]
     return "\n\n".join(parts) + "\n"
 
