@@ -21,7 +21,7 @@ GROWTH = {"user": [(1_024, 500), (2_048, 700), (3_000, 800)], "site": [(1_024, 9
 
 
 def test_points_are_measured_and_dashes_extrapolated():
-    first, second, points = growth_chart(GROWTH).to_dict()["layer"]
+    first, second, points = growth_chart(GROWTH).layer
     drawn = [(one["name"], one["rows"], one["values"]) for one in points["data"]["values"]]
     assert drawn == [(name, *pair) for name, pairs in GROWTH.items() for pair in pairs]
     assert first["data"]["values"] == points["data"]["values"]
