@@ -16,7 +16,8 @@ def check_positive(**sizes: int) -> None:
     """An InputError when one of the named sizes is no integer of at least 1, and below 2^63."""
     for name, size in sizes.items():
         if not isinstance(size, Integral) or not 1 <= size < 2**63:
-            raise InputError(f"{name} must be an integer of at least 1, got {size!r:.50}")
+            limit = "at least 1" if not isinstance(size, Integral) or size < 1 else "less than 2^63"
+            raise InputError(f"{name} must be an integer of {limit}, got {size!r:.50}")
         if isinstance(size, np.integer) and size.itemsize < 8:  # products of it would overflow
             raise InputError(f"{name} must be an int, or of 64 bits, got {size!r}")
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tablefree.data.id_stream import read_ids
+from tablefree.data.parser import Source
 from tablefree.data.read import read_interactions
 from tablefree.errors import InputError
 from tablefree.ids import to_ids
@@ -179,3 +180,8 @@ def test_a_value_of_several_lines_may_be_the_last(tmp_path, end):
     text = f'user_id,item_id,note\n1,7,"a\nb"\n2,8,"c\n""d"""{end}'
     answers = both(write(tmp_path / "a.csv", text), "integer")
     assert answers == [[7, 8], [7, 8]]
+
+
+def test_nulls_at_the_start_of_a_list_of_json_lines(tmp_path):
+    path = write(tmp_path / "x.jsonl", '{"a": null}\n{"a": [null, 7]}\n{"a": []}\n{"a": [1]}\n')
+    assert Source(path).read(["a"])["a"].to_pylist() == [None, [None, 7], [], [1]]

@@ -340,9 +340,13 @@ def _json_tables(part: Part) -> Iterator[pa.Table]:
             if not block.strip():
                 continue
             table = _parse_json(block)
+            # Text that Arrow takes for dates stays text. Of lists whose type it has to find, it
+            # loses nulls at the start of the first (apache/arrow#51305).
             dates = [one.name for one in table.schema if pa.types.is_timestamp(one.type)]
-            if dates:  # text that Arrow takes for dates stays text
-                table = _parse_json(block, pa.schema([(name, pa.string()) for name in dates]))
+            told = [(name, pa.string()) for name in dates]
+            told += [(one.name, one.type) for one in table.schema if pa.types.is_list(one.type)]
+            if told:
+                table = _parse_json(block, pa.schema(told)).select(table.schema.names)
             yield table
 
 

@@ -1,6 +1,6 @@
 """Events as tensors: the ids of categorical columns, bags, numbers, labels, times, groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -10,15 +10,24 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Int
 from numpy.typing import NDArray
+from pyarrow import compute
 from torch import Tensor
 
 from tablefree.data.parts import Rows
 from tablefree.embeddings.feature_ids import FeatureIds
 from tablefree.embeddings.jagged import Bags
-from tablefree.fields.kinds import Column
+from tablefree.fields.kinds import PLURAL, Column
 from tablefree.fields.periods import PERIODS, periods
 from tablefree.fields.table import Table, is_list, plain
-from tablefree.fields.values import MISSING, ids_of, labels_of, numbers_of, times_of
+from tablefree.fields.values import (
+    MISSING,
+    PickedRows,
+    ids_of,
+    labels_of,
+    numbers_of,
+    refused,
+    times_of,
+)
 
 
 @dataclass(frozen=True)
@@ -90,14 +99,41 @@ def read_events(table: Table, columns: Sequence[Column]) -> Events:
     Raises:
         InputError: as `events_of`, and what the table raises.
     """
-    names, parts, start = [one.name for one in columns], [], 0
-    for batch in table.batches(names):
-        parts.append(events_of(batch, columns, Rows(table.name, start=start)))
+    return Events.joined(list(event_batches(table, columns)) or [no_events(columns)])
+
+
+def event_batches(table: Table, columns: Sequence[Column]) -> Iterator[Events]:
+    """The rows of a table as its files or its frame divide them.
+
+    Raises:
+        InputError: as `events_of`, and what the table raises.
+    """
+    start = 0
+    for batch in table.batches([one.name for one in columns]):
+        yield events_of(batch, columns, Rows(table.name, start=start))
         start += len(batch)
-    if not parts:
-        empty = pa.RecordBatch.from_pydict({name: pa.nulls(0) for name in names})
-        parts.append(events_of(empty, columns, Rows(table.name)))
-    return Events.joined(parts)
+
+
+def regrouped(batches: Iterable[Events], size: int) -> Iterator[Events]:
+    """The same rows, always `size` at a time, but for the last."""
+    waiting: list[Events] = []
+    for batch in batches:
+        start = 0
+        while start < len(batch):
+            room = size - sum(map(len, waiting))
+            waiting.append(batch.at(np.arange(start, min(start + room, len(batch)))))
+            start += room
+            if sum(map(len, waiting)) == size:
+                yield Events.joined(waiting)
+                waiting = []
+    if waiting:
+        yield Events.joined(waiting)
+
+
+def no_events(columns: Sequence[Column]) -> Events:
+    """No row, of some columns."""
+    empty = {one.name: pa.nulls(0) for one in columns}
+    return events_of(pa.RecordBatch.from_pydict(empty), columns, Rows("nothing"))
 
 
 def events_of(batch: pa.RecordBatch, columns: Sequence[Column], rows: Rows) -> Events:
@@ -124,7 +160,8 @@ def events_of(batch: pa.RecordBatch, columns: Sequence[Column], rows: Rows) -> E
             case "label":
                 labels = labels_of(array, name, rows)
             case _:
-                found = times_of(array, name, rows)
+                is_date = column.kind == "date" or column.type == "date"
+                found = times_of(array, name, rows, is_date=is_date)
                 if column.kind == "time":
                     times = found
                 ids |= {f"{name}:{period}": values for period, values in periods(found).items()}
@@ -154,11 +191,12 @@ def feature_names(columns: Sequence[Column]) -> list[str]:
 def _bags_of(array: pa.Array, column: Column, rows: Rows) -> Bags:
     """A bag of each list; of a missing one it holds `MISSING`, as of a value that is missing."""
     if not is_list(array.type):
-        if array.null_count == len(array):
-            array = pa.nulls(len(array), pa.list_(pa.null()))
-        else:
-            array = pa.array([None if one is None else [one] for one in array.to_pylist()])
-    values = ids_of(plain(array.flatten()), column.type, column.name, rows)
+        if array.null_count < len(array):
+            first = int(array.is_valid().to_numpy(zero_copy_only=False).argmax())
+            raise refused(array, first, column.name, f"lists of {PLURAL[column.type]}", rows)
+        array = pa.nulls(len(array), pa.list_(pa.null()))
+    in_lists = PickedRows.of(rows, compute.list_parent_indices(array).to_numpy())
+    values = ids_of(plain(array.flatten()), column.type, column.name, in_lists)
     sizes = array.value_lengths().fill_null(0).to_numpy().astype(np.int64)
     is_missing = array.is_null().to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(sizes + is_missing)])

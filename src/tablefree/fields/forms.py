@@ -17,7 +17,7 @@ from tablefree.data.parser import HEAD
 from tablefree.data.parts import Part, form_of, reading
 
 LINES = 100  # of a file's first, by which Criteo's are known
-CRITEO_LINE = re.compile(r"^[01](\t(-?\d+)?){13}(\t([0-9a-f]{8})?){26}$")
+CRITEO_LINE = re.compile(r"^([01]\t)?(-?\d+)?(\t(-?\d+)?){12}(\t([0-9a-f]{8})?){26}$")
 FRAPPE = ("daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
 
 
@@ -71,8 +71,8 @@ AVAZU = Form(
 
 
 def form_of_columns(columns: Sequence[str]) -> Form | None:
-    """Avazu's, by its header; None for any other names."""
-    return AVAZU if sorted(columns) == sorted(AVAZU.columns) else None
+    """Avazu's, by its header, with the label or without; None for any other names."""
+    return AVAZU if sorted({*columns, "click"}) == sorted(AVAZU.columns) else None
 
 
 def avazu_hours(column: pa.Array) -> pa.Array:
@@ -82,16 +82,23 @@ def avazu_hours(column: pa.Array) -> pa.Array:
         return compute.strptime(text, format="%y%m%d%H", unit="s")
 
 
-def criteo_parts(parts: Sequence[Part]) -> list[Part] | None:
-    """The files as ones of Criteo's, whatever their names end with; None if they are none."""
+def criteo_parts(parts: Sequence[Part]) -> tuple[list[Part], list[str]] | None:
+    """Criteo's files, read as such whatever their names end with, and the names of the columns.
+
+    There may be no label, as in the files to be predicted. None for others' files.
+    """
     if not parts or any(part.form not in (None, "csv", "tsv") for part in parts):
         return None
     with reading(parts[0].path), parts[0].open() as file:
-        lines = file.read(HEAD).decode("utf-8", "replace").splitlines()
-    whole = (lines[:-1] or lines)[:LINES]
-    if not whole or not all(map(CRITEO_LINE.match, whole)):
+        head = file.read(HEAD)
+    lines = head.decode("utf-8", "replace").splitlines()
+    whole = lines if len(head) < HEAD else lines[:-1]
+    found = [CRITEO_LINE.match(line) for line in whole[:LINES]]
+    has_label = {match is not None and match[1] is not None for match in found}
+    if not all(found) or len(has_label) != 1:
         return None
-    return [_TabbedPart(part.system, part.path, part.partition) for part in parts]
+    names = CRITEO.columns if has_label == {True} else CRITEO.columns[1:]
+    return [_TabbedPart(part.system, part.path, part.partition) for part in parts], names
 
 
 def libfm_table(parts: Sequence[Part]) -> tuple[pa.Table, Form] | None:

@@ -81,7 +81,7 @@ def type_for(evidence: Evidence, kind: str | None = None) -> str:
     if kind == "numeric" and told != "integer":
         told = "float"  # as "+5", which no program writes of an integer
     # Integers of pandas are floats where some are missing, for NumPy has no other null.
-    is_integer = is_whole and (evidence.num_missing > 0 or kind == "label")
+    is_integer = is_whole and (evidence.num_nulls > 0 or kind == "label")
     return "integer" if told == "float" and is_integer else told
 
 

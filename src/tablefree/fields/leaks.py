@@ -108,13 +108,12 @@ class Trial:
 
     def of_categories(self, values: pl.Series) -> float | None:
         """The AUC of the label from categories [n], or from bags of them."""
-        rows = pl.DataFrame(
-            {"row": np.arange(len(self._truth)), "value": values.filter(self._is_known)}
-        )
-        if values.dtype.is_nested():
+        rows = values.filter(self._is_known).alias("value").to_frame().with_row_index("row")
+        if values.dtype.is_nested():  # versions of Polars differ in what an empty list becomes
+            rows = rows.with_columns(pl.when(pl.col("value").list.len() > 0).then("value"))
             rows = rows.explode("value")
         codes = rows["value"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
-        return self._of_codes(rows["row"].to_numpy(), codes)
+        return self._of_codes(rows["row"].cast(pl.Int64).to_numpy(), codes)
 
     def as_codes(self, values: pl.Series) -> tuple[float, float] | None:
         """The AUCs of the label from integers [n] as categories and by their sizes.

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tablefree.data.parts import Rows
+from tablefree.data.parser import CHUNK
 from tablefree.embeddings.feature_ids import FeatureIds
 from tablefree.embeddings.jagged import Bags
 from tablefree.errors import InputError
-from tablefree.fields.events import Events, events_of
+from tablefree.fields.events import Events, event_batches, regrouped
 from tablefree.fields.kinds import Column
 from tablefree.fields.scaling import Scaling
 from tablefree.fields.table import Table
@@ -85,7 +84,7 @@ class Predictor(Pretrained):
                 features[name] = _positions(known, ids)
         return features, scaled(events, self.scalings)
 
-    def logits(self, events: Events, batch: int = 65_536) -> Float[Tensor, " n"]:
+    def logits(self, events: Events, batch: int = CHUNK) -> Float[Tensor, " n"]:
         """Scores of events, in evaluation mode; the mode is restored."""
         was_training = self.training
         self.eval()
@@ -120,16 +119,10 @@ class Predictor(Pretrained):
                 f"{table.name} lacks the column(s) {', '.join(map(repr, missing))}, on which the "
                 "model was trained: add them, with nulls where nothing is known"
             )
-        start = 0
-        for batch in table.batches([one.name for one in self.inputs]):
-            yield self._probabilities(batch, Rows(table.name, start=start))
-            start += len(batch)
-
-    def _probabilities(self, batch: pa.RecordBatch, rows: Rows) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = (
-            self.logits(events_of(batch, self.inputs, rows)).sigmoid().numpy()
-        )
-        return probabilities
+        # In batches of one size, for the last bits of a product of matrices depend on its size.
+        for events in regrouped(event_batches(table, self.inputs), CHUNK):
+            probabilities: NDArray[np.float32] = self.logits(events).sigmoid().numpy()
+            yield probabilities
 
     def saved_config(self) -> dict[str, object]:
         """What `config.json` says of the model."""

@@ -83,9 +83,10 @@ def profile(
 
     Kinds that are not given are found from all values: booleans and strings are categorical, floats
     numeric, dates (text of ISO 8601 among them) dates, lists bags. Integers are categorical where
-    the name is that of an id or a code, there are at most 100, or they tell the label clearly better
-    than their sizes do, and numeric otherwise. Text of files without types is what all of it says. A label is found by its name and values, a time likewise.
-    What cannot be used, or tells nothing, is left out, with the reason.
+    the name is that of an id or a code, there are at most 100, or they tell the label clearly
+    better than their sizes do, and numeric otherwise. Text of files without types is what all of
+    it says. A label is found by its name and values, a time likewise. What cannot be used, or tells
+    nothing, is left out, with the reason.
 
     Args:
         data: what `Table.of` takes.
@@ -295,7 +296,7 @@ def _warnings(
                 f" has {odd.value[:50]!r}, so that it is categorical: correct such values, or leave"
                 f" it out (--drop {name})"
             )
-        if aucs.get(name, 0) > leaks.SUSPICIOUS and column.kind != "group":
+        if aucs.get(name, 0) > leaks.SUSPICIOUS:
             yield (
                 f"{name!r} alone tells the label, with an AUC of {aucs[name]:.4f}: unless it is "
                 f"known before the event, leave it out (--drop {name})"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 from pyarrow import compute, types
 
@@ -59,7 +60,7 @@ class Table:
             return cls(FRAME, _names(data.columns), lambda names: _of_pandas(data, names))
         if library == "polars" and hasattr(data, "columns"):
             return cls(FRAME, data.columns, lambda names: _of_polars(data, names))
-        if hasattr(data, "__arrow_c_stream__"):
+        if library not in ("pandas", "polars") and hasattr(data, "__arrow_c_stream__"):
             table = pa.table(data)
             return cls(FRAME, table.column_names, lambda names: _of_arrow(table, names))
         raise InputError(
@@ -117,6 +118,8 @@ def plain(array: pa.Array) -> pa.Array:
     kind = array.type
     if types.is_dictionary(kind):
         array = array.dictionary_decode()
+    elif types.is_float16(kind):  # with which Arrow computes little
+        array = array.cast(pa.float32())
     elif types.is_string_view(kind):
         array = array.cast(pa.large_string())
     elif is_list(kind) and types.is_dictionary(kind.value_type):
@@ -149,7 +152,7 @@ def _of_path(address: str | Path) -> Table:
         columns = table.column_names
         return Table(str(address), columns, lambda names: _of_arrow(table, names), form=form)
     if (criteo := forms.criteo_parts(parts)) is not None:
-        return _of_source(Source(address, criteo, forms.CRITEO.columns), forms.CRITEO)
+        return _of_source(Source(address, *criteo), forms.CRITEO)
     # Beside RecBole's events lie files of users and items.
     events = [part for part in parts if not part.path.endswith((".user", ".item"))]
     return _of_source(Source(address, events or parts))
@@ -164,25 +167,38 @@ def _of_arrow(table: pa.Table, names: Sequence[str]) -> Iterator[pa.RecordBatch]
 
 
 def _of_polars(frame: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    from polars import CompatLevel
+    def convert(column: Any) -> pa.Array:
+        if column.dtype == pl.Object:  # whose memory holds addresses
+            raise TypeError("it has Python objects")
+        # Without views, with which Arrow computes little.
+        return column.to_arrow(compat_level=pl.CompatLevel.oldest())
 
-    for start in range(0, len(frame), CHUNK):
-        part = frame.select(names).slice(start, CHUNK)
-        with reading(FRAME):
-            table = part.to_arrow(compat_level=CompatLevel.oldest()).combine_chunks()
-        yield from table.to_batches()
+    return _of_columns(frame, names, convert)
 
 
 def _of_pandas(frame: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    return _of_columns(frame, names, lambda column: pa.array(column, from_pandas=True))
+
+
+def _of_columns(
+    frame: Any, names: Sequence[str], convert: Callable[[Any], pa.Array]
+) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(frame), CHUNK):
-        part = frame.iloc[start : start + CHUNK]
-        yield pa.RecordBatch.from_arrays([_of_series(part[name]) for name in names], list(names))
+        rows = slice(start, start + CHUNK)
+        arrays = [_converted(name, frame[name], rows, convert) for name in names]
+        yield pa.RecordBatch.from_arrays(arrays, list(names))
 
 
-def _of_series(series: Any) -> pa.Array:
-    with reading(f"the column {series.name!r} of {FRAME}"):
-        array = pa.array(series, from_pandas=True)
-        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+def _converted(name: str, column: Any, rows: slice, convert: Callable[[Any], pa.Array]) -> pa.Array:
+    try:
+        array = convert(getattr(column, "iloc", column)[rows])
+    except Exception as error:  # of whatever library is behind the column
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the column {name!r} of {FRAME} is none of Arrow's ({reason}): convert it to one type "
+            "of numbers, strings, dates or lists, or drop it"
+        ) from error
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _names(columns: Any) -> list[str]:

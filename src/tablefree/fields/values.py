@@ -1,6 +1,8 @@
 """The values of a column in the type that it has for a model: exactly, or not at all."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -8,21 +10,47 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute, types
 
-from tablefree.data.id_types import INTEGER
 from tablefree.data.numbers import as_numbers, check_finite, nanoseconds
 from tablefree.data.parts import Rows
 from tablefree.errors import InputError
+from tablefree.fields.evidence import EARLIEST, EXACT, LATEST, type_of
+from tablefree.fields.kinds import PLURAL
 from tablefree.fields.table import is_string
 from tablefree.ids import to_ids
 
 # The id of a value that is missing. No integer column is likely to have it, nor a string to hash
 # to it.
 MISSING = int(to_ids("tablefree: no value"))
-EXACT = 2**53  # floats below it hold each integer
+NO_TIME = np.iinfo(np.int64).min  # as NumPy's NaT
+WHOLE = r"^[+-]?(0|[1-9][0-9]*)(\.0*)?$"  # leading zeros are of codes
+SECOND = 10**9  # nanoseconds
+
+
+@dataclass(frozen=True)
+class PickedRows(Rows):
+    """Where values are that were taken out of rows, as from lists.
+
+    Attributes:
+        places: the positions of their rows [n].
+    """
+
+    places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @classmethod
+    def of(cls, rows: Rows, places: NDArray[np.int64]) -> Self:
+        """Values of these rows."""
+        return cls(rows.source, rows.word, rows.start, places)
+
+    def at(self, position: int | None) -> str:
+        """The place of a value by its position, from 0."""
+        return super().at(int(self.places[position or 0]))
 
 
 def ids_of(array: pa.Array, kind: str, name: str, rows: Rows) -> NDArray[np.int64]:
     """The 64-bit id of each value, `MISSING` where there is none.
+
+    An integer is one however it comes: as 7, 7.0 or "7.0", of any width, with a sign or by its bits
+    (see `to_ids`); and so is a boolean, as true, 1 or "True".
 
     Args:
         array: as `Table.batches` gives it; no list.
@@ -33,18 +61,18 @@ def ids_of(array: pa.Array, kind: str, name: str, rows: Rows) -> NDArray[np.int6
     Raises:
         InputError: a value of another type that is not exactly one of this.
     """
-    known = array.drop_null()
-    if len(known) and not types.is_null(known.type):
-        distinct = known.dictionary_encode()
-        typed = _TYPES[kind](distinct.dictionary, name, rows, array)
-        ids: NDArray[np.int64] = to_ids(typed).numpy()[distinct.indices.to_numpy()]
-    else:
-        ids = np.zeros(0, np.int64)
-    if not array.null_count:
-        return ids
-    all_ids = np.full(len(array), MISSING)
-    all_ids[array.is_valid().to_numpy(zero_copy_only=False)] = ids
-    return all_ids
+    _check_type(array, name, PLURAL[kind], rows)
+    ids = np.full(len(array), MISSING)
+    if array.null_count < len(array):
+        distinct = array.drop_null().dictionary_encode()
+        values = distinct.dictionary
+        typed, is_odd = _TYPES[kind](values)
+        if is_odd.any():
+            first = compute.index(array, values[int(is_odd.argmax())]).as_py()
+            raise refused(array, first, name, PLURAL[kind], rows)
+        ids_of_distinct: NDArray[np.int64] = to_ids(typed).numpy()
+        ids[_is_known(array)] = ids_of_distinct[distinct.indices.to_numpy()]
+    return ids
 
 
 def numbers_of(array: pa.Array, name: str, rows: Rows) -> NDArray[np.float64]:
@@ -53,33 +81,14 @@ def numbers_of(array: pa.Array, name: str, rows: Rows) -> NDArray[np.float64]:
     Raises:
         InputError: a value that is no number, or not finite as float32.
     """
-    column = _series(array, name)
-    values = as_numbers(column)
-    odd = values.is_null() & column.is_not_null()
-    if column.dtype == pl.String:
-        odd &= column.str.to_lowercase() != "nan"
-    if odd.any():
-        raise _refused(column, odd, name, "numbers", rows)
-    check_finite(values, rows)
-    return values.fill_null(float("nan")).to_numpy()
-
-
-def times_of(array: pa.Array, name: str, rows: Rows) -> NDArray[np.int64]:
-    """Nanoseconds since 1970, the least int64 (as NumPy's NaT) where there is no value.
-
-    Raises:
-        InputError: a value that is no time.
-    """
-    column = _series(array, name)
-    known = column.is_not_null().to_numpy()
-    times = np.full(len(column), np.iinfo(np.int64).min)
-    if known.any():
-        if column.dtype == pl.Boolean:
-            raise _refused(column, column.is_not_null(), name, "dates", rows)
-        found = nanoseconds(column.drop_nulls(), rows, is_needed=True)
-        assert found is not None
-        times[known] = found
-    return times
+    column = _series(array, name, "numbers", rows)
+    if column.dtype == pl.Boolean:
+        values = column.clear(len(column)).cast(pl.Float64)
+    elif column.dtype == pl.String:
+        values = column.cast(pl.Float64, strict=False).fill_nan(None)
+    else:
+        values = as_numbers(column)
+    return _known_numbers(array, values, column, "numbers", rows)
 
 
 def labels_of(array: pa.Array, name: str, rows: Rows) -> NDArray[np.float32]:
@@ -88,83 +97,128 @@ def labels_of(array: pa.Array, name: str, rows: Rows) -> NDArray[np.float32]:
     Raises:
         InputError: another value.
     """
-    values = numbers_of(array, name, rows)
+    what = "labels, 0 or 1"
+    column = _series(array, name, what, rows)
+    values = _known_numbers(array, as_numbers(column), column, what, rows)
     values = np.where(values == -1, 0.0, values)
-    wrong = ~(np.isnan(values) | (values == 0) | (values == 1))
-    if wrong.any():
-        column = _series(array, name)
-        raise _refused(column, pl.Series(wrong), name, "labels, 0 or 1", rows)
+    is_odd = ~(np.isnan(values) | (values == 0) | (values == 1))
+    if is_odd.any():
+        raise refused(array, int(is_odd.argmax()), name, what, rows)
     return values.astype(np.float32)
 
 
-def _integers(values: pa.Array, name: str, rows: Rows, array: pa.Array) -> pa.Array:
-    """Distinct values as integers of 64 bits."""
+def times_of(array: pa.Array, name: str, rows: Rows, *, is_date: bool = True) -> NDArray[np.int64]:
+    """Nanoseconds since 1970, `NO_TIME` where there is no value.
+
+    Args:
+        array: as `Table.batches` gives it.
+        name: of the column.
+        rows: where they are.
+        is_date: whether a number is refused that is in no unit of the years 1973 to 2103.
+
+    Raises:
+        InputError: a value that is no time.
+    """
+    column = _series(array, name, "dates", rows)
+    times, places = np.full(len(column), NO_TIME), np.flatnonzero(_is_known(array))
+    if not len(places):
+        return times
+    known = column.drop_nulls()
+    found = nanoseconds(known, PickedRows.of(rows, places), is_needed=True)
+    assert found is not None
+    if is_date:
+        is_odd = (found < EARLIEST * SECOND) | (found > LATEST * SECOND)
+        is_odd &= as_numbers(known).is_not_null().to_numpy()
+        if is_odd.any():
+            raise refused(array, int(places[is_odd.argmax()]), name, "dates", rows)
+    times[places] = found
+    return times
+
+
+def refused(array: pa.Array, at: int, name: str, what: str, rows: Rows) -> InputError:
+    """What to say of a value that is none of what a column has for a model."""
+    one = array.slice(at, 1)
+    if types.is_temporal(one.type) or types.is_nested(one.type):  # Python has no year 10,000
+        shown = " ".join(one.to_string(skip_new_lines=True).split())
+    else:
+        shown = repr(one[0].as_py())
+    return InputError(
+        f"the column {name!r} has {what} for the model, and {rows.at(at)} has {shown[:50]}, of "
+        f"type {array.type}, which is none exactly: convert the column to {what} first"
+    )
+
+
+Typed = tuple[pa.Array, NDArray[np.bool_]]
+"""Distinct values in another type, and which of them are not exactly one of it."""
+
+
+def _integers(values: pa.Array) -> Typed:
     if types.is_integer(values.type):
-        return values
-    if types.is_floating(values.type) or types.is_decimal(values.type):
+        return values, np.zeros(len(values), bool)
+    if types.is_floating(values.type):
         numbers = values.cast(pa.float64()).to_numpy()
-        odd = (np.trunc(numbers) != numbers) | ~(np.abs(numbers) < EXACT)
-        if not odd.any():
-            return pa.array(numbers.astype(np.int64))
-        raise _refused_of(values, odd, name, "integers", rows, array)
-    if is_string(values.type):
-        text = pl.Series(pl.from_arrow(values))
-        plain = text.set(~text.str.contains(INTEGER), None)
-        signed = plain.cast(pl.Int64, strict=False)
-        unsigned = plain.cast(pl.UInt64, strict=False)
-        odd = (signed.is_null() & unsigned.is_null()).to_numpy()
-        if odd.any():
-            raise _refused_of(values, odd, name, "integers", rows, array)
-        large = unsigned.fill_null(0).to_numpy().view(np.int64)
-        is_signed = signed.is_not_null().to_numpy()
-        return pa.array(np.where(is_signed, signed.fill_null(0).to_numpy(), large))
-    raise _refused_of(values, np.ones(len(values), bool), name, "integers", rows, array)
+        is_odd = (np.trunc(numbers) != numbers) | ~(np.abs(numbers) < EXACT)
+        return pa.array(np.where(is_odd, 0, numbers).astype(np.int64)), is_odd
+    if not (is_string(values.type) or types.is_decimal(values.type)):
+        return _none(values)
+    text = pl.Series(pl.from_arrow(values.cast(pa.string())))
+    whole = text.set(~text.str.contains(WHOLE), None).str.replace(r"\.0*$", "")
+    signed, unsigned = (whole.cast(one, strict=False) for one in (pl.Int64, pl.UInt64))
+    words = unsigned.fill_null(0).to_numpy().view(np.int64)
+    words = np.where(signed.is_null(), words, signed.fill_null(0).to_numpy())
+    return pa.array(words), (signed.is_null() & unsigned.is_null()).to_numpy()
 
 
-def _strings(values: pa.Array, name: str, rows: Rows, array: pa.Array) -> pa.Array:
-    if is_string(values.type):
-        return values
-    raise _refused_of(values, np.ones(len(values), bool), name, "strings", rows, array)
+def _strings(values: pa.Array) -> Typed:
+    return (values, np.zeros(len(values), bool)) if is_string(values.type) else _none(values)
 
 
-def _booleans(values: pa.Array, name: str, rows: Rows, array: pa.Array) -> pa.Array:
-    if types.is_boolean(values.type):
-        return values.cast(pa.int8())
+def _booleans(values: pa.Array) -> Typed:
     text = pl.Series(pl.from_arrow(values.cast(pa.string()))).str.to_lowercase()
+    text = text.str.replace(r"\.0*$", "")
     is_true, is_false = text.is_in(["true", "1"]), text.is_in(["false", "0"])
-    odd = ~(is_true | is_false).to_numpy()
-    if odd.any():
-        raise _refused_of(values, odd, name, "true or false", rows, array)
-    return pa.array(is_true.to_numpy().astype(np.int8))
+    return pa.array(is_true.to_numpy().astype(np.int8)), ~(is_true | is_false).to_numpy()
 
 
-_TYPES: dict[str, Callable[[pa.Array, str, Rows, pa.Array], pa.Array]] = {
+def _none(values: pa.Array) -> Typed:
+    return pa.array(np.zeros(len(values), np.int64)), np.ones(len(values), bool)
+
+
+_TYPES: dict[str, Callable[[pa.Array], Typed]] = {
     "integer": _integers,
     "string": _strings,
     "boolean": _booleans,
 }
 
 
-def _series(array: pa.Array, name: str) -> pl.Series:
+def _check_type(array: pa.Array, name: str, what: str, rows: Rows) -> None:
+    """Refuse values of a type that no column can have, as times of the day."""
+    if array.null_count < len(array) and type_of(array.type) is None:
+        raise refused(array, int(_is_known(array).argmax()), name, what, rows)
+
+
+def _series(array: pa.Array, name: str, what: str, rows: Rows) -> pl.Series:
+    _check_type(array, name, what, rows)
+    if array.null_count == len(array):
+        array = pa.nulls(len(array))
+    elif types.is_decimal256(array.type):  # which Polars has not
+        array = array.cast(pa.float64())
     return pl.Series(pl.from_arrow(array)).alias(name)
 
 
-def _refused_of(
-    values: pa.Array, odd: NDArray[np.bool_], name: str, what: str, rows: Rows, array: pa.Array
-) -> InputError:
-    """What to say of the first of distinct values that is odd."""
-    first = values[int(odd.argmax())]
-    at = compute.index(array, first).as_py()
-    return _error(name, what, rows.at(at), first.as_py(), values.type)
+def _known_numbers(
+    array: pa.Array, values: pl.Series, column: pl.Series, what: str, rows: Rows
+) -> NDArray[np.float64]:
+    """Numbers, NaN where there is no value, once all values have one that is finite."""
+    is_odd = values.is_null() & column.is_not_null()
+    if column.dtype == pl.String:
+        is_odd &= column.str.to_lowercase() != "nan"
+    if is_odd.any():
+        raise refused(array, int(is_odd.arg_max() or 0), column.name, what, rows)
+    check_finite(values, rows)
+    return values.fill_null(float("nan")).to_numpy()
 
 
-def _refused(column: pl.Series, odd: pl.Series, name: str, what: str, rows: Rows) -> InputError:
-    at = int(odd.arg_max() or 0)
-    return _error(name, what, rows.at(at), column[at], column.to_arrow().type)
-
-
-def _error(name: str, what: str, where: str, value: object, kind: pa.DataType) -> InputError:
-    return InputError(
-        f"the column {name!r} has {what} for the model, and {where} has {value!r:.50}, of type "
-        f"{kind}, which is none exactly: convert the column to {what} first"
-    )
+def _is_known(array: pa.Array) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = array.is_valid().to_numpy(zero_copy_only=False)
+    return known

@@ -1,0 +1,96 @@
+"""How fast do plans train? Steps of a DLRM with tables by row number, and with planned embeddings.
+
+Thirty columns of categories, two of them of a million values, and ten of numbers; batches of 8,192,
+d 16. The tables have row numbers already, which a pass over the data found; planned embeddings take
+ids. All take turns, and medians are told; data in memory.
+
+Run: python benchmarks/train_events.py [--threads 2]
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from statistics import median
+
+import numpy as np
+import torch
+
+from tablefree.fields.events import Events
+from tablefree.fields.kinds import Column
+from tablefree.fields.model import Predictor
+from tablefree.fields.plan import plan
+from tablefree.fields.profile import ColumnProfile, Profile
+from tablefree.machine import describe_machine
+from tablefree.training.events import Batches, Encoded, event_loss, new_predictor
+from tablefree.training.optimizers import Optimizers, optimizers
+
+ROWS, BATCH, STEPS, FIRST = 1_000_000, 8_192, 40, 5
+VALUES = [10] * 10 + [300] * 6 + [2_000] * 6 + [20_000] * 6 + [1_000_000] * 2
+NUMBERS = 10
+ID = 2_654_435_761  # makes of a number an id like any other
+
+
+def events(rng: np.random.Generator) -> tuple[Events, Profile]:
+    """Rows whose values are Zipf distributed, uniform in the largest columns; labels at random."""
+    chances = rng.random((len(VALUES), ROWS))
+    ids = [
+        (chance * size if size == max(VALUES) else (size + 1.0) ** chance).astype(np.int64) * ID
+        for size, chance in zip(VALUES, chances, strict=True)
+    ]
+    columns = [Column(f"c{number}", "categorical", "integer") for number in range(len(VALUES))]
+    columns += [Column(f"n{number}", "numeric", "float") for number in range(NUMBERS)]
+    sizes = [*VALUES, *[ROWS] * NUMBERS]
+    profiles = {
+        column.name: ColumnProfile(column, ROWS, 0, size, ROWS, (), ((ROWS, size),), None)
+        for column, size in zip(columns, sizes, strict=True)
+    }
+    found = Events(
+        tuple(column.name for column in columns[: len(VALUES)]),
+        torch.from_numpy(np.stack(ids, 1)),
+        {},
+        rng.standard_normal((ROWS, NUMBERS)),
+        (rng.random(ROWS) < 0.2).astype(np.float32),
+        None,
+        None,
+    )
+    return found, Profile("generated rows", ROWS, profiles, {}, ())
+
+
+def step(predictor: Predictor, batches: Iterator[Encoded], optimizer: Optimizers) -> float:
+    """The seconds of a step, the making of its batch included."""
+    start = time.perf_counter()
+    loss = event_loss(predictor, next(batches))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the rows a second of each, and the ratio to tables."""
+    parser = argparse.ArgumentParser(description="Training steps of plans, against tables.")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    torch.set_num_threads(parser.parse_args().threads)
+    print(f"{describe_machine()}; torch {torch.__version__}; {torch.get_num_threads()} threads")
+    found, profile = events(np.random.default_rng(0))
+    plans = {"tables by row number": plan(profile, method="full_table")}
+    plans |= {f"planned at 1/{part}": plan(profile, ratio=1 / part) for part in (4, 16, 64)}
+    columns = [one.column for one in profile.columns.values()]
+    runs: dict[str, tuple[Predictor, Iterator[Encoded], Optimizers, list[float]]] = {}
+    for name, one in plans.items():
+        predictor = new_predictor(one, columns, found, model="dlrm", seed=0)
+        batches = iter(Batches(predictor, found, BATCH, seed=0))
+        runs[name] = (predictor.train(), batches, optimizers(predictor), [])
+    for _ in range(STEPS):
+        for predictor, batches, optimizer, seconds in runs.values():
+            seconds.append(step(predictor, batches, optimizer))
+    tables = median(runs["tables by row number"][3][FIRST:])
+    for name, (*_, seconds) in runs.items():
+        one = median(seconds[FIRST:])
+        print(
+            f"{name:22} {one * 1e3:7.1f} ms a step  {BATCH / one:9,.0f} rows/s  {tables / one:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
