@@ -19,7 +19,8 @@ from tablefree.ids import to_ids
 from tablefree.training.checkpoint import load_checkpoint
 
 COMMANDS = (
-    "compare", "ablate", "cold-start", "train", "evaluate", "embed", "report", "bench",
+    "plan", "compare", "ablate", "cold-start", "train", "evaluate", "predict", "embed", "report",
+    "bench",
 )  # fmt: skip
 QUICK = ("--epochs", "1", "--embedding-dim", "4", "--precision", "float32")
 SMALL = ("--decoder", "2", *QUICK)  # a sketch for so few ids has no room for more

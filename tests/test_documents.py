@@ -20,3 +20,10 @@ def test_links_of_the_documents_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
+
+
+def test_the_plan_of_the_document_is_made(capsys):
+    document = (ROOT / "docs" / "many-fields.md").read_text()
+    program = re.findall(r"```python\n(.*?)```", document, re.DOTALL)[0]
+    exec(compile(program.replace("20_000", "1_000"), "many-fields.md", "exec"), {})
+    assert "device_id claimed_rows" in capsys.readouterr().out

@@ -1,9 +1,11 @@
 import hashlib
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tablefree.data import synthetic_interactions
+from tablefree.data.synthetic import synthetic_clicks
 from tablefree.errors import InputError
 
 
@@ -71,3 +73,40 @@ def test_tiny():
 def test_sizes_that_do_not_go_together(sizes, message):
     with pytest.raises(InputError, match=message):
         synthetic_interactions(*sizes)
+
+
+@pytest.fixture(scope="module")
+def clicks():
+    return synthetic_clicks()
+
+
+def test_a_click_log_has_columns_of_each_kind(clicks):
+    assert clicks.height == 60_000
+    assert clicks["device_id"].n_unique() > 5_000
+    assert clicks["ad_id"].n_unique() > 2_500
+    assert clicks["time"].is_sorted()
+    assert set(clicks["click"]) == {0, 1}
+    nulls = {name: count for name, count in clicks.null_count().row(0, named=True).items() if count}
+    assert nulls.keys() == {"price", "visits"}
+    assert all(count == pytest.approx(12_000, rel=0.05) for count in nulls.values())
+
+
+def test_few_ads_have_many_clicks_and_tell_much(clicks):
+    of_ad = clicks.group_by("ad_id").agg(pl.len(), pl.col("click").mean())
+    counts = of_ad["len"].sort(descending=True)
+    assert counts[0] > 5 * counts.median()
+    often = of_ad.filter(pl.col("len") > 50)["click"]
+    assert often.min() < 0.2
+    assert often.max() > 0.6
+
+
+def test_the_same_seed_gives_the_same_clicks():
+    assert synthetic_clicks(500, seed=1).equals(synthetic_clicks(500, seed=1))
+    assert not synthetic_clicks(500, seed=1).equals(synthetic_clicks(500, seed=2))
+    told = synthetic_clicks(500, seed=1).write_csv().encode()
+    assert hashlib.sha256(told).hexdigest()[:16] == "32872c370dc09cd0"
+
+
+def test_no_clicks_are_refused():
+    with pytest.raises(InputError, match="num_events must be at least 1, got 0"):
+        synthetic_clicks(0)

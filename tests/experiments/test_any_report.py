@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from tablefree import cli
-from tablefree.experiments import growth
+from tablefree.experiments import growth, plans
 from tablefree.experiments.any_report import write_any_report
 from tablefree.experiments.parquet import write_table
 
@@ -40,9 +40,15 @@ def new_ids():
     return pl.DataFrame([row | step for step in steps], schema=growth.SCHEMA)
 
 
+@pytest.fixture
+def of_plans():
+    return pl.DataFrame(schema=plans.SCHEMA)
+
+
 @pytest.mark.parametrize(
     ("results", "title"),
     [
+        ("of_plans", "Embeddings with and without tables"),
         ("comparison", "Embeddings with and without tables"),
         ("ablation", "One factor at a time"),
         ("new_ids", "New ids"),
@@ -71,6 +77,7 @@ def test_the_results_stay_as_they_are(tmp_path, comparison):
         (None, "does not exist: run `tablefree compare`, `ablate` or `cold-start`"),
         (pl.DataFrame({"a": [1]}), "is not a table of results of this version"),
         (pl.DataFrame({"hold_out": ["item"]}), "holds other results"),
+        (pl.DataFrame({"cell": ["{}"]}), "is not a comparison of plans of this version"),
         (pl.DataFrame(schema=growth.SCHEMA), "holds other results"),
     ],
 )

@@ -258,8 +258,8 @@ def size_in_bytes(text: str, full: int) -> float:
     Raises:
         InputError: something else.
     """
-    number = text.strip().upper().rstrip("BKMGT")
-    unit = text.strip().upper().removeprefix(number)
+    number = text.strip().rstrip("BKMGTbkmgt")
+    unit = text.strip().removeprefix(number).upper()
     if unit not in UNITS:
         raise InputError(f"a size in bytes must be such as 1/16, 500KB or 6GB, got {text!r}")
     value = ratio(number)

@@ -8,7 +8,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from tablefree.commands.events.tables import open_table, show_profile
+from tablefree.commands.events.tables import WIDTH, open_table, plan_tables, show_profile
 from tablefree.commands.options import ColumnOptions, Data, size_in_bytes
 from tablefree.commands.screen import console, say
 
@@ -27,7 +27,7 @@ def plan(
             "those of float32 tables."
         ),
     ] = "1/16",
-    embedding_dim: Annotated[int, typer.Option(min=1)] = 16,
+    embedding_dim: Annotated[int, typer.Option(min=1)] = WIDTH,
     growth: Annotated[
         float,
         typer.Option(min=1, help="How many times as many rows are expected as are in the data."),
@@ -46,7 +46,7 @@ def plan(
     from tablefree.fields.plan import plan as planned
 
     found = show_profile(open_table(data), columns)
-    tables = planned(found, method="full_table", embedding_dim=embedding_dim, growth=growth)
+    tables = plan_tables(found, embedding_dim, growth)
     num_bytes = round(size_in_bytes(budget, tables.table_bytes) * tables.table_bytes)
     chosen = planned(found, num_bytes=num_bytes, embedding_dim=embedding_dim, growth=growth)
     _show(chosen)

@@ -7,12 +7,16 @@ weights, so that no rounding decides an event: the same seed gives the same data
 with the same NumPy stream (PCG64).
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from tablefree.data.interactions import Features, Interactions
 from tablefree.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Ints = npt.NDArray[np.int64]
 
@@ -76,7 +80,7 @@ def synthetic_interactions(
     )
 
 
-def synthetic_clicks(num_events: int = 60_000, seed: int = 0) -> pl.DataFrame:
+def synthetic_clicks(num_events: int = 60_000, seed: int = 0) -> "pl.DataFrame":
     """Generate a click log in order of time: identifiers, small columns, numbers, and a label.
 
     Devices and ads are strings by Zipf's law. What is clicked depends on the device, the ad, how
@@ -98,6 +102,8 @@ def synthetic_clicks(num_events: int = 60_000, seed: int = 0) -> pl.DataFrame:
         >>> synthetic_clicks(3).columns[-2:]
         ['time', 'click']
     """
+    import polars as pl
+
     if num_events < 1:
         raise InputError(f"num_events must be at least 1, got {num_events}")
     rng = np.random.default_rng(seed)

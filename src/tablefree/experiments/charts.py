@@ -12,6 +12,7 @@ from typing import Any
 
 import altair as alt
 import polars as pl
+import vl_convert
 
 from tablefree.embeddings.quantize import BITS
 from tablefree.experiments.results import CELL
@@ -252,6 +253,12 @@ def figure_spec(charts: Mapping[str, alt.LayerChart]) -> dict[str, Any]:
     figure = styled(alt.vconcat(*titled, background="white", padding=padding))
     spec: dict[str, Any] = figure.configure_legend(labelFontSize=12, symbolSize=90).to_dict()
     return spec
+
+
+def svg(charts: Mapping[str, alt.LayerChart]) -> str:
+    """The figure of charts by their titles, as SVG."""
+    text: str = vl_convert.vegalite_to_svg(figure_spec(charts), vl_version=VEGA_LITE_VERSION)
+    return text
 
 
 def styled(chart: Any) -> Any:

@@ -1,6 +1,7 @@
 """The charts of a comparison of plans, from the rows of `summarise_plans`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
@@ -64,7 +65,7 @@ def by_deployed_bytes(
     )
 
 
-def _point(row: Row, measure: str) -> dict[str, object]:
+def _point(row: Row, measure: str) -> dict[str, Any]:
     value, deviation = row[measure], row[f"{measure}_sd"]
     return {
         "name": method_name(row["method"]),

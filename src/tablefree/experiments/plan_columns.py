@@ -19,29 +19,27 @@ from tablefree.fields.profile import Profile
 
 COLUMNS, PLANS = "columns.parquet", "plans.parquet"
 
-OF_DATA = pl.Schema(
-    {
-        "dataset": pl.String,
-        "data_digest": pl.String,  # of the events and their split: equal digits, equal events
-        "num_events": pl.List(pl.Int64),  # of the training, validation and test parts
-        "max_epochs": pl.Int64,  # of each training
-        "column": pl.String,
-        "kind": pl.String,
-        "reason": pl.String,  # why it is taken for that
-        "num_nulls": pl.Int64,
-        "num_values": pl.Int64,  # distinct ones, approximately
-        "num_occurrences": pl.Int64,  # rows that have one, or values in bags
-        "growth_rows": pl.List(pl.Int64),  # rows read
-        "growth_values": pl.List(pl.Int64),  # distinct values until then
-    }
-)
-COLUMN_SCHEMA = pl.Schema(
-    {
-        "model": pl.String,
-        **OF_DATA,
-        "worth": pl.Float64,  # AUC that is lost without it; null until the tables are tested
-    }
-)
+_Kinds = dict[str, pl.DataType | type[pl.DataType]]
+_OF_DATA: _Kinds = {
+    "dataset": pl.String,
+    "data_digest": pl.String,  # of the events and their split: equal digits, equal events
+    "num_events": pl.List(pl.Int64),  # of the training, validation and test parts
+    "max_epochs": pl.Int64,  # of each training
+    "column": pl.String,
+    "kind": pl.String,
+    "reason": pl.String,  # why it is taken for that
+    "num_nulls": pl.Int64,
+    "num_values": pl.Int64,  # distinct ones, approximately
+    "num_occurrences": pl.Int64,  # rows that have one, or values in bags
+    "growth_rows": pl.List(pl.Int64),  # rows read
+    "growth_values": pl.List(pl.Int64),  # distinct values until then
+}
+_OF_MODEL: _Kinds = {
+    "model": pl.String,
+    **_OF_DATA,
+    "worth": pl.Float64,  # AUC that is lost without it; null until the tables are tested
+}
+COLUMN_SCHEMA = pl.Schema(_OF_MODEL)
 PLAN_SCHEMA = pl.Schema(
     {
         "method": pl.String,  # of large columns
@@ -69,7 +67,7 @@ def write_columns(folder: Path, task: EventTask, models: Sequence[str], max_epoc
         raise InputError(f"{folder} holds other results: choose another output folder")
     by_model = {} if known is None else known.partition_by("model", as_dict=True)
     for of_model in by_model.values():
-        if not of_model.select(OF_DATA.names()).equals(new):
+        if not of_model.select(_OF_DATA).equals(new):
             raise InputError(
                 f"{folder} holds results of other events, columns, splits or epochs: choose "
                 "another output folder"
@@ -142,7 +140,7 @@ def _columns(task: EventTask, max_epochs: int) -> pl.DataFrame:
         }
         for name, one in task.profile.columns.items()
     ]
-    return pl.DataFrame(rows, schema=OF_DATA)
+    return pl.DataFrame(rows, schema=_OF_DATA)
 
 
 def _rows(found: Profile, method: str, budget: int | None, plan: Plan) -> list[dict[str, object]]:

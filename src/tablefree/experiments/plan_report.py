@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import vl_convert
 
 from tablefree.errors import InputError
 from tablefree.experiments import charts, value_growth
@@ -14,7 +13,14 @@ from tablefree.experiments.growth_report import marks
 from tablefree.experiments.page import markdown_table, plain, render
 from tablefree.experiments.parquet import read_table
 from tablefree.experiments.plan_charts import by_deployed_bytes
-from tablefree.experiments.plan_columns import COLUMNS, PLANS, read_columns, read_plans
+from tablefree.experiments.plan_columns import (
+    COLUMN_SCHEMA,
+    COLUMNS,
+    PLAN_SCHEMA,
+    PLANS,
+    read_columns,
+    read_plans,
+)
 from tablefree.experiments.plan_summary import (
     GLOSSARY,
     TABLE,
@@ -25,6 +31,7 @@ from tablefree.experiments.plan_summary import (
     tables_of,
 )
 from tablefree.experiments.plans import SCHEMA
+from tablefree.experiments.report import NOTHING
 from tablefree.experiments.summary import Row, megabytes, method_name, signed
 from tablefree.files import replace_file
 
@@ -40,7 +47,7 @@ class PlanSection:
         runs: of `plans.SCHEMA`.
         rows: of `summarise_plans`, with the `ratio` of deployed bytes to those of tables.
         full_bytes: planned for tables in float32; as measured where no plan says.
-        columns: of `plan_columns.COLUMN_SCHEMA`; none where they are not known.
+        columns: of `plan_columns.COLUMN_SCHEMA`; no rows where they are not known.
         plans: of `plan_columns.PLAN_SCHEMA`; likewise.
     """
 
@@ -79,8 +86,9 @@ def read_plan_sections(folder: Path) -> list[PlanSection]:
             f"{folder / 'results.parquet'} is not a comparison of plans of this version: choose "
             "another folder"
         )
-    columns = read_columns(folder) if (folder / COLUMNS).exists() else None
-    plans = read_plans(folder) if (folder / PLANS).exists() else None
+    has_columns, has_plans = ((folder / name).exists() for name in (COLUMNS, PLANS))
+    columns = read_columns(folder) if has_columns else pl.DataFrame(schema=COLUMN_SCHEMA)
+    plans = read_plans(folder) if has_plans else pl.DataFrame(schema=PLAN_SCHEMA)
     return [
         _section(runs, columns, plans)
         for runs in results.partition_by("dataset", "split", "model", maintain_order=True)
@@ -106,9 +114,9 @@ def write_plan_report(folder: Path) -> Path:
     """
     sections = read_plan_sections(folder)
     figures = {section.title: _figures(section) for section in sections}
-    first = {title: of_section[0]["chart"] for title, of_section in figures.items()}
-    svg = vl_convert.vegalite_to_svg(charts.figure_spec(first), vl_version=charts.VEGA_LITE_VERSION)
-    replace_file(folder / "auc_by_bytes.svg", svg.encode())
+    if sections:
+        first = {title: of_section[0]["chart"] for title, of_section in figures.items()}
+        replace_file(folder / "auc_by_bytes.svg", charts.svg(first).encode())
     replace_file(folder / "summary.md", _markdown(sections).encode())
     page = render(
         "report.html.jinja",
@@ -123,32 +131,22 @@ def write_plan_report(folder: Path) -> Path:
             }
             for section in sections
         ],
-        nothing="No run is finished yet.",
+        nothing=NOTHING,
         glossary=GLOSSARY,
     )
     replace_file(folder / "report.html", page.encode())
     return folder / "report.html"
 
 
-def _section(
-    runs: pl.DataFrame, columns: pl.DataFrame | None, plans: pl.DataFrame | None
-) -> PlanSection:
+def _section(runs: pl.DataFrame, columns: pl.DataFrame, plans: pl.DataFrame) -> PlanSection:
     rows = summarise_plans(runs).to_dicts()
     tables = tables_of(rows)
     measured = None if tables is None else tables["deployed_bytes"]
     for row in rows:
         row["ratio"] = None if measured is None else row["deployed_bytes"] / measured
-    empty = pl.DataFrame()
-    if plans is not None:
-        measured = plans.filter(method="full_table")["table_bytes"].sum() or measured
-    of_model = columns if columns is None else columns.filter(model=runs["model"][0])
-    return PlanSection(
-        runs,
-        rows,
-        measured,
-        empty if of_model is None else of_model,
-        empty if plans is None else plans,
-    )
+    planned = int(plans.filter(method="full_table")["table_bytes"].sum())
+    of_model = columns.filter(model=runs["model"][0])
+    return PlanSection(runs, rows, planned or measured, of_model, plans)
 
 
 def _figures(section: PlanSection) -> list[dict[str, Any]]:
@@ -159,7 +157,7 @@ def _figures(section: PlanSection) -> list[dict[str, Any]]:
         "A point is a plan as trained or in the form of a budget. Bars: one standard deviation "
         "over seeds. Dashed: tables in float32."
     )
-    figures = [
+    figures: list[dict[str, Any]] = [
         {
             "name": name,
             "heading": f"{title} against deployed bytes",
@@ -220,35 +218,39 @@ def _tables(section: PlanSection) -> list[dict[str, Any]]:
 
 
 def column_table(section: PlanSection) -> tuple[list[str], list[list[str]]]:
-    """Headings, and a row for each column, those of the most worth first."""
-    plans = section.plans.filter(method=_shown_method(section)) if section.plans.height else None
-    budgets = [] if plans is None else plans["budget_bytes"].unique().sort(descending=True)
-    tables = section.plans.filter(method="full_table") if section.plans.height else None
+    """Headings, and a row for each input column, those of the most worth first."""
+    plans = section.plans.filter(method=_shown_method(section))
+    tables = section.plans.filter(method="full_table")
+    budgets: list[int] = plans["budget_bytes"].unique().drop_nulls().sort(descending=True).to_list()
     headings = ["Column", "Kind", "Distinct values", "Events"]
     headings += [f"Within {budget(one, section.full_bytes)}" for one in budgets]
     headings += ["As a table", "Worth"]
-    rows = []
     inputs = section.columns.filter(pl.col("kind") != "label")
+    rows = []
     for row in inputs.sort("worth", descending=True, nulls_last=True).to_dicts():
-        name = row["column"]
-        cells = [name, row["kind"], f"{row['num_values']:,}", f"{row['num_occurrences']:,}"]
-        for one in budgets:
-            assert plans is not None
-            cells.append(_planned(plans.filter(column=name, budget_bytes=one)))
-        of_tables = None if tables is None else tables.filter(column=name)
-        is_embedded = of_tables is not None and of_tables.height > 0
-        cells.append(megabytes(of_tables["table_bytes"].sum()) if is_embedded else "-")
-        rows.append([*cells, signed(row["worth"])])
+        of_column = plans.filter(column=row["column"])
+        of_tables = tables.filter(column=row["column"])
+        rows.append(
+            [
+                *(row["column"], row["kind"]),
+                *(f"{row['num_values']:,}", f"{row['num_occurrences']:,}"),
+                *(_planned(of_column.filter(budget_bytes=one)) for one in budgets),
+                _total(of_tables["table_bytes"]),
+                signed(row["worth"]),
+            ]
+        )
     return headings, rows
 
 
 def _planned(features: pl.DataFrame) -> str:
     """What the features of a column get in a plan; - for numbers."""
-    if not features.height:
-        return "-"
     methods = features["feature_method"].unique(maintain_order=True)
     names = " and ".join(method_name(method).lower() for method in methods)
-    return f"{names}, {megabytes(features['num_bytes'].sum())}"
+    return ", ".join([*filter(None, [names]), _total(features["num_bytes"])])
+
+
+def _total(sizes: pl.Series) -> str:
+    return megabytes(float(sizes.sum())) if len(sizes) else "-"
 
 
 def _shown_method(section: PlanSection) -> str:
@@ -278,6 +280,8 @@ def _markdown(sections: Sequence[PlanSection]) -> str:
             parts += [f"By column, planned with {method}:", markdown_table(*column_table(section))]
         how = [f"- {term}: {plain(text)}" for term, text in _how(section).items()]
         parts += ["How it was measured:", "\n".join(how)]
+    if not sections:
+        parts.append(NOTHING)
     parts += ["## Words", "\n".join(f"- {term}: {text}" for term, text in GLOSSARY.items())]
     return "\n\n".join(parts) + "\n"
 
@@ -307,5 +311,5 @@ def _how(section: PlanSection) -> Mapping[str, str]:
 
 
 def _range(values: pl.Series) -> str:
-    low, high = (f"{value:.3g}" for value in (values.min(), values.max()))
+    low, high = (f"{value:.3g}" for value in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import vl_convert
-
 from tablefree.experiments import charts
 from tablefree.experiments.figures import figures
 from tablefree.experiments.frontier import FORM_GLOSSARY, FORM_TABLE, budget
@@ -66,9 +64,8 @@ def write_report(folder: Path) -> Path:
 def _write_figure(folder: Path, sections: Sequence[Section]) -> None:
     in_bytes = [section for section in sections if section.frontier]
     first = {section.title: figures(section)[0].chart for section in in_bytes or sections}
-    svg = vl_convert.vegalite_to_svg(charts.figure_spec(first), vl_version=charts.VEGA_LITE_VERSION)
     by, old = ("bytes", "size") if in_bytes else ("size", "bytes")
-    replace_file(folder / f"auc_by_{by}.svg", svg.encode())
+    replace_file(folder / f"auc_by_{by}.svg", charts.svg(first).encode())
     (folder / f"auc_by_{old}.svg").unlink(missing_ok=True)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
-import vl_convert
 
 from tablefree.experiments import charts
 from tablefree.fields.growth import extrapolated
@@ -46,9 +45,7 @@ def growth_figure(profile: Profile, growth: float) -> str | None:
     if not columns:
         return None
     chart = growth_chart(columns, max(growth, AHEAD))
-    spec = charts.figure_spec({f"{profile.name}: distinct values": chart})
-    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=charts.VEGA_LITE_VERSION)
-    return svg
+    return charts.svg({f"{profile.name}: distinct values": chart})
 
 
 def growth_marks(columns: Mapping[str, Growth]) -> list[charts.Mark]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from tablefree.commands.events.tables import WIDTH, read_task
+from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
 from tablefree.commands.options import ColumnOptions, TrainingOptions, size_in_bytes
 from tablefree.commands.screen import console, resumable, say
 from tablefree.commands.training import bar_of_runs
@@ -50,7 +50,7 @@ def compare_on_events(
     from tablefree.experiments.plan_report import write_plan_report
     from tablefree.experiments.plans import RECIPE, cells
     from tablefree.fields.model import MODELS
-    from tablefree.fields.plan import LARGE_METHODS, plan
+    from tablefree.fields.plan import LARGE_METHODS
     from tablefree.files import held
 
     for model in models:
@@ -60,7 +60,7 @@ def compare_on_events(
     recipe = replace(RECIPE, max_epochs=training.epochs or RECIPE.max_epochs)
     task = read_task(data, columns, split)
     width = training.embedding_dim or WIDTH
-    full = plan(task.profile, method="full_table", embedding_dim=width).table_bytes
+    full = plan_tables(task.profile, width).table_bytes
     ratios = [size_in_bytes(size, full) for size in sizes]
     chosen = cells(task.profile, ratios, methods or LARGE_METHODS, width)
     folder = output or Path("results") / f"{task.name}-{'-'.join(models)}"

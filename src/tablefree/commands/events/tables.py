@@ -9,6 +9,7 @@ from tablefree.errors import InputError
 
 if TYPE_CHECKING:
     from tablefree.experiments.event_task import EventTask
+    from tablefree.fields.plan import Plan
     from tablefree.fields.profile import Profile
     from tablefree.fields.table import Table
 
@@ -57,6 +58,23 @@ def show_profile(table: "Table", columns: ColumnOptions) -> "Profile":
     found = profile(table, **columns.kinds())
     console.print(table_of(found))
     return found
+
+
+def plan_tables(found: "Profile", width: int, growth: float = 1) -> "Plan":
+    """The plan of tables in float32, of which sizes are shares.
+
+    Raises:
+        InputError: no column is embedded.
+    """
+    from tablefree.fields.plan import plan
+
+    tables = plan(found, method="full_table", embedding_dim=width, growth=growth)
+    if not tables.fields:
+        raise InputError(
+            f"{found.name} has no column of categories or of dates, so that there is nothing to "
+            "embed: say which columns of numbers are codes (--categorical NAME)"
+        )
+    return tables
 
 
 def read_task(data: str, columns: ColumnOptions, split: str | None) -> "EventTask":

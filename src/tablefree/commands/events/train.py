@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tablefree.commands.events.tables import WIDTH, read_task
+from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
 from tablefree.commands.options import ColumnOptions, TrainingOptions, size_in_bytes
 from tablefree.commands.screen import EVENT_MEASURES, say, show_measures
 
@@ -50,7 +50,7 @@ def train_on_events(
     recipe = replace(RECIPE, **{name: one for name, one in given.items() if one is not None})
     task = read_task(data, columns, split)
     width = training.embedding_dim or WIDTH
-    chosen = plan(task.profile, method="full_table", embedding_dim=width)
+    chosen = plan_tables(task.profile, width)
     budget = None
     if method != "full_table" or num_bytes is not None:
         budget = round(size_in_bytes(num_bytes or "1/16", chosen.table_bytes) * chosen.table_bytes)

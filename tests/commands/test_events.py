@@ -1,0 +1,401 @@
+"""The commands on events of many columns: from files of each form, with options good and bad."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import tablefree as package
+from tablefree.data.synthetic import synthetic_clicks
+from tablefree.embeddings import EmbeddingCollection
+from tablefree.experiments.plan_columns import read_columns, read_plans
+
+QUICK = ("--epochs", "1", "--embedding-dim", "4")
+COMPARED = ("--methods", "hashing_trick", "--sizes", "1/2", "--trials", "1", "--seeds", "1")
+
+
+def clicks(num_events=1_500, seed=0):
+    return synthetic_clicks(num_events, seed).rename({"click": "sold"})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "clicks.parquet"
+    clicks().write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run():
+    from tablefree import cli
+
+    return lambda *arguments: cli.run([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data, run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints") / "ctr"
+    options = ("--label", "sold", "--bytes", "1/4", "--method", "hashing_trick", *QUICK)
+    assert run("train", "--data", data, *options, "--output", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compared(data, run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "clicks"
+    options = ("--label", "sold", "--output", folder, *COMPARED, *QUICK)
+    assert run("compare", "--data", data, *options) == 0
+    return folder
+
+
+@pytest.fixture
+def refused(tablefree, capsys):
+    """Check that a command says one line, with these words, and exits with 2."""
+
+    def check(arguments, *words):
+        assert tablefree(*arguments) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith("tablefree: ")
+        assert [word for word in words if word not in said] == [], said
+
+    return check
+
+
+class TestPlan:
+    def test_it_prints_the_columns_and_what_each_gets(self, tablefree, data, capsys, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "200")
+        options = ("--label", "sold", "--drop", "browser", "--budget", "30KB")
+        assert tablefree("plan", "--data", data, *options) == 0
+        shown = capsys.readouterr().out
+        assert "left out: browser: dropped" in shown
+        lines = {line.split()[0]: line for line in shown.splitlines() if line.split()}
+        for name, method in (("device_id", "claimed_rows"), ("site", "full_table")):
+            assert any(name in line and method in line for line in shown.splitlines())
+        assert "time:hour" in lines
+        assert "In all" in shown
+
+    def test_the_folder_holds_the_configuration_and_a_picture(self, tablefree, data, tmp_path):
+        options = ("--budget", "1/4", "--growth", "2", "--embedding-dim", "8")
+        assert tablefree("plan", "--data", data, *options, "--output", tmp_path / "plan") == 0
+        config = json.loads((tmp_path / "plan" / "plan.json").read_text())
+        assert set(EmbeddingCollection(config).names) >= {"device_id", "time:hour"}
+        assert {one["embedding_dim"] for one in config.values()} == {8}
+        picture = (tmp_path / "plan" / "growth.svg").read_text()
+        assert picture.startswith("<svg")
+        assert "device_id" in picture
+
+    @pytest.mark.parametrize("command", ["plan", "train", "compare"])
+    def test_a_table_of_numbers_has_nothing_to_embed(self, tmp_path, refused, command):
+        path = tmp_path / "numbers.csv"
+        pl.DataFrame({"a": np.arange(50) / 7, "b": np.arange(50) % 2}).write_csv(path)
+        options = ("--label", "b", "--output", tmp_path / "new")
+        refused((command, "--data", path, *options), "nothing to embed", "--categorical NAME")
+        assert not (tmp_path / "new").exists()
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--label", "nothing"), ["has no column 'nothing'", "'device_id'"]),
+            (("--label", "site"), ["the column 'site'", "cannot be the label"]),
+            (("--label", "visits"), ["cannot be the label", "a label is 0 or 1"]),
+            (("--numeric", "site"), ["cannot be numeric"]),
+            (("--categorical", "site", "--drop", "site"), ["given twice"]),
+            (("--budget", "100B"), ["100 bytes are too few"]),
+            (("--budget", "much"), ["a size", "'much'"]),
+            (("--growth", "0.5"), ["--growth"]),
+        ],
+    )
+    def test_bad_options(self, data, refused, options, words):
+        refused(("plan", "--data", data, *options), *words)
+
+    def test_data_that_are_not_there(self, refused):
+        refused(("plan", "--data", "nowhere.csv"), "nowhere.csv does not exist")
+
+
+class TestTrain:
+    def test_the_folder_opens_as_a_model(self, checkpoint, data):
+        predictor = package.load(checkpoint)
+        assert {one.name for one in predictor.inputs} == {*clicks(1).columns} - {"sold"}
+        found = predictor.predict(data)
+        assert found.shape == (1_500,)
+        assert (found > 0).all()
+        assert (found < 1).all()
+
+    def test_it_is_packed(self, checkpoint):
+        assert json.loads((checkpoint / "config.json").read_text())["packed"]["rows"]
+
+    def test_it_says_what_it_comes_to(self, tablefree, data, tmp_path, capsys):
+        options = ("--label", "sold", "--method", "full_table", "--model", "dcn", *QUICK)
+        options += ("--split", "random", "--learning-rate", "0.01", "--seed", "3")
+        assert tablefree("train", "--data", data, *options, "--output", tmp_path / "new") == 0
+        shown = capsys.readouterr().out
+        for measure in ("Validation AUC", "Test AUC", "Normalised entropy", "Calibration error"):
+            assert measure in shown
+        assert "packed" not in json.loads((tmp_path / "new" / "config.json").read_text())
+
+    def test_a_column_option_alone_makes_it_events(self, tablefree, tmp_path, capsys):
+        path = tmp_path / "clicks.csv"
+        clicks(600).rename({"sold": "click"}).write_csv(path)
+        options = ("--drop", "device_id,ad_id", "--method", "full_table", *QUICK)
+        assert tablefree("train", "--data", path, *options, "--output", tmp_path / "new") == 0
+        assert "left out: ad_id: dropped" in capsys.readouterr().out
+        names = [one.name for one in package.load(tmp_path / "new").inputs]
+        assert "device_id" not in names
+
+    def test_the_form_of_a_file_makes_it_events(self, tablefree, tmp_path):
+        rng = np.random.default_rng(0)
+        path = tmp_path / "frappe.libfm"
+        path.write_text(
+            "".join(
+                f"{rng.choice((-1, 1))} {rng.integers(40)}:1 {40 + rng.integers(30)}:1 "
+                f"{70 + rng.integers(5)}:1\n"
+                for _ in range(400)
+            )
+        )
+        options = ("--method", "full_table", *QUICK, "--output", tmp_path / "new")
+        assert tablefree("train", "--data", path, *options) == 0
+        names = [one.name for one in package.load(tmp_path / "new").inputs]
+        assert names == ["user", "item", "field_3"]
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--model", "gmf"), ["model must be one of dlrm, deepfm, dcn; got 'gmf'"]),
+            (("--method", "sketch"), ["method must be one of claimed_rows", "got 'sketch'"]),
+            (("--split", "leave-last-out"), ["split must be one of", "got 'leave-last-out'"]),
+            (("--split", "group"), ["a split by group needs a group"]),
+            (("--decoder", "64"), ["--decoder is of users and items"]),
+            (("--users", "history", "--size", "1/4"), ["--users, --size"]),
+            (("--side-features", "input"), ["--side-features"]),
+            (("--precision", "float32", "--rows", "float32"), ["--precision, --rows"]),
+            (("--user-column", "device_id"), ["--user-column"]),
+            (("--bytes", "200"), ["200 bytes are too few"]),
+            (("--bytes", "1KB", "--method", "full_table"), ["no form", "1,000 bytes"]),
+            (("--learning-rate", "-1"), ["learning_rate must be above 0"]),
+        ],
+    )
+    def test_bad_options_leave_no_model(self, data, tmp_path, refused, options, words):
+        output = ("--output", tmp_path / "new", *QUICK)
+        refused(("train", "--data", data, "--label", "sold", *options, *output), *words)
+        assert not (tmp_path / "new" / "config.json").exists()
+
+    def test_events_without_a_label(self, data, tmp_path, refused):
+        options = ("--drop", "browser", "--output", tmp_path / "new")
+        refused(("train", "--data", data, *options), "has no column", "--label")
+
+    def test_a_checkpoint_is_not_trained_over(self, data, checkpoint, refused):
+        before = (checkpoint / "model.safetensors").read_bytes()
+        options = ("--label", "sold", "--output", checkpoint, *QUICK)
+        refused(("train", "--data", data, *options), "holds a checkpoint")
+        assert (checkpoint / "model.safetensors").read_bytes() == before
+
+    def test_users_and_items_have_no_dlrm(self, tmp_path, refused):
+        path = tmp_path / "pairs.csv"
+        rng = np.random.default_rng(0)
+        ids = {name: rng.integers(0, 40, 600) for name in ("user_id", "item_id")}
+        pl.DataFrame(ids).write_csv(path)
+        refused(("train", "--data", path, "--model", "dlrm"), "model must be one of gmf, mlp")
+
+
+class TestEvaluate:
+    def test_it_measures_all_rows(self, tablefree, checkpoint, data, capsys):
+        assert tablefree("evaluate", "--checkpoint", checkpoint, "--data", data) == 0
+        shown = capsys.readouterr().out
+        labels = clicks()["sold"].to_numpy()
+        found = package.load(checkpoint).predict(data)
+        loss = -np.where(labels == 1, np.log(found), np.log1p(-found)).mean()
+        assert f"{loss:.4f}" in shown
+        assert all(name in shown for name in ("AUC", "Normalised entropy", "Calibration error"))
+
+    def test_other_forms_of_the_data_measure_the_same(
+        self, tablefree, checkpoint, data, tmp_path, capsys
+    ):
+        assert tablefree("evaluate", "--checkpoint", checkpoint, "--data", data) == 0
+        shown = capsys.readouterr().out
+        clicks().write_csv(tmp_path / "clicks.csv")
+        clicks().with_columns(pl.col("time").cast(pl.String)).write_ndjson(tmp_path / "clicks.json")
+        for name in ("clicks.csv", "clicks.json"):
+            path = tmp_path / name
+            assert tablefree("evaluate", "--checkpoint", checkpoint, "--data", path) == 0
+            assert capsys.readouterr().out == shown
+
+    @pytest.mark.parametrize(
+        ("frame", "words"),
+        [
+            (clicks(50).drop("sold"), ["has no column 'sold'"]),
+            (clicks(50).drop("site"), ["has no column 'site'"]),
+            (clicks(50).with_columns(sold=pl.lit(None, pl.Int64)), ["no row with a label"]),
+            (clicks(50).with_columns(sold=pl.lit(2)), ["labels, 0 or 1"]),
+        ],
+        ids=["no label", "no input", "no known label", "another label"],
+    )
+    def test_bad_data(self, checkpoint, tmp_path, refused, frame, words):
+        frame.write_parquet(tmp_path / "bad.parquet")
+        refused(
+            ("evaluate", "--checkpoint", checkpoint, "--data", tmp_path / "bad.parquet"), *words
+        )
+
+    def test_options_of_users_and_items(self, checkpoint, data, refused):
+        options = ("--checkpoint", checkpoint, "--data", data)
+        refused(("evaluate", *options, "--split", "time"), "--split is of users and items")
+
+
+class TestPredict:
+    def test_it_writes_what_the_model_predicts(
+        self, tablefree, checkpoint, data, tmp_path, capsys, monkeypatch
+    ):
+        from tablefree.fields import table
+
+        expected = package.load(checkpoint).predict(data)
+        monkeypatch.setattr(table, "CHUNK", 400)  # in several batches
+        clicks().drop("sold").write_csv(tmp_path / "new.csv")
+        output = tmp_path / "out" / "p.parquet"
+        options = ("--data", tmp_path / "new.csv", "--output", output)
+        assert tablefree("predict", "--checkpoint", checkpoint, *options) == 0
+        assert capsys.readouterr().out == f"1,500 probabilities: {output}\n"
+        found = pl.read_parquet(output)
+        assert found.schema == {"probability": pl.Float32}
+        assert np.array_equal(found["probability"].to_numpy(), expected)
+
+    def test_columns_are_kept_in_order_as_they_are(self, tablefree, checkpoint, tmp_path):
+        frame = clicks(60).with_columns(tags=pl.Series([["a", "b"], []] * 30), n=pl.int_range(60))
+        frame.write_parquet(tmp_path / "new.parquet")
+        output = tmp_path / "p.parquet"
+        options = ("--data", tmp_path / "new.parquet", "--output", output)
+        options += ("--keep", "n,tags,price,ad_id,time")
+        assert tablefree("predict", "--checkpoint", checkpoint, *options) == 0
+        kept = pl.read_parquet(output)
+        assert kept.columns == ["n", "tags", "price", "ad_id", "time", "probability"]
+        assert kept.drop("probability").equals(frame.select(kept.columns[:-1]))
+
+    def test_no_rows_are_no_probabilities(self, tablefree, checkpoint, tmp_path):
+        clicks(10).head(0).write_parquet(tmp_path / "none.parquet")
+        output = tmp_path / "p.parquet"
+        options = ("--data", tmp_path / "none.parquet", "--output", output)
+        assert tablefree("predict", "--checkpoint", checkpoint, *options) == 0
+        assert pl.read_parquet(output).shape == (0, 1)
+
+    @pytest.mark.parametrize(
+        ("keep", "words"),
+        [
+            ("nothing", ["has no column 'nothing'"]),
+            ("site,site", ["'site' would be in the output twice"]),
+            ("probability", ["'probability' would be in the output twice"]),
+        ],
+    )
+    def test_bad_columns_to_keep(self, checkpoint, data, tmp_path, refused, keep, words):
+        output = tmp_path / "p.parquet"
+        options = ("--checkpoint", checkpoint, "--data", data, "--output", output)
+        refused(("predict", *options, "--keep", keep), *words)
+        assert not list(tmp_path.iterdir())
+
+    def test_a_bad_value_late_in_the_data_leaves_what_was_there(
+        self, checkpoint, tmp_path, refused, monkeypatch
+    ):
+        from tablefree.fields import table
+
+        monkeypatch.setattr(table, "CHUNK", 100)
+        prices = pl.Series(["1.5"] * 250 + ["cheap"] + ["1.5"] * 49)
+        clicks(300).with_columns(price=prices).write_parquet(tmp_path / "bad.parquet")
+        output = tmp_path / "p.parquet"
+        output.write_bytes(b"as before")
+        options = ("--data", tmp_path / "bad.parquet", "--output", output)
+        refused(("predict", "--checkpoint", checkpoint, *options), "'price'", "'cheap'")
+        assert output.read_bytes() == b"as before"
+        assert sorted(one.name for one in tmp_path.iterdir()) == ["bad.parquet", "p.parquet"]
+
+    def test_the_data_are_not_written_over(self, checkpoint, tmp_path, refused):
+        path = tmp_path / "new.parquet"
+        clicks(20).write_parquet(path)
+        options = ("--checkpoint", checkpoint, "--data", path, "--output", path)
+        refused(("predict", *options), "is the data")
+
+    def test_a_model_of_users_and_items(self, tablefree, data, tmp_path, refused):
+        path = tmp_path / "pairs.csv"
+        rng = np.random.default_rng(0)
+        ids = {name: rng.integers(0, 40, 600) for name in ("user_id", "item_id")}
+        pl.DataFrame(ids).write_csv(path)
+        options = ("--method", "hashing_trick", "--size", "1", *QUICK)
+        assert tablefree("train", "--data", path, *options, "--output", tmp_path / "pairs") == 0
+        output = ("--output", tmp_path / "p.parquet")
+        arguments = ("predict", "--checkpoint", tmp_path / "pairs", "--data", data, *output)
+        refused(arguments, "a model of users and items")
+        assert tablefree("evaluate", "--checkpoint", tmp_path / "pairs", "--data", path) == 0
+
+    def test_a_folder_without_a_model(self, data, tmp_path, refused):
+        options = ("--data", data, "--output", tmp_path / "p.parquet")
+        refused(("predict", "--checkpoint", tmp_path, *options), "config.json cannot be read")
+
+
+class TestCompare:
+    def test_the_folder(self, compared):
+        names = {one.name for one in compared.iterdir()}
+        assert names == {
+            "auc_by_bytes.svg",
+            "columns.parquet",
+            "plans.parquet",
+            "report.html",
+            "results.parquet",
+            "summary.md",
+        }
+        results = pl.read_parquet(compared / "results.parquet")
+        assert set(results["method"]) == {"full_table", "hashing_trick"}
+        assert set(results["split"]) == {"time"}
+
+    def test_columns_and_plans_are_told(self, compared):
+        columns = read_columns(compared)
+        worth = dict(columns.select("column", "worth").iter_rows())
+        assert worth.pop("sold") is None
+        assert all(isinstance(one, float) for one in worth.values())
+        plans = read_plans(compared)
+        assert set(plans.filter(method="full_table")["budget_bytes"]) == {None}
+        of_device = plans.filter(method="hashing_trick", feature="device_id")
+        assert of_device["feature_method"].to_list() == ["hashing_trick"]
+
+    def test_it_resumes_with_nothing_to_do(self, tablefree, compared, data, capsys):
+        before = (compared / "results.parquet").read_bytes()
+        options = ("--label", "sold", "--output", compared, *COMPARED, *QUICK)
+        assert tablefree("compare", "--data", data, *options) == 0
+        assert "trial 0" not in capsys.readouterr().out
+        assert (compared / "results.parquet").read_bytes() == before
+
+    @pytest.mark.parametrize(
+        "options",
+        [("--label", "sold", "--drop", "site"), ("--label", "sold", "--split", "random")],
+        ids=["other columns", "another split"],
+    )
+    def test_results_of_other_columns_are_not_resumed(self, compared, data, refused, options):
+        before = (compared / "results.parquet").read_bytes()
+        output = ("--output", compared, *COMPARED, *QUICK)
+        refused(("compare", "--data", data, *options, *output), "other events, columns, splits")
+        assert (compared / "results.parquet").read_bytes() == before
+
+    def test_results_of_other_rows_of_the_same_name_are_not_resumed(
+        self, compared, tmp_path, refused
+    ):
+        """The counts of all columns may be the same: one label is another."""
+        frame = clicks()
+        labels = frame["sold"].to_list()
+        first, second = labels.index(0), labels.index(1)
+        labels[first], labels[second] = 1, 0
+        frame.with_columns(sold=pl.Series(labels)).write_parquet(tmp_path / "clicks.parquet")
+        options = ("--label", "sold", "--output", compared, *COMPARED, *QUICK)
+        refused(("compare", "--data", tmp_path / "clicks.parquet", *options), "other events")
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--model", "gmf"), ["model must be one of dlrm, deepfm, dcn; got 'gmf'"]),
+            (("--model", "dlrm,mlp"), ["got 'mlp'"]),
+            (("--methods", "sketch"), ["method must be one of", "got 'sketch'"]),
+            (("--sizes", "1/4000"), ["bytes are too few"]),
+            (("--sizes", "small"), ["'small'"]),
+            (("--jobs", "2"), ["--jobs is of users and items"]),
+            (("--sizes-in", "bytes", "--optimizer", "adamw"), ["--optimizer, --sizes-in"]),
+        ],
+    )
+    def test_bad_options(self, data, tmp_path, refused, options, words):
+        output = ("--output", tmp_path / "new", *QUICK)
+        refused(("compare", "--data", data, "--label", "sold", *options, *output), *words)
+        assert not (tmp_path / "new" / "results.parquet").exists()
