@@ -67,7 +67,7 @@ def write_columns(folder: Path, task: EventTask, models: Sequence[str], max_epoc
         raise InputError(f"{folder} holds other results: choose another output folder")
     by_model = {} if known is None else known.partition_by("model", as_dict=True)
     for of_model in by_model.values():
-        if not of_model.select(_OF_DATA).equals(new):
+        if not of_model.select(*_OF_DATA).equals(new):
             raise InputError(
                 f"{folder} holds results of other events, columns, splits or epochs: choose "
                 "another output folder"
