@@ -11,7 +11,7 @@ INSTALL := pip install --quiet --disable-pip-version-check --constraint
 
 demo: $(VENV)/experiments
 	$(BIN)/tablefree compare --data synthetic --model gmf --sizes 1/8,1/16 --seeds 1 \
-	  --methods full_table,hashing_trick,hybrid_hash,cafe,deep_hash,sketch,claimed_rows \
+	  --methods full_table,hashing_trick,deep_hash,sketch,claimed_rows \
 	  --trials 1 --epochs 12 --output results/demo
 
 demo-ctr: $(VENV)/experiments

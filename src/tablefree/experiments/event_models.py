@@ -75,8 +75,8 @@ def train_predictor(
             f"the training diverged at learning rate {recipe.learning_rate:g}: choose a smaller one"
         )
     if num_bytes is not None:
-        packer = plans._packer(predictor, task.comparison(model))
-        best = plans._packed(packer, predictor, num_bytes)
+        packer = plans.packer_of(predictor, task.comparison(model))
+        best = plans.packed_within(packer, predictor, num_bytes)
         if not best:
             raise InputError(
                 f"no form of these embeddings takes {num_bytes:,} bytes with the "
@@ -86,7 +86,7 @@ def train_predictor(
         predictor, quality = best[0].module, best[0].quality
     predictor.save_pretrained(folder)
     test = task.events.at(task.parts.test)
-    return {"validation_auc": quality, **plans._tested(predictor, test, task.new_values)}
+    return {"validation_auc": quality, **plans.tested(predictor, test, task.new_values)}
 
 
 def load_predictor(folder: Path) -> Predictor:

@@ -254,13 +254,13 @@ def _trained(
     if new_values is None:
         return [run]
     test = comparison.events.at(comparison.parts.test)
-    rows = [run | _tested(predictor, test, new_values)]
-    packer = _packer(predictor, comparison)
+    rows = [run | tested(predictor, test, new_values)]
+    packer = packer_of(predictor, comparison)
     for budget in cell.budgets:
-        for best in _packed(packer, predictor, budget):
+        for best in packed_within(packer, predictor, budget):
             of_form = {"form": str(best.form), "budget_bytes": budget}
             size = {"deployed_bytes": embedding_bytes(best.module), "validation_auc": best.quality}
-            rows.append(run | of_form | size | _tested(best.module, test, new_values))
+            rows.append(run | of_form | size | tested(best.module, test, new_values))
     return rows
 
 
@@ -269,7 +269,8 @@ def embedding_bytes(predictor: Predictor) -> int:
     return packed_bytes(predictor.model.embeddings) + predictor.vocabulary_bytes
 
 
-def _packer(predictor: Predictor, comparison: Comparison) -> Packer[Predictor]:
+def packer_of(predictor: Predictor, comparison: Comparison) -> Packer[Predictor]:
+    """What packs a trained model, and tells forms apart on the validation part."""
     generator = torch.Generator().manual_seed(0)
     train, validation = comparison.parts.train, comparison.parts.validation
     some = torch.randperm(len(train), generator=generator)[:MOST_EXAMPLES].sort().values
@@ -282,7 +283,9 @@ def _example(part: Any) -> tuple[Any, ...]:
     return tuple(one for one in part if one is not None)
 
 
-def _packed(packer: Packer[Predictor], predictor: Predictor, budget: int) -> list[Trial[Predictor]]:
+def packed_within(
+    packer: Packer[Predictor], predictor: Predictor, budget: int
+) -> list[Trial[Predictor]]:
     """The best form within a budget; none where none fits, as of a large vocabulary."""
     vocabularies = predictor.vocabulary_bytes
 
@@ -292,7 +295,8 @@ def _packed(packer: Packer[Predictor], predictor: Predictor, budget: int) -> lis
     return packer.ranked(fits, "budget")[:1] if packer.forms(fits) else []
 
 
-def _tested(predictor: Predictor, test: Events, new_values: Tensor) -> dict[str, float | None]:
+def tested(predictor: Predictor, test: Events, new_values: Tensor) -> dict[str, float | None]:
+    """The measures of a model, of all events and of those with new values."""
     assert test.labels is not None
     logits, labels = predictor.logits(test), torch.from_numpy(test.labels)
     found = measures(logits, labels)
