@@ -157,12 +157,14 @@ def compare(comparison: Comparison, folder: Path) -> Iterator[Mapping[str, Any]]
     new_values = has_new_value(
         comparison.events.at(comparison.parts.test), comparison.events.at(comparison.parts.train)
     )
+    # One trial is the run itself; of several, the best is trained again to be measured.
+    of_trials = new_values if comparison.trials == 1 else None
     for cell in comparison.cells:
         for trial in range(comparison.trials):
             done = _runs(folder, comparison, cell, 0)
             if trial not in done["trial"]:
                 recipe = _recipe(comparison, done)
-                yield from _added(folder, _trained(comparison, cell, 0, trial, recipe, None))
+                yield from _added(folder, _trained(comparison, cell, 0, trial, recipe, of_trials))
         done = _runs(folder, comparison, cell, 0)
         best = done.sort("validation_auc", descending=True, nulls_last=True).row(0, named=True)
         recipe = replace(comparison.recipe, **{name: best[name] for name in SPACE})
