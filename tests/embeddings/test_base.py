@@ -317,7 +317,7 @@ def test_integers_whose_products_overflow_are_refused():
     for size in (np.uint8(255), np.int32(4)):
         with pytest.raises(InputError, match="must be an int, or of 64 bits"):
             FullTable(size, 8)
-    with pytest.raises(InputError, match="must be an integer below 2^63"):
+    with pytest.raises(InputError, match=r"must be an integer below 2\^63"):
         FullTable(2**63, 8)
 
 
