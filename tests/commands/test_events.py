@@ -64,7 +64,9 @@ def refused(tablefree, capsys):
 
 class TestPlan:
     def test_it_prints_the_columns_and_what_each_gets(self, tablefree, data, capsys, monkeypatch):
-        monkeypatch.setattr("tablefree.commands.screen.console._width", 200)  # however it was imported
+        monkeypatch.setattr(
+            "tablefree.commands.screen.console._width", 200
+        )  # however it was imported
         options = ("--label", "sold", "--drop", "browser", "--budget", "30KB")
         assert tablefree("plan", "--data", data, *options) == 0
         shown = capsys.readouterr().out
