@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from tablefree.errors import InputError
-from tablefree.experiments.plans import RECIPE, Cell, Comparison
+from tablefree.experiments.plans import Cell, Comparison
 from tablefree.fields.events import Events, read_events
 from tablefree.fields.kinds import Column
 from tablefree.fields.profile import Profile
@@ -72,11 +72,11 @@ class EventTask:
     def comparison(
         self,
         model: str,
-        cells: Sequence[Cell] = (),
+        cells: Sequence[Cell],
         *,
-        seeds: int = 1,
-        trials: int = 1,
-        recipe: Recipe = RECIPE,
+        seeds: int,
+        trials: int,
+        recipe: Recipe,
     ) -> Comparison:
         """A comparison of plans on these events."""
         return Comparison(
@@ -85,6 +85,7 @@ class EventTask:
             self.events,
             self.split,
             self.parts,
+            self.new_values,
             model,
             cells,
             seeds,

@@ -6,25 +6,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import polars as pl
 import torch
+from jaxtyping import Bool
 from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.trial import create_trial
 from torch import Tensor
 
 from tablefree.experiments.parquet import read_table, write_table
-from tablefree.experiments.tuning import ROW_DECAYS, ROW_RATES, STARTUP_TRIALS
+from tablefree.experiments.tuning import ROW_DECAYS, ROW_RATES, new_study
 from tablefree.fields.events import Events
 from tablefree.fields.kinds import Column
 from tablefree.fields.model import Predictor
 from tablefree.fields.plan import Plan, plan
 from tablefree.fields.profile import Profile
 from tablefree.fields.split import Parts
-from tablefree.hashing import seed_from
 from tablefree.packing import Form, packed_bytes
 from tablefree.packing.packer import Packer, Trial
 from tablefree.packing.tables import packed_size
-from tablefree.training.event_measures import has_new_value, measures
+from tablefree.training.event_measures import measures
 from tablefree.training.events import encoded, train_events
 from tablefree.training.fit import Recipe
 
@@ -103,11 +103,12 @@ class Comparison:
         events: of all parts.
         split: the name of the split.
         parts: rows of each part.
+        new_values: which events of the test part have a value that the training part has not.
         model: of `fields.model.MODELS`.
         cells: what is trained.
         seeds: runs of each cell.
         trials: recipes that each cell is tried with, on seed 0; 1 is the default.
-        recipe: the default one.
+        recipe: the default one, as `RECIPE`.
     """
 
     dataset: str
@@ -115,11 +116,12 @@ class Comparison:
     events: Events
     split: str
     parts: Parts
+    new_values: Bool[Tensor, " n"]
     model: str
     cells: Sequence[Cell]
     seeds: int
     trials: int
-    recipe: Recipe = RECIPE
+    recipe: Recipe
 
 
 def cells(
@@ -154,17 +156,14 @@ def compare(comparison: Comparison, folder: Path) -> Iterator[Mapping[str, Any]]
     Raises:
         InputError: the folder cannot be written to, or holds other results.
     """
-    new_values = has_new_value(
-        comparison.events.at(comparison.parts.test), comparison.events.at(comparison.parts.train)
-    )
     # One trial is the run itself; of several, the best is trained again to be measured.
-    of_trials = new_values if comparison.trials == 1 else None
+    is_only = comparison.trials == 1
     for cell in comparison.cells:
         for trial in range(comparison.trials):
             done = _runs(folder, comparison, cell, 0)
             if trial not in done["trial"]:
                 recipe = _recipe(comparison, done)
-                yield from _added(folder, _trained(comparison, cell, 0, trial, recipe, of_trials))
+                yield from _added(folder, _trained(comparison, cell, 0, trial, recipe, is_only))
         done = _runs(folder, comparison, cell, 0)
         best = done.sort("validation_auc", descending=True, nulls_last=True).row(0, named=True)
         recipe = replace(comparison.recipe, **{name: best[name] for name in SPACE})
@@ -172,7 +171,7 @@ def compare(comparison: Comparison, folder: Path) -> Iterator[Mapping[str, Any]]
             known = _runs(folder, comparison, cell, seed).filter(pl.col("test_auc").is_not_null())
             if known.height == 0:
                 trial = best["trial"] if seed == 0 else 0
-                rows = _trained(comparison, cell, seed, trial, recipe, new_values)
+                rows = _trained(comparison, cell, seed, trial, recipe, is_measured=True)
                 yield from _added(folder, rows)
 
 
@@ -200,15 +199,10 @@ def _recipe(comparison: Comparison, finished: pl.DataFrame) -> Recipe:
     """The next recipe to try: the default one first, then what Optuna proposes."""
     if not finished.height:
         return comparison.recipe
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed = seed_from(f"{comparison.model} {finished['cell'][0]} {finished.height}") % 2**32
-    sampler = optuna.samplers.TPESampler(
-        seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True
-    )
-    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study = new_study(f"{comparison.model} {finished['cell'][0]} {finished.height}")
     for row in finished.sort("trial").to_dicts():
         study.add_trial(
-            optuna.trial.create_trial(
+            create_trial(
                 value=row["validation_auc"] or 0.0,
                 params={name: row[name] for name in SPACE},
                 distributions=SPACE,
@@ -223,9 +217,9 @@ def _trained(
     seed: int,
     trial: int,
     recipe: Recipe,
-    new_values: Tensor | None,
+    is_measured: bool,
 ) -> list[dict[str, Any]]:
-    """The rows of a run; tested and packed where `new_values`, of the test part, are given."""
+    """The rows of a run: as validation had it alone, or tested and packed."""
     predictor, fit = train_events(
         cell.plan,
         comparison.columns,
@@ -253,11 +247,11 @@ def _trained(
         "deployed_bytes": embedding_bytes(predictor),
         "validation_auc": fit.validation_auc,
     }
-    if new_values is None:
+    if not is_measured:
         return [run]
-    test = comparison.events.at(comparison.parts.test)
+    test, new_values = comparison.events.at(comparison.parts.test), comparison.new_values
     rows = [run | tested(predictor, test, new_values)]
-    packer = packer_of(predictor, comparison)
+    packer = packer_of(predictor, comparison.events, comparison.parts)
     for budget in cell.budgets:
         for best in packed_within(packer, predictor, budget):
             of_form = {"form": str(best.form), "budget_bytes": budget}
@@ -271,13 +265,14 @@ def embedding_bytes(predictor: Predictor) -> int:
     return packed_bytes(predictor.model.embeddings) + predictor.vocabulary_bytes
 
 
-def packer_of(predictor: Predictor, comparison: Comparison) -> Packer[Predictor]:
+def packer_of(predictor: Predictor, events: Events, parts: Parts) -> Packer[Predictor]:
     """What packs a trained model, and tells forms apart on the validation part."""
     generator = torch.Generator().manual_seed(0)
-    train, validation = comparison.parts.train, comparison.parts.validation
-    some = torch.randperm(len(train), generator=generator)[:MOST_EXAMPLES].sort().values
-    parts = (train[some.numpy()], validation)
-    examples, held_out = (encoded(predictor, comparison.events.at(part)) for part in parts)
+    some = torch.randperm(len(parts.train), generator=generator)[:MOST_EXAMPLES].sort().values
+    examples, held_out = (
+        encoded(predictor, events.at(part))
+        for part in (parts.train[some.numpy()], parts.validation)
+    )
     return Packer(predictor, _example(examples), _example(held_out))
 
 

@@ -101,13 +101,8 @@ def next_trial(cell: Run, space: Space, finished: Sequence[Row]) -> Trial:
         space: see `search_space`.
         finished: rows of the results of its trials 0, 1, …, in this order.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    name = f"{cell.model} {cell.method} {cell.size!r} {len(finished)}"
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(
-            seed=seed_from(name) % 2**32, n_startup_trials=STARTUP_TRIALS, multivariate=True
-        ),
+    study = new_study(
+        f"{cell.model} {cell.method} {cell.size!r} {len(finished)}",
         pruner=optuna.pruners.PercentilePruner(
             KEPT, n_startup_trials=STARTUP_TRIALS, n_warmup_steps=3 * cell.recipe.max_epochs // 4
         ),
@@ -117,6 +112,20 @@ def next_trial(cell: Run, space: Space, finished: Sequence[Row]) -> Trial:
     if not finished:
         study.enqueue_trial(default_parameters(cell, space))
     return study.ask(space)
+
+
+def new_study(name: str, **options: Any) -> optuna.Study:
+    """A study without trials, whose sampler depends on its name alone.
+
+    Args:
+        name: that no other study has.
+        options: of Optuna's `create_study`.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(
+        seed=seed_from(name) % 2**32, n_startup_trials=STARTUP_TRIALS, multivariate=True
+    )
+    return optuna.create_study(direction="maximize", sampler=sampler, **options)
 
 
 def should_prune(cell: Run, trial: Trial, epoch: int, auc: float) -> bool:
