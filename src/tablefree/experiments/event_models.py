@@ -1,12 +1,14 @@
 """One model of events: train it into a folder, measure it on any data, have it predict."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from math import isnan
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tablefree.data.parts import Rows
@@ -14,7 +16,7 @@ from tablefree.errors import CheckpointError, InputError
 from tablefree.experiments import plans
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.parquet import writing
-from tablefree.fields.events import events_of
+from tablefree.fields.events import event_batches
 from tablefree.fields.model import Predictor
 from tablefree.fields.plan import Plan
 from tablefree.fields.table import Table
@@ -75,7 +77,7 @@ def train_predictor(
             f"the training diverged at learning rate {recipe.learning_rate:g}: choose a smaller one"
         )
     if num_bytes is not None:
-        packer = plans.packer_of(predictor, task.comparison(model))
+        packer = plans.packer_of(predictor, task.events, task.parts)
         best = plans.packed_within(packer, predictor, num_bytes)
         if not best:
             raise InputError(
@@ -147,12 +149,10 @@ def write_predictions(
             column to keep that is not there, is named twice or has the name of the new one; a file
             that cannot be written, or is a pipe.
     """
-    names = [one.name for one in predictor.inputs]
     taken = next((name for name in keep if name == PROBABILITY or keep.count(name) > 1), None)
     if taken is not None:
         raise InputError(f"the column {taken!r} would be in the output twice: keep others")
-    batches = table.batches(list(dict.fromkeys([*names, *keep])))
-    first = next(batches, None)
+    first = next(table.batches(keep), None) if keep else None
     schema = pa.schema(
         [
             *(pa.field(name, pa.null() if first is None else first[name].type) for name in keep),
@@ -161,14 +161,28 @@ def write_predictions(
     )
     start = 0
     with writing(path, schema) as writer:
-        for batch in chain(() if first is None else (first,), batches):
+        for probabilities, kept in _beside(predictor.predictions(table), table, keep):
             rows = Rows(table.name, start=start)
-            logits = predictor.logits(events_of(batch, predictor.inputs, rows))
-            kept = [_as_first(batch[name], schema.field(name), rows) for name in keep]
-            arrays = [*kept, pa.array(logits.sigmoid().numpy())]
+            arrays = [_as_first(kept[name], schema.field(name), rows) for name in keep]
+            arrays.append(pa.array(probabilities))
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-            start += len(batch)
+            start += len(probabilities)
     return start
+
+
+def _beside(
+    predictions: Iterator[NDArray[np.float32]], table: Table, keep: Sequence[str]
+) -> Iterator[tuple[NDArray[np.float32], Any]]:
+    """Probabilities, and columns of the same rows as the table divides them."""
+    if not keep:
+        yield from ((some, {}) for some in predictions)
+        return
+    waiting = np.zeros(0, np.float32)
+    for batch in table.batches(keep):
+        while len(waiting) < len(batch):
+            waiting = np.concatenate([waiting, next(predictions)])
+        some, waiting = np.split(waiting, [len(batch)])
+        yield some, batch
 
 
 def _as_first(array: pa.Array, field: pa.Field, rows: Rows) -> pa.Array:
@@ -184,9 +198,6 @@ def _as_first(array: pa.Array, field: pa.Field, rows: Rows) -> pa.Array:
 
 def _scored(predictor: Predictor, table: Table) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits and labels, a batch at a time."""
-    start = 0
-    for batch in table.batches([one.name for one in predictor.columns]):
-        events = events_of(batch, predictor.columns, Rows(table.name, start=start))
+    for events in event_batches(table, predictor.columns):
         assert events.labels is not None
         yield predictor.logits(events), torch.from_numpy(events.labels)
-        start += len(batch)

@@ -106,7 +106,7 @@ def profile(
     Example:
         >>> profile("events.parquet", categorical=["shop"], drop=["invoice"])  # doctest: +SKIP
     """
-    table = data if isinstance(data, Table) else Table.of(data)
+    table = Table.of(data)
     kinds = _given_kinds(
         table,
         {"categorical": categorical, "numeric": numeric, "date": date},

@@ -44,13 +44,15 @@ class Table:
         """The table in a file, a folder, a pattern or an address, or in a frame.
 
         Args:
-            data: a path of CSV, TSV, JSON lines, Parquet, RecBole or libFM files, as
+            data: a table; or a path of CSV, TSV, JSON lines, Parquet, RecBole or libFM files, as
                 `read_interactions` takes, of Criteo's or Avazu's; or a frame of pandas, of Polars
                 or of Arrow, or of whatever gives its rows to Arrow.
 
         Raises:
             InputError: no table, one that cannot be read, or columns without names.
         """
+        if isinstance(data, Table):
+            return data
         if isinstance(data, (str, Path)):
             return _of_path(data)
         library = type(data).__module__.partition(".")[0]
