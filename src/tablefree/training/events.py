@@ -6,11 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from tablefree.data.parser import CHUNK
 from tablefree.embeddings import EmbeddingCollection
 from tablefree.embeddings.feature_ids import FeatureIds, flat_ids
+from tablefree.embeddings.jagged import Bags
 from tablefree.fields.events import Events
 from tablefree.fields.kinds import Column
 from tablefree.fields.model import MODELS, Predictor
@@ -18,7 +20,7 @@ from tablefree.fields.plan import Plan
 from tablefree.fields.scaling import Scaling
 from tablefree.fields.split import Parts
 from tablefree.training.fit import Fit, Recipe, fit
-from tablefree.training.metrics import auc
+from tablefree.training.metrics import auc, evaluation
 from tablefree.training.step import Objective
 
 BATCH = 1_024  # events a step, from which on it grows with the data
@@ -39,6 +41,15 @@ class Encoded(NamedTuple):
     dense: Tensor | None
     labels: Float[Tensor, " n"]
 
+    def at(self, places: Int[Tensor, " m"]) -> "Encoded":
+        """Some of the events, in this order."""
+        features = {
+            name: ids.at(places) if isinstance(ids, Bags) else ids[places]
+            for name, ids in self.features.items()
+        }
+        dense = None if self.dense is None else self.dense[places]
+        return Encoded(features, dense, self.labels[places])
+
 
 class Batches(torch.utils.data.IterableDataset[Encoded]):
     """The training part in batches, in another order each epoch.
@@ -55,15 +66,15 @@ class Batches(torch.utils.data.IterableDataset[Encoded]):
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
         assert events.labels is not None
         whole = encoded(predictor, events)
-        names = [name for name, ids in whole.features.items() if isinstance(ids, Tensor)]
-        self._names = tuple(names)
+        plain = {name: ids for name, ids in whole.features.items() if isinstance(ids, Tensor)}
+        bags = {name: ids for name, ids in whole.features.items() if isinstance(ids, Bags)}
         # One row of memory an event, as events are picked in any order.
         self._events = Events(
-            self._names,
-            torch.stack([flat_ids(whole.features[name]) for name in names], 1)
-            if names
+            tuple(plain),
+            torch.stack(list(plain.values()), 1)
+            if plain
             else torch.zeros(len(events), 0, dtype=torch.int64),
-            {name: ids for name, ids in whole.features.items() if not isinstance(ids, Tensor)},
+            bags,
             np.zeros((len(events), 0)) if whole.dense is None else whole.dense.numpy(),
             events.labels,
             None,
@@ -94,8 +105,12 @@ def event_loss(predictor: Predictor, batch: Encoded) -> Tensor:
 
 
 def event_auc(predictor: Predictor, batch: Encoded) -> float:
-    """The AUC of all events of a part, in evaluation mode."""
-    return auc(_logits(predictor, batch), batch.labels)
+    """The AUC of all events of a part, in evaluation mode, some at a time."""
+    places = torch.split(torch.arange(len(batch.labels)), CHUNK)
+    with evaluation(predictor):
+        some = [batch.at(part) for part in places]
+        logits = [predictor(one.features, one.dense) for one in some]
+    return auc(torch.cat(logits), batch.labels)
 
 
 def event_work(predictor: Predictor, batches: Batches) -> int:
@@ -179,14 +194,3 @@ def batch_size(num_events: int) -> int:
     while size < LARGEST_BATCH and num_events > size * MOST_STEPS:
         size *= 2
     return size
-
-
-def _logits(predictor: Predictor, batch: Encoded) -> Tensor:
-    was_training = predictor.training
-    predictor.eval()
-    try:
-        with torch.no_grad():
-            logits: Tensor = predictor(batch.features, batch.dense)
-    finally:
-        predictor.train(was_training)
-    return logits

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
 from tablefree.embeddings import Embedding
@@ -18,7 +18,7 @@ CALIBRATION_BINS = 15
 
 
 @contextmanager
-def evaluation(model: Recommender) -> Iterator[None]:
+def evaluation(model: nn.Module) -> Iterator[None]:
     """Within, a model is in evaluation mode and float32, without gradients; then as before."""
     was_training = model.training
     model.eval()
