@@ -123,18 +123,21 @@ def plan(
     check_number(0, growth=growth)
     if growth < 1:
         raise InputError(f"growth is at least 1, the rows that there are, got {growth:g}")
+    if method != "full_table":
+        if (num_bytes is None) == (ratio is None):
+            raise InputError(
+                "pass one of num_bytes and ratio, which say how large it is to be; got "
+                f"{'both' if ratio is not None else 'neither'}"
+            )
+        size = {"num_bytes": num_bytes} if ratio is None else {"ratio": ratio}
+        check_number(0, **size)
     found = data if isinstance(data, Profile) else profile(data, **columns)
     sizes = expected_values(found, growth)
     tables = {name: _table(name, size, embedding_dim, found) for name, size in sizes.items()}
     total = sum(one.table_bytes for one in tables.values())
     if method == "full_table":
         return Plan(embedding_dim, None, tuple(tables.values()))
-    if (num_bytes is None) == (ratio is None):
-        raise InputError(
-            "pass one of num_bytes and ratio, which say how large it is to be; got "
-            f"{'both' if ratio is not None else 'neither'}"
-        )
-    budget = num_bytes if num_bytes is not None else int(total * check_ratio(ratio))
+    budget = num_bytes if num_bytes is not None else int(total * (ratio or 0))
     small = _small(tables, budget)
     large = {name: size for name, size in sizes.items() if name not in small}
     left = budget - sum(one.num_bytes for one in small.values())
@@ -158,13 +161,6 @@ def _small(tables: Mapping[str, FieldPlan], num_bytes: int) -> dict[str, FieldPl
             break
         small[name] = one
     return small
-
-
-def check_ratio(ratio: object) -> float:
-    """A ratio above 0, or an InputError."""
-    check_number(0, ratio=ratio)
-    assert isinstance(ratio, (int, float))
-    return float(ratio)
 
 
 def expected_values(found: Profile, growth: float = 1.0) -> dict[str, int]:

@@ -111,8 +111,8 @@ def pack(
     if validation is not None:
         Examples("validation", validation).check_classes()
     packer = Packer(module, examples, validation)
-    if form is not None:
-        return packer.tuned(Form.parse(form) if isinstance(form, str) else form).module
+    if isinstance(form, Form):
+        return packer.tuned(form).module
     if max_loss is not None:
         return packer.within_loss(max_loss).module
     size = num_bytes if num_bytes is not None else (ratio or 0) * float_size(module)
