@@ -2,8 +2,8 @@
 # The library on a GPU, tested and timed in one command of at most ten minutes.
 #
 # Run: PYTHON=python3 benchmarks/gpu.sh [OUT]
-# Writes OUT/device.txt, kernels.txt, modules.txt, bench.txt, bench.parquet, bench.svg, packed.txt
-# and, made of them, gpu.md.
+# Writes OUT/device.txt, kernels.txt, modules.txt, bench.txt, bench.parquet, bench.svg, packed.txt,
+# events.txt and, made of them, gpu.md.
 # DEVICE=cpu rehearses it where there is no GPU: Triton's interpreter, small sizes, no figures worth
 # keeping.
 set -uo pipefail
@@ -15,7 +15,7 @@ mkdir -p "$out"
 "$python" - "$device" > "$out/device.txt" <<'PROGRAM' || { cat "$out/device.txt"; exit 2; }
 import importlib.util, platform, sys
 import torch
-needed = ("altair", "beartype", "hypothesis", "jaxtyping", "numba", "polars", "pytest",
+needed = ("altair", "beartype", "hypothesis", "jaxtyping", "numba", "polars", "pyarrow", "pytest",
           "safetensors", "triton", "typer", "vl_convert", "xxhash", "optuna", "lightning", "torchmetrics", "jinja2")
 missing = [name for name in needed if importlib.util.find_spec(name) is None]
 if missing:
@@ -48,5 +48,8 @@ tail -n 3 "$out/bench.txt"
 timeout 100 "$python" benchmarks/packed_lookup.py --device "$device" "${packed[@]}" \
   > "$out/packed.txt" 2>&1 || timed=1
 tail -n 3 "$out/packed.txt"
+timeout 100 "$python" benchmarks/train_events.py --device "$device" > "$out/events.txt" 2>&1 ||
+  timed=1
+tail -n 3 "$out/events.txt"
 "$python" benchmarks/gpu_document.py "$out" || exit 1
 exit $((tested || timed))

@@ -18,7 +18,8 @@ def document(folder: Path) -> str:
         f"Tests of the kernels (`tests/kernels/test_cuda*.py`): {_verdict(folder / 'kernels.txt')}",
         f"Tests of all modules (`tests/test_devices.py`): {_verdict(folder / 'modules.txt')}",
         _timings(folder),
-        f"`benchmarks/packed_lookup.py`:\n\n```\n{_printed(folder)}\n```",
+        f"`benchmarks/packed_lookup.py`:\n\n```\n{_printed(folder / 'packed.txt')}\n```",
+        f"`benchmarks/train_events.py`:\n\n```\n{_printed(folder / 'events.txt')}\n```",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -27,8 +28,8 @@ def _verdict(path: Path) -> str:
     return path.read_text().strip().splitlines()[-1].strip("= ")
 
 
-def _printed(folder: Path) -> str:
-    return (folder / "packed.txt").read_text().strip()
+def _printed(path: Path) -> str:
+    return path.read_text().strip()
 
 
 def _timings(folder: Path) -> str:

@@ -4,7 +4,7 @@ Thirty columns of categories, two of them of a million values, and ten of number
 d 16. The tables have row numbers already, which a pass over the data found; planned embeddings take
 ids. All take turns, and medians are told; data in memory.
 
-Run: python benchmarks/train_events.py [--threads 2]
+Run: python benchmarks/train_events.py [--threads 2] [--device cuda]
 """
 
 import argparse
@@ -14,6 +14,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from tablefree.fields.events import Events
 from tablefree.fields.kinds import Column
@@ -56,13 +57,17 @@ def events(rng: np.random.Generator) -> tuple[Events, Profile]:
     return found, Profile("generated rows", ROWS, profiles, {}, ())
 
 
-def step(predictor: Predictor, batches: Iterator[Encoded], optimizer: Optimizers) -> float:
+def step(
+    predictor: Predictor, batches: Iterator[Encoded], optimizer: Optimizers, device: str
+) -> float:
     """The seconds of a step, the making of its batch included."""
     start = time.perf_counter()
-    loss = event_loss(predictor, next(batches))
+    loss = event_loss(predictor, move_data_to_device(next(batches), torch.device(device)))
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+    if device == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -70,8 +75,12 @@ def main() -> None:
     """Print the rows a second of each, and the ratio to tables."""
     parser = argparse.ArgumentParser(description="Training steps of plans, against tables.")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    torch.set_num_threads(parser.parse_args().threads)
-    print(f"{describe_machine()}; torch {torch.__version__}; {torch.get_num_threads()} threads")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    arguments = parser.parse_args()
+    device = arguments.device
+    torch.set_num_threads(arguments.threads)
+    machine = torch.cuda.get_device_name() if device == "cuda" else describe_machine()
+    print(f"{machine}; torch {torch.__version__}; {torch.get_num_threads()} threads")
     found, profile = events(np.random.default_rng(0))
     plans = {"tables by row number": plan(profile, method="full_table")}
     plans |= {f"planned at 1/{part}": plan(profile, ratio=1 / part) for part in (4, 16, 64)}
@@ -80,10 +89,11 @@ def main() -> None:
     for name, one in plans.items():
         predictor = new_predictor(one, columns, found, model="dlrm", seed=0)
         batches = iter(Batches(predictor, found, BATCH, seed=0))
-        runs[name] = (predictor.train(), batches, optimizers(predictor), [])
+        predictor = predictor.train().to(device)
+        runs[name] = (predictor, batches, optimizers(predictor), [])
     for _ in range(STEPS):
         for predictor, batches, optimizer, seconds in runs.values():
-            seconds.append(step(predictor, batches, optimizer))
+            seconds.append(step(predictor, batches, optimizer, device))
     tables = median(runs["tables by row number"][3][FIRST:])
     for name, (*_, seconds) in runs.items():
         one = median(seconds[FIRST:])

@@ -5,6 +5,8 @@ import functools
 import runpy
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -17,8 +19,15 @@ from tablefree import (
     InputError,
     SketchEmbedding,
 )
+from tablefree.fields.events import read_events
+from tablefree.fields.model import MODELS
+from tablefree.fields.profile import profile
+from tablefree.fields.split import split_events
+from tablefree.fields.table import Table
 from tablefree.packing import packed_sketch
 from tablefree.packing.packed_rows import PackedRows
+from tablefree.training.events import train_events
+from tablefree.training.fit import Recipe
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 EXPORT = runpy.run_path(str(Path(__file__).with_name("test_export.py")))
@@ -142,3 +151,34 @@ def test_a_compiled_one_learns(name):
     eager = losses(copy.deepcopy(module), [ids.to(DEVICE)])
     module.compile(backend="inductor" if DEVICE == "cuda" else "aot_eager")
     assert losses(module, [ids.to(DEVICE)]) == pytest.approx(eager, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_events_scores_there_as_here(name):
+    """It is trained on a GPU where there is one, packed or not, and takes rows from the CPU."""
+    rng, size = np.random.default_rng(0), 3_000
+    users, words = rng.integers(400, size=size), rng.integers(9, size=(size, 2))
+    columns = {
+        "clicked": (users % 3 == 0) ^ (rng.random(size) < 0.1),
+        "user": [f"u{user}" for user in users],
+        "city": rng.integers(20, size=size),
+        "words": [[f"w{word}" for word in row] for row in words],
+        "price": np.where(users % 7 == 0, np.nan, rng.normal(size=size)),
+    }
+    frame = pl.DataFrame(columns).with_columns(pl.col("price").fill_nan(None))
+    found = profile(frame, label="clicked")
+    kinds = [one.column for one in found.columns.values()]
+    events = read_events(Table.of(frame), kinds)
+    parts = split_events(events, "random")
+    predictor, fitted = train_events(
+        tablefree.plan(frame, label="clicked", ratio=0.5),
+        kinds,
+        events,
+        parts,
+        Recipe(0.03),
+        model=name,
+    )
+    assert fitted.validation_auc > 0.8
+    for one in (predictor, tablefree.pack(predictor, form="int8")):
+        moved = copy.deepcopy(one).to(DEVICE)
+        np.testing.assert_allclose(moved.predict(frame), one.predict(frame), rtol=1e-3, atol=1e-4)

@@ -20,10 +20,12 @@ from tablefree.fields.events import event_batches
 from tablefree.fields.model import Predictor
 from tablefree.fields.plan import Plan
 from tablefree.fields.table import Table
+from tablefree.packing.choice import SMALLEST
+from tablefree.packing.tables import packed_size
 from tablefree.saved import read
 from tablefree.training.checkpoint import LOGS, check_folder
 from tablefree.training.event_measures import measures
-from tablefree.training.events import train_events
+from tablefree.training.events import new_predictor, train_events
 from tablefree.training.fit import Recipe
 
 PROBABILITY = "probability"
@@ -56,10 +58,12 @@ def train_predictor(
         What it comes to, in validation and on the test part.
 
     Raises:
-        InputError: a folder that is not free or cannot be written to; a training that diverged; no
-            form that is as small.
+        InputError: a folder that is not free or cannot be written to; no form that is as small; a
+            training that diverged.
     """
     check_folder(folder)
+    if num_bytes is not None:
+        _check_budget(task, plan, model, num_bytes)
     predictor, fit = train_events(
         plan,
         task.columns,
@@ -78,17 +82,25 @@ def train_predictor(
         )
     if num_bytes is not None:
         packer = plans.packer_of(predictor, task.events, task.parts)
-        best = plans.packed_within(packer, predictor, num_bytes)
-        if not best:
-            raise InputError(
-                f"no form of these embeddings takes {num_bytes:,} bytes with the "
-                f"{predictor.vocabulary_bytes:,} of the vocabularies: allow more, or choose "
-                "claimed_rows"
-            )
-        predictor, quality = best[0].module, best[0].quality
+        best, *_ = plans.packed_within(packer, predictor, num_bytes)
+        predictor, quality = best.module, best.quality
     predictor.save_pretrained(folder)
     test = task.events.at(task.parts.test)
     return {"validation_auc": quality, **plans.tested(predictor, test, task.new_values)}
+
+
+def _check_budget(task: EventTask, plan: Plan, model: str, num_bytes: int) -> None:
+    """Refuse, before any training, bytes that no form of the embeddings fits into."""
+    train = task.events.at(task.parts.train)
+    outline = new_predictor(plan, task.columns, train, model=model, seed=0)
+    packed = min(packed_size(outline.model.embeddings, form) for form in SMALLEST)
+    least = packed + outline.vocabulary_bytes
+    if least > num_bytes:
+        raise InputError(
+            f"these embeddings take {least:,} bytes at least when they are packed, "
+            f"{outline.vocabulary_bytes:,} of them vocabularies, and {num_bytes:,} are allowed: "
+            "allow more, or drop columns"
+        )
 
 
 def load_predictor(folder: Path) -> Predictor:

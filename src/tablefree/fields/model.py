@@ -73,26 +73,30 @@ class Predictor(Pretrained):
         return logits
 
     def encoded(self, events: Events) -> tuple[dict[str, FeatureIds], Tensor | None]:
-        """The ids of features, of tables the positions of their rows, and scaled numbers [n, d]."""
-        vocabularies = self._vocabularies()
-        features = events.features()
-        for name, known in vocabularies.items():
+        """The ids of features, of tables the positions of their rows, and scaled numbers [n, d].
+
+        On the device of the model.
+        """
+        device = next(self.parameters()).device
+        features = {name: ids.to(device) for name, ids in events.features().items()}
+        for name, known in self._vocabularies().items():
             ids = features[name]
             if isinstance(ids, Bags):
                 features[name] = Bags(_positions(known, ids.ids), ids.offsets)
             else:
                 features[name] = _positions(known, ids)
-        return features, scaled(events, self.scalings)
+        numbers = scaled(events, self.scalings)
+        return features, None if numbers is None else numbers.to(device)
 
     def logits(self, events: Events, batch: int = CHUNK) -> Float[Tensor, " n"]:
-        """Scores of events, in evaluation mode; the mode is restored."""
+        """Scores of events on the CPU, in evaluation mode; the mode is restored."""
         was_training = self.training
         self.eval()
         try:
             with torch.no_grad():
                 rows = np.arange(len(events))
                 parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-                found = [self(*self.encoded(events.at(part))) for part in parts]
+                found = [self(*self.encoded(events.at(part))).cpu() for part in parts]
         finally:
             self.train(was_training)
         return torch.cat(found) if found else torch.zeros(0)
