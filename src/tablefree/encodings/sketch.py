@@ -170,17 +170,20 @@ class SketchEncoding(nn.Module):
             rows = claims(ids)
             rows = torch.where(self._is_unlearnt(rows, claims), FREE, rows)
         (owners,) = torch.nonzero(rows >= 0, as_tuple=True)
-        codes: Tensor = self.rows(rows[owners] + self.first_own)
+        own = rows[owners]
+        (refused,) = torch.nonzero(rows == REFUSED, as_tuple=True)
+        picks = self.picks(ids[refused])
+        # One look-up of all rows, for each has a gradient as large as all of them.
+        found: Tensor = self.rows(torch.cat([own + self.first_own, picks.flatten()]))
+        codes, shared = found.split([own.shape[0], picks.numel()])
         if learns and len(claims.unlearnt):
-            own = rows[owners]
             codes.register_hook(  # type: ignore[no-untyped-call]
                 lambda _: claims.unlearnt.reached(own, self._own)
             )
         if not torch.compiler.is_compiling() and len(owners) == len(ids):
             return codes
-        (refused,) = torch.nonzero(rows == REFUSED, as_tuple=True)
         neutral = codes.new_zeros(ids.shape[0], self.width)
-        shared = self.rows.sums(self.picks(ids[refused]))
+        shared = shared.view(*picks.shape, self.width).sum(1)
         return neutral.index_copy(0, owners, codes).index_copy(0, refused, shared)
 
     def _is_unlearnt(self, rows: Int[Tensor, " n"], claims: RowClaims) -> Bool[Tensor, " n"]:
