@@ -173,7 +173,10 @@ class TestTrain:
             (("--precision", "float32", "--rows", "float32"), ["--precision, --rows"]),
             (("--user-column", "device_id"), ["--user-column"]),
             (("--bytes", "200"), ["200 bytes are too few"]),
-            (("--bytes", "1KB", "--method", "full_table"), ["at least when they are packed", "1,000 are allowed"]),
+            (
+                ("--bytes", "1KB", "--method", "full_table"),
+                ["at least when they are packed", "1,000 are allowed"],
+            ),
             (("--learning-rate", "-1"), ["learning_rate must be above 0"]),
         ],
     )
