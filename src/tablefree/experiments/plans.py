@@ -34,7 +34,7 @@ from tablefree.training.fit import Recipe
 
 MOST_EXAMPLES = 2**20  # that codebooks learn from
 NETWORK_RATES = (0.0003, 0.03)  # of perceptrons, which are deeper than a score of pairs
-RECIPE = Recipe(0.03, 0.003, weight_decay=0.1, max_epochs=10, patience=2)
+RECIPE = Recipe(0.03, 0.003, weight_decay=0.1, max_epochs=6, patience=2)
 SEARCHED: dict[str, BaseDistribution] = {
     "learning_rate": FloatDistribution(*ROW_RATES, log=True),
     "network_learning_rate": FloatDistribution(*NETWORK_RATES, log=True),
