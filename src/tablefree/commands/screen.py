@@ -37,6 +37,8 @@ EVENT_MEASURES = {
     "calibration_error": "Calibration error",
     "test_auc_unseen": "Test AUC, events with new values",
     "test_log_loss_unseen": "Test log loss, events with new values",
+    "normalized_entropy_unseen": "Normalised entropy, events with new values",
+    "calibration_error_unseen": "Calibration error, events with new values",
 }
 
 

@@ -71,6 +71,8 @@ SCHEMA = pl.Schema(
         "calibration_error": pl.Float64,
         "test_auc_unseen": pl.Float64,  # of events with a value that training has not
         "test_log_loss_unseen": pl.Float64,
+        "normalized_entropy_unseen": pl.Float64,
+        "calibration_error_unseen": pl.Float64,
     }
 )
 """Columns of the results: a row for each run and form; of a trial alone, its validation."""
@@ -310,17 +312,20 @@ def tested(predictor: Predictor, test: Events, new_values: Tensor) -> dict[str, 
     """The measures of a model, of all events and of those with new values."""
     assert test.labels is not None
     logits, labels = predictor.logits(test), torch.from_numpy(test.labels)
+    row = _measured(logits, labels, "")
+    return row | _measured(logits[new_values], labels[new_values], "_unseen")
+
+
+def _measured(logits: Tensor, labels: Tensor, of: str) -> dict[str, float | None]:
+    if not len(labels):
+        return {}
     found = measures(logits, labels)
-    row: dict[str, float | None] = {
-        "test_auc": found.auc,
-        "test_log_loss": found.log_loss,
-        "normalized_entropy": found.normalized_entropy,
-        "calibration_error": found.calibration_error,
+    return {
+        f"test_auc{of}": found.auc,
+        f"test_log_loss{of}": found.log_loss,
+        f"normalized_entropy{of}": found.normalized_entropy,
+        f"calibration_error{of}": found.calibration_error,
     }
-    if new_values.any():
-        of_new = measures(logits[new_values], labels[new_values])
-        row |= {"test_auc_unseen": of_new.auc, "test_log_loss_unseen": of_new.log_loss}
-    return row
 
 
 def _best_auc(trials: Sequence[Row]) -> float:
