@@ -460,6 +460,7 @@ def test_a_folder_that_another_command_holds_is_left_alone(data, tmp_path, refus
 
 
 class TestCompare:
+    @pytest.mark.usefixtures("no_workers")  # but those of the process that is interrupted
     def test_a_comparison_that_was_interrupted_resumes(self, data, tmp_path, capsys):
         folder = tmp_path / "results"
         command = ("compare", "--data", data, *COMPARE, *QUICK, "--jobs", "1", "--output", folder)
@@ -485,6 +486,7 @@ class TestCompare:
 
 
 class TestAblate:
+    @pytest.mark.usefixtures("no_workers")
     def test_studies_are_added_to_a_folder(self, data, tmp_path, capsys):
         options = ("--trials", "1", "--jobs", "1", *QUICK, "--output", tmp_path / "results")
         assert tablefree("ablate", "--data", data, "--studies", "skip", *options) == 0
