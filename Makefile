@@ -19,11 +19,12 @@ demo-ctr: $(VENV)/experiments
 	$(BIN)/tablefree compare --data synthetic-clicks --model dlrm --sizes 1/4,1/16 --seeds 1 \
 	  --methods claimed_rows,hashing_trick --trials 1 --epochs 3 --output results/demo-ctr
 
+# A thread for each worker of pytest: more would wait, and spin, for each other's cores.
 test: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-fail-under=90
 
 drop-in: $(VENV)/dev $(RECBOLE)/recbole
 	$(BIN)/python benchmarks/drop_in_rechub.py

@@ -29,6 +29,7 @@ from tablefree.packing.packed_rows import PackedRows
 from tablefree.training.events import train_events
 from tablefree.training.fit import Recipe
 
+pytestmark = pytest.mark.untraced
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 EXPORT = runpy.run_path(str(Path(__file__).with_name("test_export.py")))
 MAKER = EXPORT["MAKER"]

@@ -12,6 +12,7 @@ from torch.export import Dim, export, load, save
 import tablefree
 from tablefree.embeddings import METHODS
 
+pytestmark = pytest.mark.untraced
 MAKER_PATH = Path(__file__).parent / "golden" / "make_checkpoints.py"
 MAKER = runpy.run_path(str(MAKER_PATH))
 SHAPE = {"method": "deep_hash", "embedding_dim": 4, "num_hashes": 16, "hidden": [8]}

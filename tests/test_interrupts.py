@@ -70,8 +70,10 @@ def data(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("number", ENDINGS)
-@pytest.mark.parametrize("later", [0, 1])
+@pytest.mark.parametrize(
+    ("number", "later"),  # one handler ends it at SIGTERM and at SIGHUP
+    [*((number, 0) for number in ENDINGS), (signal.SIGINT, 1), (signal.SIGTERM, 1)],
+)
 def test_comparisons_and_their_workers_end(data, tmp_path, number, later):
     options = ("--methods", "deep_hash,sketch", "--sizes", "1/4", "--jobs", "2")
     command = start("compare", "--data", data, *options, "--output", tmp_path)

@@ -279,7 +279,7 @@ for config in json.loads((folder / "hostile").read_text()):
 print(refused)
 """
 FUZZ = """
-import copy, json, resource, runpy, shutil, sys
+import json, resource, runpy, shutil, sys
 from pathlib import Path
 from hypothesis import HealthCheck, given, settings, strategies as st
 import torch
@@ -316,7 +316,9 @@ def change(data):
         for key in path:
             inside = inside[key]
         if data.draw(st.booleans()):
-            inside[last] = copy.deepcopy(data.draw(hostile))  # or a list could hold itself
+            # As JSON has it: a list that held itself, or ten thousand names of one dictionary in
+            # each of which ten thousand more were put, would be the end of this script.
+            inside[last] = json.loads(json.dumps(data.draw(hostile)))
         elif isinstance(inside, dict):
             inside[data.draw(st.text(max_size=3))] = inside.pop(last)
     shutil.copy(golden / "checkpoints" / name / "model.safetensors", folder)

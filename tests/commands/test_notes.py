@@ -71,6 +71,7 @@ def test_the_others_say_it_before_they_plan(tablefree, stars, capsys, command, r
     assert notes(capsys.readouterr().out)[0].startswith(RATINGS)
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_a_comparison_keeps_it_beside_its_figures(tablefree, clicks, tmp_path, capsys):
     assert tablefree("compare", "--data", clicks, *FEW, *QUICK, "--output", tmp_path) == 0
     (said,) = notes(capsys.readouterr().out)
@@ -79,6 +80,7 @@ def test_a_comparison_keeps_it_beside_its_figures(tablefree, clicks, tmp_path, c
     assert said.removeprefix("note: ") in (tmp_path / "summary.md").read_text()
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_results_of_other_labels_are_not_resumed(tablefree, stars, tmp_path, capsys):
     """Same file, same counts, other labels: nothing of the folder is shown as theirs."""
     options = ("--data", stars, "--rating-column", "rating", *FEW, *QUICK, "--output", tmp_path)

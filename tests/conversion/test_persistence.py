@@ -82,11 +82,13 @@ def assert_compiles_into_one_graph_that_learns(module, *batches):
 
 
 @inductor_is_imported
+@pytest.mark.untraced
 def test_compiles_into_one_graph_that_learns(scorer):
     batches = ((torch.arange(12).view(4, 3),), (torch.arange(30).view(10, 3) % 7,))
     assert_compiles_into_one_graph_that_learns(scorer, *batches)
 
 
+@pytest.mark.untraced
 def test_exports_with_any_number_of_ids(scorer):
     ids = torch.arange(12).view(4, 3)
     program = torch.export.export(
@@ -116,12 +118,14 @@ def bags(request):
 
 
 @inductor_is_imported
+@pytest.mark.untraced
 def test_bags_compile_into_one_graph_that_learns(bags):
     for options, bag in zip(BAG_OPTIONS, bags, strict=True):
         batches = (bag_inputs(options, 3, 0, 4), bag_inputs(options, 2, 9, 5, 1))
         assert_compiles_into_one_graph_that_learns(bag, *batches)
 
 
+@pytest.mark.untraced
 def test_bags_export_with_any_number_of_ids(bags):
     for options, bag in zip(BAG_OPTIONS, bags, strict=True):
         ids, offsets = ({0: torch.export.Dim(name, min=3)} for name in ("ids", "offsets"))

@@ -124,6 +124,7 @@ def test_to_a_device(modules, name):
 
 
 # Not these models: in the tests, what checks their shapes cannot be traced.
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("gmf", "mlp")])
 def test_compiled(modules, name):
     torch.compiler.reset()
@@ -132,6 +133,7 @@ def test_compiled(modules, name):
     torch.testing.assert_close(output(name, compiled), output(name, modules[name]))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", [name for name in NAMES if name != CHECKS_VALUES])
 def test_exported(modules, name):
     with torch.no_grad():  # the way of a sketch with own rows that has no branch on values

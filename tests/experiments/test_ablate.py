@@ -118,6 +118,7 @@ def small():
     return Task.from_interactions(synthetic_interactions(1_000, num_users=40, num_items=50))
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_an_ablation_grows_and_resumes(tmp_path, small):
     first = planned(small, "skip")
     first.finished(small, tmp_path)

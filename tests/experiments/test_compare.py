@@ -282,6 +282,7 @@ def same(results):
     return results.drop(times).sort("method", "seed", "trial")
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_a_comparison_that_is_cut_off_comes_to_the_same_end(tmp_path, small):
     comparison = planned(small, methods=("hashing_trick", "narrow_table"), sizes=(0.5,), seeds=2)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -295,6 +296,7 @@ def test_a_comparison_that_is_cut_off_comes_to_the_same_end(tmp_path, small):
     assert list(run_all(comparison, small, whole, jobs=1, threads=1)) == []
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_a_comparison_runs_the_best_trial_with_the_other_seeds(tmp_path, small):
     comparison = planned(small, methods=("hashing_trick",), sizes=(0.5,), seeds=2)
     list(run_all(comparison, small, tmp_path, jobs=1, threads=1))

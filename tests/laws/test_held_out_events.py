@@ -28,6 +28,7 @@ from tablefree.experiments.spec import USERS, Run
 from tablefree.experiments.task import Task
 from tablefree.training.fit import Fit
 
+pytestmark = pytest.mark.untraced
 SPLITS = ("random", "leave-last-out", "time", "cold-items", "cold-users")
 NEW = 8  # ids that only held-out events can have
 NUM_USERS, NUM_ITEMS = 40, 30

@@ -19,6 +19,7 @@ from tablefree.experiments.evaluation import evaluate
 from tablefree.experiments.task import Task
 from tablefree.models import GMF
 
+pytestmark = pytest.mark.untraced
 SPLITS = ("random", "leave-last-out", "time", "cold-items", "cold-users")
 
 

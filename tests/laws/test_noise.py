@@ -10,6 +10,8 @@ import pytest
 
 from tablefree.experiments.task import Task
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.fixture(scope="module")
 def results(lab, chance):

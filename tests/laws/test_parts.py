@@ -20,6 +20,7 @@ from tablefree.experiments.scheduler import Job
 from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Task
 
+pytestmark = pytest.mark.untraced
 OF_TEST = ("test", "test_ranking", "held_out", "held_out_few")
 CHOICE = ("validation_auc", "validation_curve", "best_epoch", "pruned", "search_space")
 RATES = ("learning_rate", "network_learning_rate", "weight_decay", "code_width")

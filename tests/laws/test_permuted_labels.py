@@ -13,6 +13,8 @@ import pytest
 from tablefree.data import synthetic_interactions
 from tablefree.experiments.task import Task
 
+pytestmark = pytest.mark.untraced
+
 
 def labelled(seed, permuted):
     """Popular items, tastes, and labels that follow the popularity of the item, unless permuted."""

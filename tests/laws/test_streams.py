@@ -16,6 +16,9 @@ from tablefree.experiments.cold_start import ColdStart
 from tablefree.experiments.learner import CONTENDERS, Learner
 from tablefree.experiments.stream import Stream
 
+pytestmark = pytest.mark.untraced
+
+
 NUM_USERS, NUM_ITEMS, NEW = 60, 50, 80  # so many that a pair is free for every event
 CHOSEN = ("full_table", "sketch_with_features", "user_history", "item_history")
 

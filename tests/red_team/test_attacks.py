@@ -6,11 +6,21 @@ script that replays it alone, as `python tests/red_team/attack_library.py 81 82 
 TABLEFREE_RED_TEAM_FIRST begins with another case.
 """
 
+import json
 import os
 import subprocess
 import sys
 
-SCRIPT = "from tablefree_command import main; main()"
+SCRIPT = """
+import json, sys
+from tablefree_command import main
+for arguments in json.loads(sys.argv.pop()):
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as end:
+        print(end.code)
+"""
 
 
 def test_commands(attacked, is_full):
@@ -25,16 +35,23 @@ def test_the_console_script_in_a_process_of_its_own(tmp_path):
     """A file that cannot be, a number that cannot be and a place that cannot be: one line each."""
     data, long = tmp_path / "events.csv", "n" * 300
     data.write_text("user_id,item_id\n" + "".join(f"{n % 7},{n % 5}\n" for n in range(60)))
-    for options in (
-        ("--data", tmp_path / long),
-        ("--data", data, "--embedding-dim", 10**12),
-        ("--data", data, "--output", tmp_path / long),
-    ):
-        command = [sys.executable, "-c", SCRIPT, "train", *map(str, options)]
-        done = subprocess.run(
-            command, capture_output=True, cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    commands = [
+        ["train", *map(str, options)]
+        for options in (
+            ("--data", tmp_path / long),
+            ("--data", data, "--embedding-dim", 10**12),
+            ("--data", data, "--output", tmp_path / long),
         )
-        assert done.returncode == 2, done.stderr.decode()
-        assert done.stderr.startswith(b"tablefree: ")
-        assert done.stderr.count(b"\n") == 1
-        assert [path.name for path in tmp_path.iterdir()] == ["events.csv"]
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(commands)],
+        capture_output=True,
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "2\n2\n2\n"), done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(commands)
+    assert all(line.startswith("tablefree: ") for line in lines)
+    assert [path.name for path in tmp_path.iterdir()] == ["events.csv"]
