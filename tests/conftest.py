@@ -42,12 +42,12 @@ def pytest_runtest_protocol(item):
 @pytest.fixture
 def no_workers(monkeypatch):
     """The runs of a comparison in this process: a worker imports for seconds before it trains."""
-    from tablefree.experiments import compare
+    from tablefree.experiments import scheduler
 
     @contextmanager
     def workers(_jobs, task, _threads):
-        monkeypatch.setattr(compare, "_worker_task", task, raising=False)
+        monkeypatch.setattr(scheduler, "_worker_task", task, raising=False)
         with ThreadPoolExecutor(1) as pool:
             yield pool
 
-    monkeypatch.setattr(compare, "_workers", workers)
+    monkeypatch.setattr(scheduler, "_workers", workers)

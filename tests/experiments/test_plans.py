@@ -55,8 +55,9 @@ def whole(task, tmp_path_factory):
 def test_the_best_trial_is_measured_and_trained_with_the_other_seeds(task, whole):
     folder, rows = whole
     comparison = compared(task, seeds=2, trials=3)
-    assert len(rows) == len(comparison) == 4 * len(comparison.cells)
+    assert len(rows) == len(comparison) == 5 * len(comparison.cells)
     results = read_results(folder)
+    assert comparison.num_done(results) == len(comparison)
     for cell in comparison.cells:
         runs = comparison.of_cell(results, cell)
         assert runs["trial"].to_list()[:3] == [0, 1, 2]

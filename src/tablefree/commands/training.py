@@ -50,7 +50,7 @@ def train_all(
     from tablefree.experiments.scheduler import run_all
 
     finished = comparison.finished(task, folder)
-    num_finished = sum(comparison.of_cell(finished, cell).height for cell in comparison.cells)
+    num_finished = comparison.num_done(finished)
     jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with resumable(), bar_of_runs() as progress:

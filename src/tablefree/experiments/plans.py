@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import inf, isnan
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,16 @@ class PlanComparison(Comparison):
         """
         return read_results(folder)
 
+    def __len__(self) -> int:
+        """Number of runs in all; of several trials the best is trained twice."""
+        return super().__len__() + len(self.cells) * (self.trials > 1)
+
+    def num_done(self, finished: pl.DataFrame) -> int:
+        """How many of the runs are finished."""
+        cells = [self.of_cell(finished, cell).filter("measured", seed=0) for cell in self.cells]
+        again = sum(runs.height for runs in cells) if self.trials > 1 else 0
+        return super().num_done(finished) + again
+
     def of_cell(self, finished: pl.DataFrame, cell: Cell) -> pl.DataFrame:
         """The runs of a cell; one is measured when it is tested and packed into each budget."""
         rows = finished.filter(model=cell.model, cell=cell.name)
@@ -137,7 +147,9 @@ class PlanComparison(Comparison):
         )
 
     def carry_out(self, job: Job, trials: Sequence[Row], task: EventTask) -> Row:
-        """Train one run; a trial that is the best so far, or is known to be, is measured too.
+        """Train one run; one that is known to be the best of all trials is measured too.
+
+        Packing takes longer than training: so of several trials the best is trained once more.
 
         Returns:
             "rows" of `SCHEMA`, that of the run first; of measured tables of seed 0, "worth" of each
@@ -172,7 +184,7 @@ class PlanComparison(Comparison):
             "deployed_bytes": embedding_bytes(predictor),
             "validation_auc": fit.validation_auc,
         }
-        if not is_known and not fit.validation_auc > _best_auc(trials):
+        if not is_known and self.trials > 1:
             return {"rows": [run]}
         test = task.events.at(task.parts.test)
         rows = [run | tested(predictor, test, task.new_values)]
@@ -326,8 +338,3 @@ def _measured(logits: Tensor, labels: Tensor, of: str) -> dict[str, float | None
         f"normalized_entropy{of}": found.normalized_entropy,
         f"calibration_error{of}": found.calibration_error,
     }
-
-
-def _best_auc(trials: Sequence[Row]) -> float:
-    known = (row["validation_auc"] for row in trials)
-    return max((auc for auc in known if not isnan(auc)), default=-inf)

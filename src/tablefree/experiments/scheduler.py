@@ -84,6 +84,10 @@ class Comparison(ABC):
     def append(self, folder: Path, outcome: Row) -> Row:
         """Write what `carry_out` gave into the folder; the row of the run."""
 
+    def num_done(self, finished: pl.DataFrame) -> int:
+        """How many of the runs are finished."""
+        return sum(self.of_cell(finished, cell).height for cell in self.cells)
+
     def next_jobs(self, finished: pl.DataFrame) -> list[Job]:
         """What can be started, given the runs that are finished."""
         jobs = []
@@ -149,9 +153,10 @@ def _workers(jobs: int, task: object, threads: int) -> Iterator[ProcessPoolExecu
             try:
                 yield pool
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
                 for process in set(active_children()).difference(others):
                     process.kill()
+                # Its thread lets go of semaphores: who ends before leaves them behind.
+                pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
 
