@@ -44,12 +44,16 @@ class Column:
             date, a date too; the group, by which events are kept together in a split.
         type: of `TYPES`, of its values; of a bag, of those in it.
         reason: why, for the user.
+        resolution: of dates and of the time: "day" where none has a time of the day, "moment" where
+            all have one, "order" of numbers that only tell what comes first, "any" where it is not
+            known or both are there.
     """
 
     name: str
     kind: str
     type: str
     reason: str = "given"
+    resolution: str = "any"
 
 
 def find_kind(evidence: Evidence, taken: Collection[str] = ()) -> Column:

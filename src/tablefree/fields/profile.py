@@ -234,6 +234,9 @@ def _decide(
         else:
             columns[name] = find_kind(evidence, taken)
             taken |= {columns[name].kind} & {"label", "time"}
+    for name, column in columns.items():
+        if column.kind in ("date", "time"):
+            columns[name] = replace(column, resolution=seen[name].resolution)
     return columns, left_out
 
 
