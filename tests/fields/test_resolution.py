@@ -1,5 +1,6 @@
 """Dates of another resolution than in training are taken where they are exactly the same."""
 
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import polars as pl
@@ -77,7 +78,9 @@ def test_a_date_that_is_the_same_is_taken(trained, asked):
 )
 def test_a_date_that_is_not_is_refused_by_name(trained, asked, what):
     columns = columns_of((DAYS | MOMENTS)[trained])
-    words = f"^the column 'seen' has {what} for the model, and row 2 of the frame has .*{what} first"
+    words = (
+        f"^the column 'seen' has {what} for the model, and row 2 of the frame has .*{what} first"
+    )
     with pytest.raises(InputError, match=words):
         events([None, asked], columns)
 
@@ -92,7 +95,7 @@ def test_numbers_that_only_order_events_are_no_dates(asked):
 
 def test_a_number_of_another_time_is_no_date():
     columns = columns_of([SECONDS, SECONDS + 7], time="seen")
-    with pytest.raises(InputError, match="'seen' has dates for the model, and row 1 of .* has 5,"):
+    with pytest.raises(InputError, match=r"'seen' has dates for the model, and row 1 of .* has 5,"):
         events([5], columns)
 
 
@@ -126,10 +129,9 @@ def test_the_same_moments_are_the_same_events_or_refused(moments, are_days, form
     unit = "1d" if are_days else "1h"
     frame = pl.DataFrame({"seen": moments}).with_columns(pl.col("seen").dt.truncate(unit))
     columns = columns_of(frame["seen"].to_list())
-    wanted = events(frame["seen"].to_list(), columns).ids
-    try:
-        found = events(frame.select(WRITTEN[form])["seen"].to_arrow(), columns).ids
-    except InputError as error:
-        assert LACKS in str(error)
-    else:
-        assert torch.equal(found, wanted)
+    written = frame.select(WRITTEN[form])["seen"].to_arrow()
+    is_lossy = "days" in form and bool((frame["seen"].dt.hour() > 0).any())
+    with pytest.raises(InputError, match=LACKS) if is_lossy else nullcontext():
+        found = events(written, columns).ids
+    if not is_lossy:
+        assert torch.equal(found, events(frame["seen"].to_list(), columns).ids)

@@ -116,7 +116,7 @@ def labels_of(array: pa.Array, name: str, rows: Rows) -> NDArray[np.float32]:
 
 
 def times_of(array: pa.Array, name: str, rows: Rows, resolution: str) -> NDArray[np.int64]:
-    """Nanoseconds since 1970, in UTC where there is no time zone; `NO_TIME` where there is no value.
+    """Nanoseconds since 1970, UTC where there is no time zone; `NO_TIME` where there is no value.
 
     Args:
         array: as `Table.batches` gives it.

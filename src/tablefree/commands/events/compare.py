@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
-from tablefree.commands.options import ColumnOptions, TrainingOptions, size_in_bytes
+from tablefree.commands.options import ByteSize, ColumnOptions, TrainingOptions
 from tablefree.commands.screen import console, resumable, say
 from tablefree.commands.training import bar_of_runs
 
@@ -57,11 +57,12 @@ def compare_on_events(
         check_choice("model", model, tuple(MODELS))
     for method in methods or ():
         check_choice("method", method, LARGE_METHODS)
+    wanted = [ByteSize.of(size) for size in sizes]
     recipe = replace(RECIPE, max_epochs=training.epochs or RECIPE.max_epochs)
     task = read_task(data, columns, split)
     width = training.embedding_dim or WIDTH
     full = plan_tables(task.profile, width).table_bytes
-    ratios = [size_in_bytes(size, full) for size in sizes]
+    ratios = [size.ratio(full) for size in wanted]
     chosen = cells(task.profile, ratios, methods or LARGE_METHODS, width)
     folder = output or Path("results") / f"{task.name}-{'-'.join(models)}"
     with held(folder):
