@@ -245,6 +245,16 @@ class TestEvaluate:
         assert f"{loss:.4f}" in shown
         assert all(name in shown for name in ("AUC", "Normalised entropy", "Calibration error"))
 
+    def test_what_one_label_leaves_undefined(self, tablefree, checkpoint, tmp_path, capsys):
+        path = tmp_path / "sold.parquet"
+        clicks().filter(sold=1).write_parquet(path)
+        assert tablefree("evaluate", "--checkpoint", checkpoint, "--data", path) == 0
+        shown = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines()]
+        values = {name.strip(): value.strip() for name, value in filter(None, shown)}
+        undefined = "all labels are the same"
+        assert values["AUC"] == values["Normalised entropy"] == undefined
+        assert float(values["Log loss"]) > 0
+
     def test_other_forms_of_the_data_measure_the_same(
         self, tablefree, checkpoint, data, tmp_path, capsys
     ):

@@ -167,9 +167,10 @@ def reading(source: object) -> Iterator[None]:
         raise
     except (Exception, pl.exceptions.PanicException) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(
-            f"{source} cannot be read ({reason}): is it whole and in its form?"
-        ) from error
+        remedy = "is it whole and in its form?"
+        if isinstance(error, NotImplementedError):
+            remedy = "save it in types that Arrow has, such as integers of 64 bits or strings"
+        raise InputError(f"{source} cannot be read ({reason}): {remedy}") from error
 
 
 def _locate(address: str | Path) -> tuple[Any, str]:
