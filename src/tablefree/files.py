@@ -43,9 +43,12 @@ def replacing(path: Path) -> Iterator[Path]:
             with _beside(_resolved(path)) as temporary:
                 yield temporary
     except OSError as error:
+        reason = error.strerror or error
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            reason = "a file is in the place of its folder"
         raise InputError(
-            f"cannot write {path}: {error.strerror or error}; free some space, make the folder "
-            "writable or choose another one"
+            f"cannot write {path}: {reason}; free some space, make the folder writable or choose "
+            "another one"
         ) from error
 
 

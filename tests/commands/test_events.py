@@ -120,13 +120,17 @@ class TestPlan:
             ("train", ("--bytes", "abc")),
             ("compare", ("--sizes", "1/4,abc")),
             ("compare", ("--bytes", "5KB,abc")),
+            ("train", ("--split", "abc")),
+            ("compare", ("--split", "abc")),
         ],
     )
-    def test_sizes_are_looked_at_before_the_data(self, tablefree, data, capsys, command, options):
+    def test_options_are_looked_at_before_the_data(self, tablefree, data, capsys, command, options):
         assert tablefree(command, "--data", data, "--label", "sold", *options) == 2
         printed = capsys.readouterr()
         assert printed.out == ""
-        assert "such as 500KB or 6GB; got 'abc'" in printed.err
+        is_split = options[0] == "--split"
+        wanted = "split must be one of time, group, random" if is_split else "as 500KB or 6GB"
+        assert f"{wanted}; got 'abc'" in printed.err
 
     def test_columns_of_any_name(self, tablefree, tmp_path, capsys):
         path = tmp_path / "clicks.csv"
@@ -464,6 +468,13 @@ class TestCompare:
         output = ("--output", compared, *COMPARED, *QUICK)
         refused(("compare", "--data", data, *options, *output), "other events, columns, splits")
         assert (compared / "results.parquet").read_bytes() == before
+
+    def test_results_of_another_width_are_not_resumed(self, compared, data, refused):
+        options = ("--label", "sold", "--output", compared, *COMPARED, *QUICK)
+        refused(
+            ("compare", "--data", data, *options, "--embedding-dim", "8"),
+            "holds results of another embedding dimension than 8",
+        )
 
     def test_results_of_other_rows_of_the_same_name_are_not_resumed(
         self, compared, tmp_path, refused

@@ -12,7 +12,7 @@ import polars as pl
 from tablefree.errors import InputError
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.parquet import FILE_NAME, read_table, write_table
-from tablefree.experiments.plans import Cell
+from tablefree.experiments.plans import Cell, read_results
 from tablefree.fields.events import feature_names
 from tablefree.fields.plan import Plan, plan
 from tablefree.fields.profile import Profile
@@ -55,16 +55,23 @@ PLAN_SCHEMA = pl.Schema(
 OF_PLAN = ("method", "budget_bytes", "feature")
 
 
-def write_columns(folder: Path, task: EventTask, models: Sequence[str], max_epochs: int) -> None:
+def write_columns(
+    folder: Path, task: EventTask, models: Sequence[str], max_epochs: int, embedding_dim: int
+) -> None:
     """Write what is in the columns of events, before anything is trained; known worths stay.
 
     Raises:
-        InputError: the folder holds results of other events or trainings.
+        InputError: the folder holds results of other events, trainings or widths.
     """
     new = _columns(task, max_epochs)
     known = read_columns(folder) if (folder / COLUMNS).exists() else None
     if known is None and (folder / FILE_NAME).exists():
         raise InputError(f"{folder} holds other results: choose another output folder")
+    if set(read_results(folder)["embedding_dim"]) - {embedding_dim}:
+        raise InputError(
+            f"{folder} holds results of another embedding dimension than {embedding_dim}: choose "
+            "another output folder"
+        )
     by_model = {} if known is None else known.partition_by("model", as_dict=True)
     for of_model in by_model.values():
         if not of_model.select(*_OF_DATA).equals(new):

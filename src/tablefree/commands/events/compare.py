@@ -66,7 +66,7 @@ def compare_on_events(
     chosen = cells(task.profile, ratios, methods or LARGE_METHODS, width)
     folder = output or Path("results") / f"{task.name}-{'-'.join(models)}"
     with held(folder):
-        write_columns(folder, task, models, recipe.max_epochs)
+        write_columns(folder, task, models, recipe.max_epochs, width)
         write_plans(folder, task.profile, chosen)
         for model in models:
             comparison = task.comparison(model, chosen, seeds=seeds, trials=trials, recipe=recipe)
