@@ -61,7 +61,9 @@ def test_a_device_without_space_is_refused():
 def test_a_folder_below_a_file_or_in_place_of_the_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
     for folder in ("file", "file/folder"):
-        with pytest.raises(InputError, match="cannot write .*: a file is in the place of its fold"):
+        with pytest.raises(
+            InputError, match=r"cannot write .*: a file is in the place of its fold"
+        ):
             check_writable(tmp_path / folder)
     with pytest.raises(InputError, match="is a folder, and a file is to be written: name one"):
         replace_file(tmp_path, b"")
