@@ -14,7 +14,7 @@ from tablefree.embeddings import EmbeddingCollection
 from tablefree.experiments.plan_columns import read_columns, read_plans
 
 QUICK = ("--epochs", "1", "--embedding-dim", "4")
-COMPARED = ("--methods", "hashing_trick", "--sizes", "1/2", "--trials", "1", "--seeds", "1")
+COMPARED = ("--methods", "hashing_trick", "--sizes", "1/2,0.5", "--trials", "1", "--seeds", "1")
 
 
 def clicks(num_events=1_500, seed=0):
@@ -440,6 +440,7 @@ class TestCompare:
         results = pl.read_parquet(compared / "results.parquet")
         assert set(results["method"]) == {"full_table", "hashing_trick"}
         assert set(results["split"]) == {"time"}
+        assert not results.select("cell", "seed", "trial", "budget_bytes").is_duplicated().any()
 
     def test_columns_and_plans_are_told(self, compared):
         columns = read_columns(compared)

@@ -62,7 +62,7 @@ def compare_on_events(
     task = read_task(data, columns, split)
     width = training.embedding_dim or WIDTH
     full = plan_tables(task.profile, width).table_bytes
-    ratios = [size.ratio(full) for size in wanted]
+    ratios = list(dict.fromkeys(size.ratio(full) for size in wanted))  # a size counts once
     chosen = cells(task.profile, ratios, methods or LARGE_METHODS, width)
     folder = output or Path("results") / f"{task.name}-{'-'.join(models)}"
     with held(folder):
