@@ -5,9 +5,9 @@ import pytest
 from tablefree.data import synthetic_interactions
 from tablefree.errors import InputError
 from tablefree.experiments.ablate import plan, variant_run
-from tablefree.experiments.compare import compare, finished_runs
 from tablefree.experiments.recipes import default_recipe
 from tablefree.experiments.results import read_results
+from tablefree.experiments.scheduler import run_all
 from tablefree.experiments.spec import Run
 from tablefree.experiments.studies import BASES, STUDIES, Variant
 from tablefree.experiments.task import Task
@@ -120,10 +120,10 @@ def small():
 
 def test_an_ablation_grows_and_resumes(tmp_path, small):
     first = planned(small, "skip")
-    finished_runs(first, small, tmp_path)
-    assert len(list(compare(first, small, tmp_path, jobs=1, threads=1))) == 2
+    first.finished(small, tmp_path)
+    assert len(list(run_all(first, small, tmp_path, jobs=1, threads=1))) == 2
     more = planned(small, "skip", "optimizer", "batch")
-    trained = list(compare(more, small, tmp_path, jobs=1, threads=1))
+    trained = list(run_all(more, small, tmp_path, jobs=1, threads=1))
     assert {(row["study"], row["variant"]) for row in trained} == {
         ("optimizer", "AdamW"), ("batch", "256"), ("batch", "1,024"), ("batch", "4,096"),
     }  # fmt: skip
@@ -133,10 +133,10 @@ def test_an_ablation_grows_and_resumes(tmp_path, small):
     assert rows["optimizer", "AdamW"]["optimizer"] == "adamw"
     assert rows["batch", "1,024"]["batch_size"] == 1024
     assert '"skip": true' in rows["skip", "linear"]["design"]
-    assert list(compare(first, small, tmp_path, jobs=1, threads=1)) == []
+    assert list(run_all(first, small, tmp_path, jobs=1, threads=1)) == []
     other = planned(small, "skip", template=replace(TEMPLATE, size=1.0))
     with pytest.raises(InputError, match=r"runs with size 2\.0, and this command asks for 1\.0"):
-        finished_runs(other, small, tmp_path)
+        other.finished(small, tmp_path)
     changed = replace(first, cells=(replace(first.cells[1], design=BASES["deep_hash"]),))
     with pytest.raises(InputError, match="holds runs with design"):
-        finished_runs(changed, small, tmp_path)
+        changed.finished(small, tmp_path)

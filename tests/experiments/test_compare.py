@@ -12,17 +12,10 @@ from tablefree.data import synthetic_interactions
 from tablefree.embeddings.budget import METHODS
 from tablefree.errors import InputError
 from tablefree.experiments.ablate import ABLATED
-from tablefree.experiments.compare import (
-    Comparison,
-    Job,
-    carry_out,
-    compare,
-    finished_runs,
-    of_cell,
-    plan,
-)
+from tablefree.experiments.compare import PairComparison, plan
 from tablefree.experiments.recipes import default_recipe
 from tablefree.experiments.results import SCHEMA, append_result, read_results
+from tablefree.experiments.scheduler import Job, run_all
 from tablefree.experiments.spec import Run, decoder_text, identity
 from tablefree.experiments.task import Task
 from tablefree.experiments.tuning import search_space, space_to_json
@@ -200,7 +193,7 @@ def result(task, run):
 
 
 def test_a_new_folder_holds_no_runs(comparison, task, tmp_path):
-    finished = finished_runs(comparison, task, tmp_path / "new")
+    finished = comparison.finished(task, tmp_path / "new")
     assert finished.is_empty()
     assert (tmp_path / "new").is_dir()
     assert len(comparison.next_jobs(finished)) == 3
@@ -209,7 +202,7 @@ def test_a_new_folder_holds_no_runs(comparison, task, tmp_path):
 def test_finished_runs_are_read_and_not_run_again(comparison, task, tmp_path, result):
     first, *others = comparison.next_jobs(finished_table([]))
     append_result(tmp_path, result(first))
-    finished = finished_runs(comparison, task, tmp_path)
+    finished = comparison.finished(task, tmp_path)
     assert comparison.next_jobs(finished) == [Job(first.cell, 1), *others]
 
 
@@ -244,7 +237,7 @@ def test_runs_of_other_data_or_another_recipe_are_refused(
             f"for {wanted}: choose another output folder"
         ),
     ):
-        finished_runs(comparison, task, tmp_path)
+        comparison.finished(task, tmp_path)
 
 
 def test_an_ablation_does_not_go_into_the_folder_of_a_comparison(
@@ -253,7 +246,7 @@ def test_an_ablation_does_not_go_into_the_folder_of_a_comparison(
     append_result(tmp_path, result(comparison.next_jobs(finished_table([]))[0]))
     before = (tmp_path / "results.parquet").read_bytes()
     with pytest.raises(InputError, match="holds the runs of `tablefree compare`, and this is an"):
-        finished_runs(replace(comparison, varied=ABLATED), task, tmp_path)
+        replace(comparison, varied=ABLATED).finished(task, tmp_path)
     assert (tmp_path / "results.parquet").read_bytes() == before
 
 
@@ -263,7 +256,7 @@ def test_runs_in_another_form_stand_beside_those_asked_for(comparison, task, tmp
     forms = ({"users": "history"}, {"decoder": "64"}, {"side_features": "input"})
     for form in forms:
         append_result(tmp_path, result(first, **form))
-    finished = finished_runs(comparison, task, tmp_path)
+    finished = comparison.finished(task, tmp_path)
     assert finished.height == len(forms)
     assert comparison.next_jobs(finished) == [first, *others]
     append_result(tmp_path, result(first))
@@ -275,7 +268,7 @@ def test_runs_of_an_older_version_are_refused(comparison, task, tmp_path, table,
     old = table([result(first)]).drop("users", "side_features", "decoder", "data_digest")
     old.write_parquet(tmp_path / "results.parquet")
     with pytest.raises(InputError, match="'data_digest' should be String, got no such column"):
-        finished_runs(comparison, task, tmp_path)
+        comparison.finished(task, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -292,19 +285,19 @@ def same(results):
 def test_a_comparison_that_is_cut_off_comes_to_the_same_end(tmp_path, small):
     comparison = planned(small, methods=("hashing_trick", "narrow_table"), sizes=(0.5,), seeds=2)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    rows = list(compare(comparison, small, whole, jobs=1, threads=1))
+    rows = list(run_all(comparison, small, whole, jobs=1, threads=1))
     assert len(rows) == len(comparison) == 8
     # Cut off after three runs, of which the last is lost.
     for row in rows[:2]:
         append_result(cut, row)
-    assert len(list(compare(comparison, small, cut, jobs=1, threads=1))) == 6
+    assert len(list(run_all(comparison, small, cut, jobs=1, threads=1))) == 6
     assert same(read_results(cut)).equals(same(read_results(whole)))
-    assert list(compare(comparison, small, whole, jobs=1, threads=1)) == []
+    assert list(run_all(comparison, small, whole, jobs=1, threads=1)) == []
 
 
 def test_a_comparison_runs_the_best_trial_with_the_other_seeds(tmp_path, small):
     comparison = planned(small, methods=("hashing_trick",), sizes=(0.5,), seeds=2)
-    list(compare(comparison, small, tmp_path, jobs=1, threads=1))
+    list(run_all(comparison, small, tmp_path, jobs=1, threads=1))
     results = read_results(tmp_path)
     assert results["trial"].to_list()[:TRIALS] == [0, 1, 2]
     assert results["learning_rate"].n_unique() == TRIALS
@@ -312,7 +305,7 @@ def test_a_comparison_runs_the_best_trial_with_the_other_seeds(tmp_path, small):
     other = results.filter(seed=1).row(0, named=True)
     tuned = ("trial", "learning_rate", "weight_decay", "network_learning_rate", "selected")
     assert [other[name] for name in tuned] == [best[name] for name in tuned]
-    assert of_cell(results, comparison.cells[0]).height == results.height
+    assert comparison.of_cell(results, comparison.cells[0]).height == results.height
 
 
 def test_a_trial_that_is_behind_is_pruned(small, run):
@@ -320,7 +313,7 @@ def test_a_trial_that_is_behind_is_pruned(small, run):
     space = search_space(cell, small)
     better = {"validation_curve": [0.99] * 4, "validation_auc": 0.99}
     trials = [run(cell.method, cell.size, 0) | better] * 4
-    row = carry_out(Job(cell, 4), trials, small)
+    row = PairComparison((cell,), 1, 5).carry_out(Job(cell, 4), trials, small)
     assert row["pruned"]
     assert row["epochs"] == len(row["validation_curve"]) == 3
     assert "test_auc" not in row
@@ -329,12 +322,10 @@ def test_a_trial_that_is_behind_is_pruned(small, run):
 
 def test_a_run_that_fails_ends_the_comparison_and_its_processes(tmp_path, task, monkeypatch):
     impossible = replace(planned(task).cells[0], method="deep_hash", size=1e-9)
-    monkeypatch.setattr(
-        "tablefree.experiments.compare.finished_runs", lambda *_: pl.DataFrame(schema=SCHEMA)
-    )
+    monkeypatch.setattr(PairComparison, "finished", lambda *_: pl.DataFrame(schema=SCHEMA))
     before = active_children()
     with pytest.raises(InputError, match="deep_hash needs at least 25 parameters"):
-        list(compare(Comparison((impossible,), 1, 1), task, tmp_path, jobs=1, threads=1))
+        list(run_all(PairComparison((impossible,), 1, 1), task, tmp_path, jobs=1, threads=1))
     for process in set(active_children()).difference(before):
         # The pool's own thread may be the one that is told of the end, a moment later: look again.
         deadline = time.monotonic() + 20
@@ -346,4 +337,4 @@ def test_a_run_that_fails_ends_the_comparison_and_its_processes(tmp_path, task, 
 
 def test_a_comparison_counts_its_runs(comparison):
     assert len(comparison) == 3 * (TRIALS + SEEDS - 1)
-    assert len(Comparison(comparison.cells, 1, 1)) == 3
+    assert len(PairComparison(comparison.cells, 1, 1)) == 3

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from tablefree.data import synthetic_interactions
-from tablefree.experiments.compare import Job, carry_out
+from tablefree.experiments.compare import PairComparison
 from tablefree.experiments.evaluation import evaluate
 from tablefree.experiments.recipes import default_recipe
 from tablefree.experiments.results import append_result, read_results
 from tablefree.experiments.run import train
+from tablefree.experiments.scheduler import Job
 from tablefree.experiments.spec import Run
 from tablefree.experiments.task import Task
 
@@ -50,7 +51,8 @@ def test_another_test_part_leaves_every_choice_of_the_tuning(task, tmp_path):
         folder.mkdir()
         for trial in range(6):  # beyond the random ones
             trials = read_results(folder).sort("trial").to_dicts() if trial else []
-            append_result(folder, carry_out(Job(cell(one, epochs=2), trial), trials, one))
+            job = Job(cell(one, epochs=2), trial)
+            append_result(folder, PairComparison((job.cell,), 1, 6).carry_out(job, trials, one))
         tables.append(read_results(folder).sort("trial"))
     columns = ["trial", "selected", *CHOICE, *RATES]
     assert tables[0].select(columns).equals(tables[1].select(columns), null_equal=True)

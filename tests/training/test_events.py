@@ -17,6 +17,7 @@ from tablefree.training.events import (
     Batches,
     batch_size,
     encoded,
+    new_predictor,
     train_events,
 )
 from tablefree.training.fit import Recipe
@@ -128,3 +129,15 @@ def test_an_epoch_is_each_event_once_in_another_order(data):
 def test_batches_grow_with_the_events():
     sizes = [batch_size(num) for num in (1, BATCH * MOST_STEPS, BATCH * MOST_STEPS + 1, 10**9)]
     assert sizes == [BATCH, BATCH, 2 * BATCH, LARGEST_BATCH]
+
+
+def test_the_network_starts_the_same_whatever_the_embeddings(data):
+    found, columns, events, parts = data
+    networks = []
+    for options in ({"method": "full_table"}, {"ratio": 0.4}):
+        one = plan(found, embedding_dim=4, **options)
+        predictor = new_predictor(one, columns, events.at(parts.train), model="dlrm", seed=0)
+        of_rows = {id(rows) for rows in predictor.model.embeddings.parameters()}
+        networks.append([each for each in predictor.parameters() if id(each) not in of_rows])
+    for first, second in zip(*networks, strict=True):
+        torch.testing.assert_close(first, second, rtol=0, atol=0)

@@ -18,7 +18,7 @@ from tablefree.commands.options import (
     ratio,
 )
 from tablefree.commands.screen import say
-from tablefree.commands.training import train_all
+from tablefree.commands.training import train_pairs
 
 
 def ablate(
@@ -75,7 +75,7 @@ def ablate(
     comparison = plan(task, template=template, studies=chosen, seeds=seeds, trials=trials)
     folder = output or Path("results") / f"ablate-{task.interactions.name}-{model}"
     with held(folder):
-        train_all(comparison, task, folder, jobs)
+        train_pairs(comparison, task, folder, jobs)
         report = write_ablation(folder)
     for sentence in findings(panels_of(read_results(folder))):
         say(sentence)

@@ -27,7 +27,7 @@ from tablefree.commands.options import (
     widths,
 )
 from tablefree.commands.screen import console, say
-from tablefree.commands.training import train_all
+from tablefree.commands.training import train_pairs
 
 PAIR_SIZES = "1/8,1/16,1/32"
 
@@ -92,7 +92,7 @@ def compare(
     Example: tablefree compare --data clicks.parquet --label clicked --sizes 1/4,1/16
     """
     if are_events(data, columns):
-        of_pairs = {"sizes_in": sizes_in, "precision": precision, "jobs": jobs}
+        of_pairs = {"sizes_in": sizes_in, "precision": precision}
         refuse([name for name in given(data, of_model, **of_pairs) if name != "data"])
         compare_on_events(
             data.data,
@@ -104,6 +104,7 @@ def compare(
             sizes=names(num_bytes or sizes or SIZES),
             seeds=seeds,
             trials=trials,
+            jobs=jobs,
             output=output,
         )
         return
@@ -145,7 +146,7 @@ def compare(
     )
     folder = output or Path("results") / f"{task.interactions.name}-{'-'.join(models)}"
     with held(folder):
-        train_all(comparison, task, folder, jobs)
+        train_pairs(comparison, task, folder, jobs)
         report = write_report(folder)
     _show_table(folder)
     say(f"\nReport: {report}")

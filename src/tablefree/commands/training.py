@@ -1,7 +1,7 @@
 """Training of many runs, with a bar and a line for each that is finished."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,27 @@ from rich.progress import (
 from tablefree.commands.screen import console, resumable, say
 
 if TYPE_CHECKING:
-    from tablefree.experiments.compare import Comparison
+    from tablefree.experiments.compare import PairComparison
+    from tablefree.experiments.scheduler import Comparison
     from tablefree.experiments.task import Task
 
 MAX_JOBS = 8
 
 
-def train_all(comparison: "Comparison", task: "Task", folder: Path, jobs: int | None) -> None:
+def train_pairs(comparison: "PairComparison", task: "Task", folder: Path, jobs: int | None) -> None:
+    """`train_all` of users and items."""
+    for left_out in comparison.left_out:
+        say(f"left out: {left_out}")
+    train_all(comparison, task, folder, jobs, _in_a_line)
+
+
+def train_all(
+    comparison: "Comparison",
+    task: object,
+    folder: Path,
+    jobs: int | None,
+    in_a_line: Callable[[Mapping[str, Any]], str],
+) -> None:
     """Train what a folder does not hold yet, and say how it goes.
 
     Args:
@@ -31,20 +45,19 @@ def train_all(comparison: "Comparison", task: "Task", folder: Path, jobs: int | 
         task: the data.
         folder: of the results.
         jobs: runs at a time; None for one a core.
+        in_a_line: what is said of a run, given its row.
     """
-    from tablefree.experiments import compare as comparing
+    from tablefree.experiments.scheduler import run_all
 
-    finished = comparing.finished_runs(comparison, task, folder)
-    num_finished = sum(comparing.of_cell(finished, cell).height for cell in comparison.cells)
-    for left_out in comparison.left_out:
-        say(f"left out: {left_out}")
+    finished = comparison.finished(task, folder)
+    num_finished = sum(comparison.of_cell(finished, cell).height for cell in comparison.cells)
     jobs = jobs or min(MAX_JOBS, os.cpu_count() or 1)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with resumable(), bar_of_runs() as progress:
         bar = progress.add_task("Training", total=len(comparison), completed=num_finished)
-        for row in comparing.compare(comparison, task, folder, jobs=jobs, threads=threads):
+        for row in run_all(comparison, task, folder, jobs=jobs, threads=threads):
             progress.update(bar, advance=1)
-            say(_in_a_line(row))
+            say(in_a_line(row))
 
 
 def bar_of_runs() -> Progress:

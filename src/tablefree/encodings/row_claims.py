@@ -21,7 +21,7 @@ from tablefree.encodings.processes import data_parallel_group, of_all
 from tablefree.encodings.sightings import Sightings
 from tablefree.encodings.unlearnt import UnlearntRows
 from tablefree.errors import CapacityWarning, InputError
-from tablefree.kernels import op
+from tablefree.kernels import HAVE_KERNELS, op
 from tablefree.secret import next_seed
 
 FREE, REFUSED = -1, -2  # instead of a row: one is free for the id, or none is
@@ -94,7 +94,7 @@ class RowClaims(nn.Module):
     def forward(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """The row that each id owns; or `FREE`, where it would get one, or `REFUSED`."""
         rows: Tensor
-        if ids.device.type == "cpu":
+        if ids.device.type in HAVE_KERNELS:
             rows = op.find_rows(ids, self.slots, self.hashes.signed_seed)
         else:
             rows = find_in(self.slots, self.hashes, ids)
@@ -124,9 +124,8 @@ class RowClaims(nn.Module):
         new = new if group is None else of_all(new, group)
         if len(new):
             self._give_rows(torch.unique(new))
-            given = self(ids[is_new])
-            rows = rows.masked_scatter(is_new, given)
-            self.unlearnt.add(given[given >= 0])
+            rows = self(ids)
+            self.unlearnt.add(rows[is_new & (rows >= 0)])
         if not self._has_warned:
             self._warn_if_full(rows)
         return rows
@@ -180,7 +179,7 @@ class RowClaims(nn.Module):
 
     def _give_rows(self, ids: Int[Tensor, " n"]) -> None:
         """Give each of the distinct ids a row, as far as there are any."""
-        if ids.device.type == "cpu":
+        if ids.device.type in HAVE_KERNELS:
             op.give_rows(ids, self.slots, self.hashes.signed_seed)
         else:
             self._give(ids)

@@ -175,7 +175,7 @@ class SketchEncoding(nn.Module):
         picks = self.picks(ids[refused])
         # One look-up of all rows, for each has a gradient as large as all of them.
         found: Tensor = self.rows(torch.cat([own + self.first_own, picks.flatten()]))
-        codes, shared = found.split([own.shape[0], picks.numel()])
+        codes, shared = torch.split(found, [own.shape[0], picks.numel()])
         if learns and len(claims.unlearnt):
             codes.register_hook(  # type: ignore[no-untyped-call]
                 lambda _: claims.unlearnt.reached(own, self._own)

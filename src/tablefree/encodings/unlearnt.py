@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 LookUp = Callable[[Tensor], Tensor]  # from rows to their numbers
@@ -23,47 +23,64 @@ class UnlearntRows:
     def __init__(self) -> None:
         # Not on the meta device, on which a loader may build.
         none = torch.empty(0, dtype=torch.int64, device="cpu")
-        self._state = _State(none, none, torch.empty(0, 0, device="cpu"))
+        self._state = _State(none, none.bool(), torch.empty(0, 0, device="cpu"))
 
     def __len__(self) -> int:
         return len(self._state.rows)
 
     def add(self, rows: Int[Tensor, " n"]) -> None:
         """Take in rows that were given away just now."""
-        before = self._state
-        rows = torch.unique(torch.cat([before.rows.to(rows.device), rows]))
-        self._state = before._replace(rows=rows)
+        before = self._state.to(rows.device)
+        rows, places = torch.unique(torch.cat([before.rows, rows]), return_inverse=True)
+        known = places[: len(before.rows)]
+        is_reached = torch.zeros_like(rows, dtype=torch.bool)
+        is_reached[known] = before.is_reached
+        numbers = before.numbers.new_zeros(len(rows), before.numbers.shape[1])
+        numbers[known] = before.numbers
+        self._state = _State(rows, is_reached, numbers)
 
     def reached(self, rows: Int[Tensor, " n"], look_up: LookUp) -> None:
         """Note that a gradient has reached some rows, these or others."""
-        state = self._state
-        rows = torch.unique(rows[torch.isin(rows, state.rows.to(rows.device))])
-        numbers = look_up(rows)
-        earlier = ~torch.isin(state.reached.to(rows.device), rows)
-        if earlier.any():
-            rows = torch.cat([state.reached.to(rows.device)[earlier], rows])
-            numbers = torch.cat([state.numbers.to(numbers)[earlier], numbers])
-        self._state = state._replace(reached=rows, numbers=numbers)
+        if not len(self):  # all have learnt since
+            return
+        state = self._state.to(rows.device)
+        places = torch.searchsorted(state.rows, rows).clamp(max=len(state.rows) - 1)
+        places = places[state.rows[places] == rows]
+        now = look_up(state.rows[places])
+        numbers = now.new_zeros(len(state.rows), now.shape[1])
+        numbers[:, : state.numbers.shape[1]] = state.numbers
+        is_reached = state.is_reached.clone()
+        is_reached[places], numbers[places] = True, now
+        self._state = _State(state.rows, is_reached, numbers)
 
     def still(self, look_up: LookUp) -> Int[Tensor, " n"]:
         """The rows that have not learnt."""
         state = self._state
-        if not len(state.reached):
-            return state.rows
-        now = look_up(state.reached)
-        has_learnt = (now != state.numbers.to(now)).any(1)
-        return state.rows[~torch.isin(state.rows, state.reached[has_learnt])]
+        return state.rows[~_has_learnt(state, look_up)]
 
     def forget(self, look_up: LookUp) -> None:
         """Let go of those that have learnt."""
-        state, rows = self._state, self.still(look_up)
-        kept = torch.isin(state.reached, rows)
-        self._state = _State(rows, state.reached[kept], state.numbers[kept])
+        state = self._state
+        (kept,) = torch.nonzero(~_has_learnt(state, look_up), as_tuple=True)
+        self._state = _State(state.rows[kept], state.is_reached[kept], state.numbers[kept])
 
 
 class _State(NamedTuple):
-    """Rows without repeats, those that a gradient has reached, and their numbers at that time."""
+    """Rows in order without repeats, which of them a gradient has reached, and what they were then.
+
+    Before any gradient, numbers have no width.
+    """
 
     rows: Int[Tensor, " n"]
-    reached: Int[Tensor, " m"]
-    numbers: Float[Tensor, "m width"]
+    is_reached: Bool[Tensor, " n"]
+    numbers: Float[Tensor, "n width"]
+
+    def to(self, device: torch.device) -> "_State":
+        return _State(*(one.to(device) for one in self))
+
+
+def _has_learnt(state: _State, look_up: LookUp) -> Bool[Tensor, " n"]:
+    if not state.numbers.shape[1]:
+        return state.is_reached  # none is
+    now = look_up(state.rows)
+    return state.is_reached & (now != state.numbers.to(now)).any(1).to(state.rows.device)

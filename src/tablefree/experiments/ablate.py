@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 from tablefree.checks import check_choice
 from tablefree.errors import InputError
-from tablefree.experiments.compare import VARIED, Comparison
+from tablefree.experiments.compare import VARIED, PairComparison
 from tablefree.experiments.designs import Design
 from tablefree.experiments.recipes import STEPS_PER_EPOCH, default_recipe, steps_per_epoch
 from tablefree.experiments.spec import Run
@@ -27,7 +27,7 @@ _OF_DESIGN = {field.name for field in fields(Design)}
 
 def plan(
     task: Task, *, template: Run, studies: Sequence[str], seeds: int, trials: int
-) -> Comparison:
+) -> PairComparison:
     """Plan studies, and refuse what cannot be trained before anything is.
 
     The base of several studies is trained once. A variant that cannot have the size is left out.
@@ -67,7 +67,7 @@ def plan(
                 left_out.append(reason)
             else:
                 cells.append(cell)
-    return Comparison(tuple(cells), seeds, trials, tuple(left_out), ABLATED)
+    return PairComparison(tuple(cells), seeds, trials, tuple(left_out), ABLATED)
 
 
 def variant_run(

@@ -9,14 +9,12 @@ import numpy as np
 from torch import Tensor
 
 from tablefree.errors import InputError
-from tablefree.experiments.plans import Cell, Comparison
 from tablefree.fields.events import Events, read_events
 from tablefree.fields.kinds import Column
 from tablefree.fields.profile import Profile
 from tablefree.fields.split import Parts, default_split, split_events
 from tablefree.fields.table import Table
 from tablefree.training.event_measures import has_new_value
-from tablefree.training.fit import Recipe
 
 
 @dataclass(frozen=True)
@@ -68,30 +66,6 @@ class EventTask:
             assert values is not None
             digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()[:16]
-
-    def comparison(
-        self,
-        model: str,
-        cells: Sequence[Cell],
-        *,
-        seeds: int,
-        trials: int,
-        recipe: Recipe,
-    ) -> Comparison:
-        """A comparison of plans on these events."""
-        return Comparison(
-            self.name,
-            self.columns,
-            self.events,
-            self.split,
-            self.parts,
-            self.new_values,
-            model,
-            cells,
-            seeds,
-            trials,
-            recipe,
-        )
 
     @cached_property
     def new_values(self) -> Tensor:

@@ -6,16 +6,19 @@ what each plan gives to each of their features.
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from tablefree.errors import InputError
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.parquet import FILE_NAME, read_table, write_table
-from tablefree.experiments.plans import Cell, read_results
 from tablefree.fields.events import feature_names
 from tablefree.fields.plan import Plan, plan
 from tablefree.fields.profile import Profile
+
+if TYPE_CHECKING:
+    from tablefree.experiments.plans import Cell
 
 COLUMNS, PLANS = "columns.parquet", "plans.parquet"
 
@@ -67,7 +70,8 @@ def write_columns(
     known = read_columns(folder) if (folder / COLUMNS).exists() else None
     if known is None and (folder / FILE_NAME).exists():
         raise InputError(f"{folder} holds other results: choose another output folder")
-    if set(read_results(folder)["embedding_dim"]) - {embedding_dim}:
+    has_results = (folder / FILE_NAME).exists()
+    if has_results and set(read_table(folder)["embedding_dim"]) - {embedding_dim}:
         raise InputError(
             f"{folder} holds results of another embedding dimension than {embedding_dim}: choose "
             "another output folder"
@@ -103,7 +107,7 @@ def write_worth(folder: Path, model: str, worth: Mapping[str, float]) -> None:
     write_table(folder, new, COLUMNS)
 
 
-def write_plans(folder: Path, found: Profile, cells: Iterable[Cell]) -> None:
+def write_plans(folder: Path, found: Profile, cells: Iterable["Cell"]) -> None:
     """Write what plans give to each feature, beside those of the folder."""
     rows = []
     for cell in cells:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from tablefree.experiments.plans import selected
 from tablefree.experiments.summary import (
     Row,
     auc,
@@ -37,7 +38,7 @@ def summarise_plans(results: pl.DataFrame) -> pl.DataFrame:
         some, as `…_sd`, null for one seed; `difference` in test AUC to the float32 tables of the
         same seeds; and `seeds`. Larger budgets and then better validation AUC first.
     """
-    tested = results.filter(pl.col("test_auc").is_not_null())
+    tested = selected(results).filter(pl.col("test_auc").is_not_null())
     of_tables = tested.filter(method="full_table", form="float32").select(
         "seed", pl.col("test_auc").alias("tables_auc")
     )

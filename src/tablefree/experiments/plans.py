@@ -1,22 +1,26 @@
 """Plans against each other on the same events: each tuned alike, packed for real, and measured."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
-from jaxtyping import Bool
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 from torch import Tensor
 
-from tablefree.experiments.parquet import read_table, write_table
+from tablefree.experiments.event_task import EventTask
+from tablefree.experiments.parquet import FILE_NAME, read_table, write_table
+from tablefree.experiments.plan_columns import write_worth
+from tablefree.experiments.scheduler import Comparison, Job, Row
 from tablefree.experiments.tuning import ROW_DECAYS, ROW_RATES, new_study
+from tablefree.experiments.worth import column_worth
 from tablefree.fields.events import Events
-from tablefree.fields.kinds import Column
 from tablefree.fields.model import Predictor
 from tablefree.fields.plan import Plan, plan
 from tablefree.fields.profile import Profile
@@ -28,16 +32,16 @@ from tablefree.training.event_measures import measures
 from tablefree.training.events import encoded, train_events
 from tablefree.training.fit import Recipe
 
-FILE_NAME = "results.parquet"
 MOST_EXAMPLES = 2**20  # that codebooks learn from
 NETWORK_RATES = (0.0003, 0.03)  # of perceptrons, which are deeper than a score of pairs
-RECIPE = Recipe(0.03, 0.003, weight_decay=0.1, max_epochs=10, patience=2)
-SPACE: dict[str, BaseDistribution] = {
+RECIPE = Recipe(0.03, 0.003, weight_decay=0.1, max_epochs=6, patience=2)
+SEARCHED: dict[str, BaseDistribution] = {
     "learning_rate": FloatDistribution(*ROW_RATES, log=True),
     "network_learning_rate": FloatDistribution(*NETWORK_RATES, log=True),
     "weight_decay": FloatDistribution(*ROW_DECAYS, log=True),
 }
-"""What is searched for each plan."""
+PARAMETERS = (*SEARCHED, "max_epochs")
+"""What is searched for each plan; of the epochs, at most as many as are allowed."""
 
 SCHEMA = pl.Schema(
     {
@@ -52,11 +56,12 @@ SCHEMA = pl.Schema(
         "learning_rate": pl.Float64,
         "network_learning_rate": pl.Float64,
         "weight_decay": pl.Float64,
+        "max_epochs": pl.Int64,  # in which the rates fall to zero
         "epochs": pl.Int64,
         "best_epoch": pl.Int64,
         "train_seconds": pl.Float64,
         "training_bytes": pl.Int64,  # of all that learns, moments included
-        "form": pl.String,  # of the packed rows; float32 as trained
+        "form": pl.String,  # of the packed rows; float32 as trained; none where none fits a budget
         "budget_bytes": pl.Int64,  # that it was packed into; null as trained
         "deployed_bytes": pl.Int64,  # of embeddings and vocabularies
         "validation_auc": pl.Float64,
@@ -70,63 +75,157 @@ SCHEMA = pl.Schema(
 )
 """Columns of the results: a row for each run and form; of a trial alone, its validation."""
 
-RUN = ("model", "cell", "seed", "trial")
+OF_CELL = ("model", "cell")
+RUN = (*OF_CELL, "seed", "trial")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is trained once: a plan, and the budgets that it is packed into.
+    """What is trained once: a model over a plan, and the budgets that it is packed into.
 
     Attributes:
         method: of large columns.
+        model: of `fields.model.MODELS`.
         plan: of the collection.
         budgets: bytes of packed embeddings and vocabularies.
     """
 
     method: str
+    model: str
     plan: Plan
     budgets: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        """What tells it from others in the results."""
+        """What tells it from others of its model in the results."""
         return json.dumps(self.plan.config(), sort_keys=True)
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What is compared.
+class PlanComparison(Comparison):
+    """A comparison of plans on the same events, whose cells are `Cell`s.
 
     Attributes:
-        dataset: its name.
-        columns: of the events.
-        events: of all parts.
-        split: the name of the split.
-        parts: rows of each part.
-        new_values: which events of the test part have a value that the training part has not.
-        model: of `fields.model.MODELS`.
-        cells: what is trained.
-        seeds: runs of each cell.
-        trials: recipes that each cell is tried with, on seed 0; 1 is the default.
-        recipe: the default one, as `RECIPE`.
+        recipe: from which their tuning starts.
     """
 
-    dataset: str
-    columns: Sequence[Column]
-    events: Events
-    split: str
-    parts: Parts
-    new_values: Bool[Tensor, " n"]
-    model: str
-    cells: Sequence[Cell]
-    seeds: int
-    trials: int
+    cells: tuple[Cell, ...]
     recipe: Recipe
+
+    def finished(self, task: EventTask, folder: Path) -> pl.DataFrame:  # noqa: ARG002
+        """The runs and packed forms that the folder holds; `write_columns` told those of others.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        return read_results(folder)
+
+    def of_cell(self, finished: pl.DataFrame, cell: Cell) -> pl.DataFrame:
+        """The runs of a cell; one is measured when it is tested and packed into each budget."""
+        rows = finished.filter(model=cell.model, cell=cell.name)
+        is_whole = pl.lit(True)
+        for budget in cell.budgets:
+            of_budget = rows.filter(budget_bytes=budget).select("seed", "trial")
+            run = pl.struct("seed", "trial")
+            is_whole &= run.is_in(of_budget.to_struct().implode())
+        chosen = selected(rows)["trial"].first()
+        return rows.filter(pl.col("budget_bytes").is_null()).with_columns(
+            selected=pl.col("trial").eq_missing(pl.lit(chosen)),
+            measured=pl.col("test_auc").is_not_null() & is_whole,
+        )
+
+    def carry_out(self, job: Job, trials: Sequence[Row], task: EventTask) -> Row:
+        """Train one run; a trial that is the best so far, or is known to be, is measured too.
+
+        Returns:
+            "rows" of `SCHEMA`, that of the run first; of measured tables of seed 0, "worth" of each
+            column.
+        """
+        is_known = job.trial < len(trials)
+        recipe = self._recipe(job.cell, trials[: job.trial + 1], is_known=is_known)
+        predictor, fit = train_events(
+            job.cell.plan,
+            task.columns,
+            task.events,
+            task.parts,
+            recipe,
+            model=job.cell.model,
+            seed=job.seed,
+        )
+        run = {
+            "dataset": task.name,
+            "split": task.split,
+            "model": job.cell.model,
+            "method": job.cell.method,
+            "cell": job.cell.name,
+            "embedding_dim": job.cell.plan.embedding_dim,
+            "seed": job.seed,
+            "trial": job.trial,
+            **{name: getattr(recipe, name) for name in PARAMETERS},
+            "epochs": fit.epochs,
+            "best_epoch": fit.best_epoch,
+            "train_seconds": fit.seconds,
+            "training_bytes": fit.training_bytes,
+            "form": "float32",
+            "deployed_bytes": embedding_bytes(predictor),
+            "validation_auc": fit.validation_auc,
+        }
+        if not is_known and not fit.validation_auc > _best_auc(trials):
+            return {"rows": [run]}
+        test = task.events.at(task.parts.test)
+        rows = [run | tested(predictor, test, task.new_values)]
+        packer = packer_of(predictor, task.events, task.parts)
+        for budget in job.cell.budgets:
+            row = run | {"form": "none", "deployed_bytes": None, "budget_bytes": budget}
+            for best in packed_within(packer, predictor, budget):
+                row |= {"form": str(best.form), "validation_auc": best.quality}
+                row |= {"deployed_bytes": embedding_bytes(best.module)}
+                row |= tested(best.module, test, task.new_values)
+            rows.append(row)
+        if job.cell.method != "full_table" or job.seed:
+            return {"rows": rows}
+        return {"rows": rows, "worth": column_worth(predictor, test)}
+
+    def append(self, folder: Path, outcome: Row) -> Row:
+        """Write the rows of a run in the place of earlier ones; the first."""
+        rows = outcome["rows"]
+        added = pl.DataFrame(rows, schema=SCHEMA)
+        kept = read_results(folder).join(added.select(RUN).unique(), on=RUN, how="anti")
+        if "worth" in outcome:
+            write_worth(folder, rows[0]["model"], outcome["worth"])
+        write_table(folder, pl.concat([kept, added]), FILE_NAME)
+        return rows[0]  # type: ignore[no-any-return]
+
+    def _recipe(self, cell: Cell, trials: Sequence[Row], *, is_known: bool) -> Recipe:
+        """That of the last trial, or the next to try: the default one first, then Optuna's.
+
+        The second ends its training where the first was best: the rates fall until then.
+        """
+        if is_known:
+            return replace(self.recipe, **{name: trials[-1][name] for name in PARAMETERS})
+        if not trials:
+            return self.recipe
+        epochs = IntDistribution(1, self.recipe.max_epochs, log=True)
+        space: dict[str, BaseDistribution] = {**SEARCHED, "max_epochs": epochs}
+        study = new_study(f"{cell.model} {cell.name} {len(trials)}")
+        for row in trials:
+            params = {name: row[name] for name in PARAMETERS}
+            value = 0.0 if isnan(row["validation_auc"]) else row["validation_auc"]
+            study.add_trial(create_trial(value=value, params=params, distributions=space))
+        first = trials[0]
+        if len(trials) == 1 and 0 < first["best_epoch"] < first["max_epochs"]:
+            searched = {name: first[name] for name in SEARCHED}
+            study.enqueue_trial(searched | {"max_epochs": first["best_epoch"]})
+        return replace(self.recipe, **study.ask(space).params)
 
 
 def cells(
-    found: Profile, ratios: Sequence[float], methods: Sequence[str], embedding_dim: int
-) -> list[Cell]:
+    found: Profile,
+    ratios: Sequence[float],
+    methods: Sequence[str],
+    models: Sequence[str],
+    embedding_dim: int,
+) -> tuple[Cell, ...]:
     """Tables, and for each method plans at each ratio; those that train the same are one.
 
     Raises:
@@ -134,45 +233,20 @@ def cells(
     """
     tables = plan(found, method="full_table", embedding_dim=embedding_dim)
     budgets = tuple(int(tables.table_bytes * ratio) for ratio in ratios)
-    by_name: dict[str, Cell] = {}
-    for method in dict.fromkeys(["full_table", *methods]):
-        for budget in budgets:
-            one = (
-                tables
-                if method == "full_table"
-                else plan(found, num_bytes=budget, method=method, embedding_dim=embedding_dim)
-            )
-            cell = Cell(method, one, (budget,))
-            known = by_name.get(cell.name)
-            by_name[cell.name] = (
+    by_name: dict[tuple[str, str], Cell] = {}
+    for method, budget in product(dict.fromkeys(["full_table", *methods]), budgets):
+        one = (
+            tables
+            if method == "full_table"
+            else plan(found, num_bytes=budget, method=method, embedding_dim=embedding_dim)
+        )
+        for model in models:
+            cell = Cell(method, model, one, (budget,))
+            known = by_name.get((model, cell.name))
+            by_name[model, cell.name] = (
                 cell if known is None else replace(known, budgets=(*known.budgets, budget))
             )
-    return list(by_name.values())
-
-
-def compare(comparison: Comparison, folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Train and measure what a folder of results does not hold yet; give each new row.
-
-    Raises:
-        InputError: the folder cannot be written to, or holds other results.
-    """
-    # One trial is the run itself; of several, the best is trained again to be measured.
-    is_only = comparison.trials == 1
-    for cell in comparison.cells:
-        for trial in range(comparison.trials):
-            done = _runs(folder, comparison, cell, 0)
-            if trial not in done["trial"]:
-                recipe = _recipe(comparison, done)
-                yield from _added(folder, _trained(comparison, cell, 0, trial, recipe, is_only))
-        done = _runs(folder, comparison, cell, 0)
-        best = done.sort("validation_auc", descending=True, nulls_last=True).row(0, named=True)
-        recipe = replace(comparison.recipe, **{name: best[name] for name in SPACE})
-        for seed in range(comparison.seeds):
-            known = _runs(folder, comparison, cell, seed).filter(pl.col("test_auc").is_not_null())
-            if known.height == 0:
-                trial = best["trial"] if seed == 0 else 0
-                rows = _trained(comparison, cell, seed, trial, recipe, is_measured=True)
-                yield from _added(folder, rows)
+    return tuple(by_name.values())
 
 
 def read_results(folder: Path) -> pl.DataFrame:
@@ -186,78 +260,18 @@ def read_results(folder: Path) -> pl.DataFrame:
     return read_table(folder, FILE_NAME)
 
 
-def _runs(folder: Path, comparison: Comparison, cell: Cell, seed: int) -> pl.DataFrame:
-    return read_results(folder).filter(
-        (pl.col("model") == comparison.model)
-        & (pl.col("cell") == cell.name)
-        & (pl.col("seed") == seed)
-        & pl.col("budget_bytes").is_null()
+def selected(results: pl.DataFrame) -> pl.DataFrame:
+    """The rows of each cell's trial that is the best in validation with seed 0.
+
+    A training that diverged has no AUC and loses; of equals the first wins.
+    """
+    trials = results.filter(pl.col("budget_bytes").is_null(), seed=0)
+    best = (
+        trials.with_columns(pl.col("validation_auc").fill_nan(float("-inf")))
+        .sort("validation_auc", "trial", descending=[True, False])
+        .unique(OF_CELL, keep="first")
     )
-
-
-def _recipe(comparison: Comparison, finished: pl.DataFrame) -> Recipe:
-    """The next recipe to try: the default one first, then what Optuna proposes."""
-    if not finished.height:
-        return comparison.recipe
-    study = new_study(f"{comparison.model} {finished['cell'][0]} {finished.height}")
-    for row in finished.sort("trial").to_dicts():
-        study.add_trial(
-            create_trial(
-                value=row["validation_auc"] or 0.0,
-                params={name: row[name] for name in SPACE},
-                distributions=SPACE,
-            )
-        )
-    return replace(comparison.recipe, **study.ask(SPACE).params)
-
-
-def _trained(
-    comparison: Comparison,
-    cell: Cell,
-    seed: int,
-    trial: int,
-    recipe: Recipe,
-    is_measured: bool,
-) -> list[dict[str, Any]]:
-    """The rows of a run: as validation had it alone, or tested and packed."""
-    predictor, fit = train_events(
-        cell.plan,
-        comparison.columns,
-        comparison.events,
-        comparison.parts,
-        recipe,
-        model=comparison.model,
-        seed=seed,
-    )
-    run = {
-        "dataset": comparison.dataset,
-        "split": comparison.split,
-        "model": comparison.model,
-        "method": cell.method,
-        "cell": cell.name,
-        "embedding_dim": cell.plan.embedding_dim,
-        "seed": seed,
-        "trial": trial,
-        **{name: getattr(recipe, name) for name in SPACE},
-        "epochs": fit.epochs,
-        "best_epoch": fit.best_epoch,
-        "train_seconds": fit.seconds,
-        "training_bytes": fit.training_bytes,
-        "form": "float32",
-        "deployed_bytes": embedding_bytes(predictor),
-        "validation_auc": fit.validation_auc,
-    }
-    if not is_measured:
-        return [run]
-    test, new_values = comparison.events.at(comparison.parts.test), comparison.new_values
-    rows = [run | tested(predictor, test, new_values)]
-    packer = packer_of(predictor, comparison.events, comparison.parts)
-    for budget in cell.budgets:
-        for best in packed_within(packer, predictor, budget):
-            of_form = {"form": str(best.form), "budget_bytes": budget}
-            size = {"deployed_bytes": embedding_bytes(best.module), "validation_auc": best.quality}
-            rows.append(run | of_form | size | tested(best.module, test, new_values))
-    return rows
+    return results.join(best, on=[*OF_CELL, "trial"], how="semi", maintain_order="left")
 
 
 def embedding_bytes(predictor: Predictor) -> int:
@@ -309,9 +323,6 @@ def tested(predictor: Predictor, test: Events, new_values: Tensor) -> dict[str, 
     return row
 
 
-def _added(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Rows, once they are in the file, in the place of those of the same run."""
-    added = pl.DataFrame(rows, schema=SCHEMA)
-    kept = read_results(folder).join(added.select(RUN).unique(), on=RUN, how="anti")
-    write_table(folder, pl.concat([kept, added]), FILE_NAME)
-    return rows
+def _best_auc(trials: Sequence[Row]) -> float:
+    known = (row["validation_auc"] for row in trials)
+    return max((auc for auc in known if not isnan(auc)), default=-inf)

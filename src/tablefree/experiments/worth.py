@@ -4,54 +4,18 @@ Permutation importance (Breiman, "Random Forests", 2001), on the test part: noth
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import polars as pl
 import torch
 from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tablefree.experiments.plan_columns import read_columns, write_worth
-from tablefree.experiments.plans import SPACE, Comparison, read_results
 from tablefree.fields.events import Events
 from tablefree.fields.kinds import Column
 from tablefree.fields.model import Predictor
 from tablefree.hashing import seed_from
-from tablefree.training.events import train_events
 from tablefree.training.metrics import auc
-
-
-def add_worth(comparison: Comparison, folder: Path) -> None:
-    """Write what each column is worth to the tables of seed 0, unless the folder tells already.
-
-    They are trained again, with the rates that were chosen for them.
-
-    Args:
-        comparison: of which the folder has the results.
-        folder: of the results.
-    """
-    columns = read_columns(folder).filter(model=comparison.model)
-    if columns["worth"].is_not_null().any():
-        return
-    tables = next(cell for cell in comparison.cells if cell.method == "full_table")
-    row = (
-        read_results(folder)
-        .filter(pl.col("test_auc").is_not_null(), pl.col("budget_bytes").is_null())
-        .filter(model=comparison.model, cell=tables.name, seed=0)
-        .row(0, named=True)
-    )
-    predictor, _ = train_events(
-        tables.plan,
-        comparison.columns,
-        comparison.events,
-        comparison.parts,
-        replace(comparison.recipe, **{name: row[name] for name in SPACE}),
-        model=comparison.model,
-    )
-    test = comparison.events.at(comparison.parts.test)
-    write_worth(folder, comparison.model, column_worth(predictor, test))
 
 
 def column_worth(predictor: Predictor, events: Events) -> dict[str, float]:

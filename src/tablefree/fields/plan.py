@@ -3,8 +3,8 @@
 A table and its vocabulary grow with the distinct values of a column, and a small one is cheap. In
 the others an id claims a row of full width while it trains, and the rows are packed afterwards (see
 `tablefree.pack`). Where the bytes do not reach for a row for each id, the ids that are met first in
-several batches, the frequent ones, have rows, and the others share some; where they hardly reach
-for any, all ids share rows, two each.
+several batches, the frequent ones, have rows, and the others one in common, which is also what a
+value that is new has; where they hardly reach for any, all ids share rows, two each.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tablefree.checks import check_choice, check_number, check_positive
-from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, deep_hash_shape
+from tablefree.embeddings.budget import CLAIMED_ROOM, deep_hash_shape
 from tablefree.encodings.row_claims import FINGERPRINT_BYTES, SLOTS
 from tablefree.errors import InputError
 from tablefree.fields.events import feature_names
@@ -27,7 +27,6 @@ MOST_OF_TABLES = 0.5  # of the bytes
 ID_BYTES = 8  # of an id in a vocabulary
 FEWEST_CODE_BYTES = 4  # of a row: with fewer, fewer rows are better
 FEWEST_BYTES = 3  # for an id, from which on some have rows
-SHARED_HASHES = 2  # rows that an id without one of its own shares
 SHARED_CODE_BYTES = 2  # of a row that ids share
 HASHED_BYTES = 2  # of a number, of rows that are hashed and packed as float16
 SIGHTINGS = 2  # batches that an id must be in, where not every id can have a row
@@ -141,7 +140,7 @@ def plan(
     small = _small(tables, budget)
     large = {name: size for name, size in sizes.items() if name not in small}
     left = budget - sum(one.num_bytes for one in small.values())
-    least = FEWEST_CODE_BYTES * (SLOTS + SHARED_HASHES) * len(large)
+    least = FEWEST_CODE_BYTES * (SLOTS + 1) * len(large)
     if left < least:
         raise InputError(
             f"{budget:,} bytes are too few for {len(sizes)} features: {budget - left:,} go into "
@@ -240,16 +239,14 @@ def _share(table: FieldPlan, method: str, embedding_dim: int, num_bytes: float) 
 
 def _claimed(size: int, num_bytes: float) -> tuple[int, float, str]:
     """Rows, the bytes of each, and why."""
-    rows = CLAIMED_ROOM * size / (1 - CLAIMED_SHARED)
-    row_bytes = num_bytes / rows
-    if row_bytes >= FINGERPRINT_BYTES + FEWEST_CODE_BYTES:
-        return _own_rows(CLAIMED_ROOM * size), row_bytes, "a row for each value"
-    own = num_bytes * (1 - CLAIMED_SHARED) / (FINGERPRINT_BYTES + FEWEST_CODE_BYTES)
-    share = own / (CLAIMED_ROOM * size)
+    rows, fewest = CLAIMED_ROOM * size, FINGERPRINT_BYTES + FEWEST_CODE_BYTES
+    if num_bytes >= fewest * rows:
+        return _own_rows(rows), num_bytes / rows, "a row for each value"
+    own = num_bytes / fewest
     return (
         _own_rows(own),
-        FINGERPRINT_BYTES + FEWEST_CODE_BYTES,
-        f"rows for {share:.0%} of the values, the frequent ones; the others share some",
+        fewest,
+        f"rows for {own / rows:.0%} of the values, the frequent ones; the others share one",
     )
 
 
@@ -263,11 +260,10 @@ def _config(field: FieldPlan, embedding_dim: int) -> dict[str, Any]:
         case "full_table":
             config["num_embeddings"] = field.num_ids
         case "claimed_rows":
-            shared = CLAIMED_SHARED / (1 - CLAIMED_SHARED) * field.num_rows / SHARED_HASHES
             config |= {
                 "capacity": field.num_rows,
-                "num_rows": max(1, round(shared)),
-                "num_hashes": SHARED_HASHES,
+                "num_rows": 1,
+                "num_hashes": 1,
                 "sightings": 1 if field.num_rows >= field.num_ids else SIGHTINGS,
             }
         case "hashing_trick":

@@ -7,14 +7,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tablefree.kernels.cuda import buckets_of, functions_of, halves
+from tablefree.kernels.cuda import functions_of, halves
+from tablefree.kernels.cuda_claims import NUM_HASHES, hashed_by, own_place
 from tablefree.kernels.layout import CODES, GROUP, HALF, LEVELS, Layout
 
 _CODES, _HALF, _LEVELS = tl.constexpr(CODES), tl.constexpr(HALF), tl.constexpr(LEVELS)
 _GROUP = tl.constexpr(GROUP)
-_FREE, _REFUSED = tl.constexpr(-1), tl.constexpr(-2)
-_FIND_HASHES = 3
-_HASH_RANGE, _FINGERPRINTS = tl.constexpr(2**32), tl.constexpr(2**16 - 1)
+_REFUSED = tl.constexpr(-2)
 
 _NUMBERS_PER_PROGRAM = 2048  # 16 for each of 128 threads
 _MOST_IDS = 64  # of a program, whose two buckets have 16 fingerprints each
@@ -36,7 +35,7 @@ def packed_own_rows(
     """
     out = torch.empty(len(ids), width, device=ids.device)
     places = torch.empty_like(ids)
-    functions = functions_of(seed, _FIND_HASHES, "multiply_shift", ids.device)
+    functions = functions_of(seed, NUM_HASHES, "multiply_shift", ids.device)
     tensors = (ids, data, books, out, places, data.view(torch.int16), functions)
     sizes = (functions.shape[1], len(data))
     _launch(_own_kernel, (*tensors, *sizes), books, layout, width)
@@ -56,7 +55,7 @@ def packed_codes(
 ) -> Tensor:
     """The code of each id [n]; arguments as of `packed.packed_codes`."""
     out = torch.empty(len(ids), width, device=ids.device)
-    functions = functions_of(seed, _FIND_HASHES, "multiply_shift", ids.device)
+    functions = functions_of(seed, NUM_HASHES, "multiply_shift", ids.device)
     picks = functions_of(shared_seed, num_hashes, "multiply_shift", ids.device)
     tensors = (ids, data, books, out, data.view(torch.int16), functions, shared, picks)
     num_rows = shared.numel() // (layout.row_bytes * num_hashes)
@@ -183,38 +182,6 @@ def _row_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     _write(out, rows, numbers, num_ids, width, block_width)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _hashed(low, high, functions, num_functions, number: tl.constexpr):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """One hash of each id, of 32 bits."""
-    hashes = tl.full([1], number, tl.int32)
-    return buckets_of(low, high, functions, num_functions, hashes, _HASH_RANGE, False)
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _place_in(slots, bucket, group_bytes: tl.constexpr, fingerprints, mask):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """The places of fingerprints in their buckets, -1, or -2 where there is no room."""
-    place = tl.where(mask, bucket * 0 + _REFUSED, _REFUSED)
-    for slot in range(_GROUP - 1, -1, -1):  # the first match is the last to be written
-        owner = tl.load(slots + bucket * (group_bytes // 2) + slot, mask, 0)
-        place = tl.where((owner == 0) & (place < 0), _FREE, place)
-        place = tl.where(owner == fingerprints, bucket * _GROUP + slot, place)
-    return place
-
-
-@triton.jit
-def _own_place(low, high, mask, slots, functions, num_functions, num_buckets, group_bytes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """The place of the row that each id owns, -1 or -2."""
-    hashed = _hashed(low, high, functions, num_functions, 2)
-    fingerprints = (((hashed * _FINGERPRINTS) >> 32) + 1).to(tl.int16)
-    place = tl.where(mask, low.to(tl.int64) * 0 + _REFUSED, _REFUSED)
-    for number in tl.static_range(2):
-        hashed = _hashed(low, high, functions, num_functions, number)
-        bucket = ((hashed * num_buckets.to(tl.uint64)) >> 32).to(tl.int64)
-        found = _place_in(slots, bucket, group_bytes, fingerprints, mask)
-        place = tl.where(place >= 0, place, tl.maximum(place, found))
-    return place
-
-
 @triton.jit(do_not_specialize=["num_buckets"])  # type: ignore[untyped-decorator]
 def _own_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     ids,
@@ -241,7 +208,7 @@ def _own_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     mask = rows < num_ids
     low, high = halves(tl.load(ids + rows, mask, 0))
     group_bytes: tl.constexpr = head + _GROUP * row_bytes
-    place = _own_place(low, high, mask, slots, functions, num_functions, num_buckets, group_bytes)
+    place = own_place(low, high, mask, slots, functions, num_functions, num_buckets, group_bytes)
     tl.store(places + rows, place, mask)
     is_there = mask & (place >= 0)
     numbers = _decoded(
@@ -280,14 +247,14 @@ def _codes_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
     mask = rows < num_ids
     low, high = halves(tl.load(ids + rows, mask, 0))
     group_bytes: tl.constexpr = head + _GROUP * row_bytes
-    place = _own_place(low, high, mask, slots, functions, num_functions, num_buckets, group_bytes)
+    place = own_place(low, high, mask, slots, functions, num_functions, num_buckets, group_bytes)
     is_there = mask & (place >= 0)
     numbers = _decoded(
         place, is_there, data, books, kind, bits, row_bytes, head, num_codes, width, block_width
     )
     is_refused = mask & (place == _REFUSED)
     for pick in tl.static_range(num_hashes):
-        hashed = _hashed(low, high, picks, num_picks, pick)
+        hashed = hashed_by(low, high, picks, num_picks, pick)
         row = ((hashed * num_rows.to(tl.uint64)) >> 32).to(tl.int64) + pick * num_rows.to(tl.int64)
         part = _decoded(
             row, is_refused, shared, books, kind, bits, row_bytes, 0, num_codes, width, block_width

@@ -97,7 +97,11 @@ def write_codes(
 
 @torch.library.custom_op("tablefree::find_rows", mutates_args=())
 def find_rows(ids: Tensor, slots: Tensor, seed: int) -> Tensor:
-    """The row that each CPU id [n] owns, or -1 or -2: see `kernels.sketch`."""
+    """The row that each id [n] owns, or -1 or -2: see `kernels.sketch`."""
+    if ids.device.type == "cuda":
+        from tablefree.kernels import cuda_claims
+
+        return cuda_claims.find_rows(ids.contiguous(), slots, seed)
     from tablefree.kernels import sketch
 
     rows = sketch.find_rows(_flat(ids).numpy(), slots.numpy(), seed, torch.get_num_threads())
@@ -106,7 +110,12 @@ def find_rows(ids: Tensor, slots: Tensor, seed: int) -> Tensor:
 
 @torch.library.custom_op("tablefree::give_rows", mutates_args={"slots"})
 def give_rows(ids: Tensor, slots: Tensor, seed: int) -> None:
-    """Give rows to distinct CPU ids [n] without one: see `kernels.sketch`."""
+    """Give rows to distinct ids [n] without one: see `kernels.sketch`."""
+    if ids.device.type == "cuda":
+        from tablefree.kernels import cuda_claims
+
+        cuda_claims.give_rows(ids.contiguous(), slots, seed)
+        return
     from tablefree.kernels import sketch
 
     sketch.give_rows(_flat(ids).numpy(), slots.numpy(), seed)

@@ -1,18 +1,9 @@
 """Packed rows of tensors: CPU ones go to Numba, CUDA ones to Triton, where there is one."""
 
-from functools import cache
-from importlib.util import find_spec
-
 import torch
 from torch import Tensor
 
 from tablefree.kernels.layout import Layout
-
-
-@cache
-def has_kernels(device_type: str) -> bool:
-    """Whether the kernels read rows on a type of device; where not, torch's operators do."""
-    return device_type == "cpu" or (device_type == "cuda" and find_spec("triton") is not None)
 
 
 def packed_rows(places: Tensor, data: Tensor, books: Tensor, layout: Layout, width: int) -> Tensor:

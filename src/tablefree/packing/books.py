@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from tablefree.kernels import packed_op
+from tablefree.kernels import HAVE_KERNELS
 from tablefree.kernels.layout import CODES, HALF, LEVELS, Layout
 from tablefree.packing.bits import unpack_bits
 from tablefree.packing.encoding import Encoded
@@ -125,7 +125,7 @@ class Books(nn.Module, ABC):
 
     def _is_fast(self, data: Tensor) -> bool:
         compiles = torch.compiler.is_compiling()
-        return not compiles and not self.learns and packed_op.has_kernels(data.device.type)
+        return not compiles and not self.learns and data.device.type in HAVE_KERNELS
 
     def extra_repr(self) -> str:
         """The form, shown when the module is printed."""

@@ -178,6 +178,9 @@ def new_predictor(
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         embeddings = EmbeddingCollection(config)
+        # Whatever the embeddings are, the network over them starts the same: what it starts from
+        # can matter more than they do.
+        torch.manual_seed(seed)
         num_dense = sum(one.width for one in scalings)
         return Predictor(MODELS[model](embeddings, num_dense), columns, scalings, vocabularies)
 

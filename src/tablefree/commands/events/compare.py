@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
 from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
 from tablefree.commands.options import ByteSize, ColumnOptions, TrainingOptions
-from tablefree.commands.screen import console, resumable, say
-from tablefree.commands.training import bar_of_runs
-
-if TYPE_CHECKING:
-    from tablefree.experiments.plans import Comparison
+from tablefree.commands.screen import console, say
+from tablefree.commands.training import train_all
 
 SIZES = "1/4,1/16,1/64"
 
@@ -29,6 +26,7 @@ def compare_on_events(
     sizes: Sequence[str],
     seeds: int,
     trials: int,
+    jobs: int | None,
     output: Path | None,
 ) -> None:
     """Compare plans; what each option is, `tablefree compare` says.
@@ -43,12 +41,13 @@ def compare_on_events(
         sizes: of packed embeddings and vocabularies, as ratios to those of tables or in bytes.
         seeds: runs of each.
         trials: recipes that each plan is tried with.
+        jobs: runs at a time.
         output: the folder.
     """
     from tablefree.checks import check_choice
     from tablefree.experiments.plan_columns import write_columns, write_plans
     from tablefree.experiments.plan_report import write_plan_report
-    from tablefree.experiments.plans import RECIPE, cells
+    from tablefree.experiments.plans import RECIPE, PlanComparison, cells
     from tablefree.fields.model import MODELS
     from tablefree.fields.plan import LARGE_METHODS
     from tablefree.files import held
@@ -63,39 +62,23 @@ def compare_on_events(
     width = training.embedding_dim or WIDTH
     full = plan_tables(task.profile, width).table_bytes
     ratios = list(dict.fromkeys(size.ratio(full) for size in wanted))  # a size counts once
-    chosen = cells(task.profile, ratios, methods or LARGE_METHODS, width)
+    chosen = cells(task.profile, ratios, methods or LARGE_METHODS, models, width)
     folder = output or Path("results") / f"{task.name}-{'-'.join(models)}"
     with held(folder):
         write_columns(folder, task, models, recipe.max_epochs, width)
         write_plans(folder, task.profile, chosen)
-        for model in models:
-            comparison = task.comparison(model, chosen, seeds=seeds, trials=trials, recipe=recipe)
-            _train(comparison, folder)
+        train_all(PlanComparison(chosen, seeds, trials, recipe), task, folder, jobs, _in_a_line)
         report = write_plan_report(folder)
     _show(folder)
     say(f"\nReport: {report}")
 
 
-def _train(comparison: "Comparison", folder: Path) -> None:
-    """Train what a folder does not hold yet, and say how it goes."""
-    from tablefree.experiments.plans import compare
-    from tablefree.experiments.worth import add_worth
-
-    with resumable(), bar_of_runs() as progress:
-        total = len(comparison.cells) * (comparison.trials + comparison.seeds)
-        bar = progress.add_task("Training", total=total)
-        for row in compare(comparison, folder):
-            progress.update(bar, advance=row.get("budget_bytes") is None)
-            say(_in_a_line(row))
-        progress.update(bar, completed=total, description="What columns are worth")
-        add_worth(comparison, folder)
-
-
 def _in_a_line(row: Mapping[str, Any]) -> str:
     tested = "" if row.get("test_auc") is None else f", test AUC {row['test_auc']:.4f}"
     return (
-        f"{row['method']} {row['model']} seed {row['seed']} trial {row['trial']}, {row['form']}, "
-        f"{row['deployed_bytes']:,} bytes: validation AUC {row['validation_auc']:.4f}{tested}"
+        f"{row['method']} {row['model']} seed {row['seed']} trial {row['trial']}, "
+        f"{row['training_bytes']:,} bytes in training: validation AUC "
+        f"{row['validation_auc']:.4f}{tested}, {row['train_seconds']:.0f} s"
     )
 
 

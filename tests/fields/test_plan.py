@@ -1,0 +1,89 @@
+"""A plan: what each feature gets, within the bytes, and that it can be built and packed so."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tablefree.embeddings import EmbeddingCollection
+from tablefree.errors import InputError
+from tablefree.fields.plan import LARGE_METHODS, SMALL, plan
+from tablefree.fields.profile import profile
+from tablefree.packing.choice import SMALLEST
+from tablefree.packing.tables import packed_size
+
+ROWS = 4_000
+LARGE = ("item", "user")
+
+
+@pytest.fixture(scope="module")
+def found():
+    rng = np.random.default_rng(0)
+    columns = {
+        "user": [f"u{one}" for one in rng.integers(2_500, size=ROWS)],
+        "item": [f"i{one}" for one in rng.integers(900, size=ROWS)],
+        "city": [f"c{one}" for one in rng.integers(12, size=ROWS)],
+        "price": rng.normal(size=ROWS),
+        "sold": rng.integers(2, size=ROWS),
+    }
+    return profile(pl.DataFrame(columns), label="sold")
+
+
+@pytest.mark.parametrize("method", LARGE_METHODS[:-1])
+@pytest.mark.parametrize("part", [2, 4, 8, 16, 32])
+def test_it_fits_and_small_columns_keep_tables(found, method, part):
+    tables = plan(found, method="full_table")
+    one = plan(found, ratio=1 / part, method=method)
+    assert one.num_bytes == int(tables.table_bytes / part)
+    assert sum(field.num_bytes for field in one.fields) <= one.num_bytes + len(one.fields)
+    by_name = {field.name: field for field in one.fields}
+    assert by_name["city"].method == "full_table"
+    assert {by_name[name].method for name in LARGE} <= {method, "multi_hash"}
+    assert all(field.num_ids > SMALL for field in one.fields if field.method != "full_table")
+
+
+@pytest.mark.parametrize("part", [3, 8, 12])
+def test_claimed_rows_are_built_and_packed_within_the_bytes(found, part):
+    one = plan(found, ratio=1 / part)
+    embeddings = EmbeddingCollection(one.config())
+    smallest = min(packed_size(embeddings, form) for form in SMALLEST)
+    vocabulary = sum(8 * field.num_ids for field in one.fields if field.method == "full_table")
+    assert smallest + vocabulary <= one.num_bytes
+
+
+def test_rows_of_their_own_for_as_many_as_the_bytes_reach_for(found):
+    whole, some, none = (plan(found, ratio=1 / part) for part in (4, 20, 60))
+    assert {field.why for field in whole.fields if field.name in LARGE} == {"a row for each value"}
+    configs = [one.config()["user"] for one in (whole, some, none)]
+    assert configs[0]["capacity"] >= 2_000
+    assert configs[0]["sightings"] == 1
+    assert configs[1]["capacity"] < 2_000
+    assert configs[1]["sightings"] == 2
+    # Late and new values have one row in common.
+    assert [(one["num_rows"], one["num_hashes"]) for one in configs[:2]] == [(1, 1), (1, 1)]
+    assert "the others share one" in next(one.why for one in some.fields if one.name == "user")
+    assert configs[2]["method"] == "multi_hash"
+
+
+def test_it_plans_for_rows_to_come(found):
+    sizes = [
+        {field.name: field.num_ids for field in plan(found, ratio=0.25, growth=growth).fields}
+        for growth in (1, 4)
+    ]
+    assert sizes[1]["user"] > sizes[0]["user"]
+    assert sizes[1]["city"] == sizes[0]["city"] == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "pass one of num_bytes and ratio.*got neither"),
+        ({"num_bytes": 10, "ratio": 0.5}, "got both"),
+        ({"ratio": 0.5, "growth": 0.5}, "growth is at least 1"),
+        ({"ratio": 0.5, "method": "magic"}, "method must be one of .*; got 'magic'"),
+        ({"num_bytes": 100}, "100 bytes are too few for 3 features"),
+        ({"ratio": -1}, "ratio must be"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(found, options, words):
+    with pytest.raises(InputError, match=words):
+        plan(found, **options)
