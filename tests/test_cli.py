@@ -239,6 +239,19 @@ class TestEmbed:
         refused(tablefree("embed", "--checkpoint", checkpoint, *options, *output), *words)
         assert tree(tmp_path) == []
 
+    def test_the_ids_are_not_written_over(self, checkpoint, tmp_path, refused):
+        path = tmp_path / "ids.parquet"
+        pl.DataFrame({"user_id": [1, 2]}).write_parquet(path)
+        options = ("--feature", "user", "--ids", path, "--output", path)
+        refused(tablefree("embed", "--checkpoint", checkpoint, *options), "is the data")
+        assert pl.read_parquet(path).columns == ["user_id"]
+
+    def test_an_output_that_is_no_parquet(self, checkpoint, tmp_path, refused):
+        (tmp_path / "ids").write_text("1\n")
+        options = ("--feature", "user", "--ids", tmp_path / "ids", "--output", tmp_path / "x.csv")
+        refused(tablefree("embed", "--checkpoint", checkpoint, *options), "no name of a Parquet")
+        assert tree(tmp_path) == ["ids"]
+
     def test_a_folder_that_cannot_be_written(self, checkpoint, tmp_path, refused):
         (tmp_path / "ids").write_text("1\n")
         output = ("--ids", tmp_path / "ids", "--output", tmp_path / "ids" / "out.parquet")

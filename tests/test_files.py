@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tablefree import HashingTrick
 from tablefree.errors import InputError
 from tablefree.files import check_writable, held, replace_file, replacing
 
@@ -59,9 +60,12 @@ def test_a_device_without_space_is_refused():
 
 def test_a_folder_below_a_file_or_in_place_of_the_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot write"):
-        check_writable(tmp_path / "file" / "folder")
-    with pytest.raises(InputError, match="it is a folder"):
+    for folder in ("file", "file/folder"):
+        with pytest.raises(
+            InputError, match=r"cannot write .*: a file is in the place of its fold"
+        ):
+            check_writable(tmp_path / folder)
+    with pytest.raises(InputError, match="is a folder, and a file is to be written: name one"):
         replace_file(tmp_path, b"")
 
 
@@ -78,6 +82,23 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
         assert link.is_symlink()
         assert target.read_bytes() == content
     assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_others_may_read_what_the_umask_lets_them(tmp_path, umask):
+    """Whatever the writer: safetensors makes a file of its own, which only its owner may read."""
+    before = os.umask(umask)
+    try:
+        replace_file(tmp_path / "file", b"content")
+        with replacing(tmp_path / "private") as temporary:
+            temporary.unlink()
+            os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600))
+        HashingTrick(10, 2, seed="id").save_pretrained(tmp_path)
+    finally:
+        os.umask(before)
+    modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()}
+    names = ("file", "private", "config.json", "model.safetensors")
+    assert modes == dict.fromkeys(names, 0o666 & ~umask)
 
 
 @pytest.mark.parametrize("is_linked", [False, True])

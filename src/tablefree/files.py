@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from glob import escape
@@ -27,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
         The path to write to.
 
     Raises:
-        InputError: The folder cannot be written to, or its disk is full.
+        InputError: It is a folder; or its folder cannot be written to, or the disk is full.
 
     Example:
         >>> with replacing(Path("ids.txt")) as temporary:  # doctest: +SKIP
@@ -35,16 +36,19 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         if path.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
+            raise InputError(f"{path} is a folder, and a file is to be written: name one in it")
         if path.exists() and not path.is_file():
             yield path
         else:
             with _beside(_resolved(path)) as temporary:
                 yield temporary
     except OSError as error:
+        reason = error.strerror or error
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            reason = "a file is in the place of its folder"
         raise InputError(
-            f"cannot write {path}: {error.strerror or error}; free some space, make the folder "
-            "writable or choose another one"
+            f"cannot write {path}: {reason}; free some space, make the folder writable or choose "
+            "another one"
         ) from error
 
 
@@ -62,7 +66,10 @@ def _beside(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        temporary.touch()
+        mode = stat.S_IMODE(temporary.stat().st_mode)  # as the umask has it
         yield temporary
+        temporary.chmod(mode)  # safetensors makes a file of its own, for its owner alone
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -1,6 +1,8 @@
 """The commands on events of many columns: from files of each form, with options good and bad."""
 
 import json
+import re
+import shlex
 
 import numpy as np
 import polars as pl
@@ -12,7 +14,7 @@ from tablefree.embeddings import EmbeddingCollection
 from tablefree.experiments.plan_columns import read_columns, read_plans
 
 QUICK = ("--epochs", "1", "--embedding-dim", "4")
-COMPARED = ("--methods", "hashing_trick", "--sizes", "1/2", "--trials", "1", "--seeds", "1")
+COMPARED = ("--methods", "hashing_trick", "--sizes", "1/2,0.5", "--trials", "1", "--seeds", "1")
 
 
 def clicks(num_events=1_500, seed=0):
@@ -110,6 +112,40 @@ class TestPlan:
     )
     def test_bad_options(self, data, refused, options, words):
         refused(("plan", "--data", data, *options), *words)
+
+    @pytest.mark.parametrize(
+        ("command", "options"),
+        [
+            ("plan", ("--budget", "abc")),
+            ("train", ("--bytes", "abc")),
+            ("compare", ("--sizes", "1/4,abc")),
+            ("compare", ("--bytes", "5KB,abc")),
+            ("train", ("--split", "abc")),
+            ("compare", ("--split", "abc")),
+        ],
+    )
+    def test_options_are_looked_at_before_the_data(self, tablefree, data, capsys, command, options):
+        assert tablefree(command, "--data", data, "--label", "sold", *options) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        is_split = options[0] == "--split"
+        wanted = "split must be one of time, group, random" if is_split else "as 500KB or 6GB"
+        assert f"{wanted}; got 'abc'" in printed.err
+
+    def test_columns_of_any_name(self, tablefree, tmp_path, capsys):
+        path = tmp_path / "clicks.csv"
+        rows = [f"{n % 2},{n % 7},v{n % 5},{n % 2 + n / 1000}" for n in range(600)]
+        header = '"sold, or not","size, in cm", city,"le,ak"'
+        path.write_text("\n".join([header, *rows]) + "\n")
+        options = ("--label", "sold, or not", "--categorical", r"size\, in cm,\ city")
+        assert tablefree("plan", "--data", path, *options, "--budget", "1/2") == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "size, in cm categorical given" in shown
+        assert "city categorical given" in shown
+        (dropped,) = re.findall(r"\(--drop (.*?)\)", shown)
+        options += ("--drop", *shlex.split(dropped))
+        assert tablefree("plan", "--data", path, *options, "--budget", "1/2") == 0
+        assert "left out: le,ak: dropped" in capsys.readouterr().out
 
     def test_data_that_are_not_there(self, refused):
         refused(("plan", "--data", "nowhere.csv"), "nowhere.csv does not exist")
@@ -213,6 +249,16 @@ class TestEvaluate:
         assert f"{loss:.4f}" in shown
         assert all(name in shown for name in ("AUC", "Normalised entropy", "Calibration error"))
 
+    def test_what_one_label_leaves_undefined(self, tablefree, checkpoint, tmp_path, capsys):
+        path = tmp_path / "sold.parquet"
+        clicks().filter(sold=1).write_parquet(path)
+        assert tablefree("evaluate", "--checkpoint", checkpoint, "--data", path) == 0
+        shown = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines()]
+        values = {name.strip(): value.strip() for name, value in filter(None, shown)}
+        undefined = "all labels are the same"
+        assert values["AUC"] == values["Normalised entropy"] == undefined
+        assert float(values["Log loss"]) > 0
+
     def test_other_forms_of_the_data_measure_the_same(
         self, tablefree, checkpoint, data, tmp_path, capsys
     ):
@@ -310,11 +356,58 @@ class TestPredict:
         assert output.read_bytes() == b"as before"
         assert sorted(one.name for one in tmp_path.iterdir()) == ["bad.parquet", "p.parquet"]
 
-    def test_the_data_are_not_written_over(self, checkpoint, tmp_path, refused):
-        path = tmp_path / "new.parquet"
+    @pytest.mark.parametrize(
+        ("source", "output"),
+        [
+            ("parts/0.parquet", "parts/0.parquet"),
+            ("parts/0.parquet", "link.parquet"),
+            ("parts/*.parquet", "parts/0.parquet"),
+            ("parts", "parts/0.parquet"),
+            ("parts", "parts/new.parquet"),
+            ("parts", "parts/day=2/new.parquet"),
+        ],
+    )
+    def test_the_data_are_not_written_over(self, checkpoint, tmp_path, refused, source, output):
+        (tmp_path / "parts").mkdir()
+        path = tmp_path / "parts" / "0.parquet"
         clicks(20).write_parquet(path)
-        options = ("--checkpoint", checkpoint, "--data", path, "--output", path)
-        refused(("predict", *options), "is the data")
+        (tmp_path / "link.parquet").symlink_to(path)
+        before = path.read_bytes()
+        options = ("--data", tmp_path / source, "--output", tmp_path / output)
+        refused(("predict", "--checkpoint", checkpoint, *options), "is the data, or among them")
+        assert path.read_bytes() == before
+        assert len(list(tmp_path.rglob("*"))) == 3
+
+    def test_predictions_beside_the_data(self, tablefree, checkpoint, tmp_path):
+        """What no reader of the folder takes for the data."""
+        clicks(20).write_parquet(tmp_path / "0.parquet")
+        output = tmp_path / "out" / "p.parquet"
+        for _ in range(2):  # the second is in the place of the first
+            options = ("--data", tmp_path, "--output", output)
+            assert tablefree("predict", "--checkpoint", checkpoint, *options) == 0
+            assert pl.read_parquet(output).height == 20
+
+    @pytest.mark.parametrize("name", ["p.csv", "p", "p.parquet.csv", "p.csv.gz"])
+    def test_an_output_that_is_no_parquet(self, checkpoint, data, tmp_path, refused, name):
+        options = ("--checkpoint", checkpoint, "--data", data, "--output", tmp_path / name)
+        refused(("predict", *options), f"{name} is no name of a Parquet file: end it with .parq")
+        (tmp_path / name).write_text("mine")
+        refused(("predict", *options), "is no name of a Parquet file")
+        assert (tmp_path / name).read_text() == "mine"
+
+    @pytest.mark.parametrize("name", ["p.pq", "P.PARQUET"])
+    def test_an_output_of_another_name(self, tablefree, checkpoint, data, tmp_path, name):
+        options = ("--checkpoint", checkpoint, "--data", data, "--output", tmp_path / name)
+        assert tablefree("predict", *options) == 0
+        assert pl.read_parquet(tmp_path / name).height == 1_500
+
+    def test_an_output_that_is_a_folder(self, checkpoint, data, tmp_path, refused):
+        options = ("--checkpoint", checkpoint, "--data", data, "--output", tmp_path)
+        refused(("predict", *options), "is a folder, and a file is to be written: name one in it")
+
+    def test_an_output_that_is_no_file(self, tablefree, checkpoint, data):
+        options = ("--checkpoint", checkpoint, "--data", data, "--output", "/dev/null")
+        assert tablefree("predict", *options) == 0
 
     def test_a_model_of_users_and_items(self, tablefree, data, tmp_path, refused):
         path = tmp_path / "pairs.csv"
@@ -347,6 +440,7 @@ class TestCompare:
         results = pl.read_parquet(compared / "results.parquet")
         assert set(results["method"]) == {"full_table", "hashing_trick"}
         assert set(results["split"]) == {"time"}
+        assert not results.select("cell", "seed", "trial", "budget_bytes").is_duplicated().any()
 
     def test_columns_and_plans_are_told(self, compared):
         columns = read_columns(compared)
@@ -375,6 +469,13 @@ class TestCompare:
         output = ("--output", compared, *COMPARED, *QUICK)
         refused(("compare", "--data", data, *options, *output), "other events, columns, splits")
         assert (compared / "results.parquet").read_bytes() == before
+
+    def test_results_of_another_width_are_not_resumed(self, compared, data, refused):
+        options = ("--label", "sold", "--output", compared, *COMPARED, *QUICK)
+        refused(
+            ("compare", "--data", data, *options, "--embedding-dim", "8"),
+            "holds results of another embedding dimension than 8",
+        )
 
     def test_results_of_other_rows_of_the_same_name_are_not_resumed(
         self, compared, tmp_path, refused

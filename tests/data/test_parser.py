@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tablefree.data import parser
 from tablefree.data.id_stream import read_ids
 from tablefree.data.parser import Source
 from tablefree.data.read import read_interactions
@@ -86,8 +87,8 @@ def test_the_same_values(tmp_path, name, text, items):
         ("x.csv", "a;x\nb;y\n", "no column .*put a line with names before it, such as 'user_id;it"),
         ("x.csv", b"user_id,item_id\na,b\n\xe9,\xe9\n", "row 2 of .*not in UTF-8.*iconv"),
         ("x.csv", "user_id,item_id\na,b\n".encode("utf-16-le"), "zero bytes.*iconv -f utf-16le"),
-        ("x.json", '{"user_id": 1, "item_id": "a"}\n{"item_id": 6}', "changed from string to num"),
-        ("x.json", '[{"user_id": 1, "item_id": 2}]', "cannot be read"),
+        ("x.json", '{"user_id": 1, "item_id": "a"}\n{"item_id": 6}', "row 2 of .*x.json has numb"),
+        ("x.json", '[{"user_id": 1, "item_id": 2}]', "is one array of JSON: JSON lines have"),
     ],
 )
 def test_the_same_refusals(tmp_path, name, text, named):
@@ -190,3 +191,29 @@ def test_columns_of_json_lines_are_in_the_order_of_the_file(tmp_path):
 def test_nulls_at_the_start_of_a_list_of_json_lines(tmp_path):
     path = write(tmp_path / "x.jsonl", '{"a": null}\n{"a": [null, 7]}\n{"a": []}\n{"a": [1]}\n')
     assert Source(path).read(["a"])["a"].to_pylist() == [None, [None, 7], [], [1]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("1", '"a"', "has strings in the column 'x', where rows before have numbers"),
+        ('"a"', "1", "has numbers in the column 'x', where rows before have strings"),
+        ("1", "true", "has booleans in the column 'x', where rows before have numbers"),
+        ('"2026-01-01T00:00"', "7", "has numbers in the column 'x', where rows before have st"),
+        ("[1]", '"a"', "has strings in the column 'x', where rows before have arrays"),
+        ("[1]", '["a"]', "has strings in the column 'x', where rows before have numbers"),
+        ('{"b": 1}', '{"b": "a"}', "has strings in the column 'x', where rows before have num"),
+    ],
+)
+@pytest.mark.parametrize("num_blocks", [1, 2])
+def test_values_of_several_types_in_json_lines(
+    tmp_path, monkeypatch, before, after, said, num_blocks
+):
+    """The row is counted over the blocks that are parsed at once."""
+    lines = [f'{{"x": {one}}}\n' for one in [before] * 21 + [after]]
+    monkeypatch.setattr(parser, "BLOCK", (30 // num_blocks - 5) * len(lines[0]))
+    path = write(tmp_path / "x.jsonl", "".join(lines))
+    with pytest.raises(
+        InputError, match=rf"^row 22 of .*x.jsonl {said}.*: save all its values in "
+    ):
+        Source(path).read(["x"])

@@ -189,6 +189,15 @@ class TestSummary:
         assert "one seed" in advice(seeds=1)[-1]
         assert "one seed" not in " ".join(advice(seeds=2))
 
+    def test_plans_that_fit_in_no_form_are_said(self):
+        none = {"hashing_trick": (0.748, None, None, None)}
+        assert advice(aucs=AUCS | none)[-1] == (
+            "Hashing trick of 640 KB as trained fit their budget in no form."
+        )
+        assert advice(aucs={"full_table": AUCS["full_table"]} | none)[0] == (
+            "No plan fits its budget: allow more bytes, or drop columns."
+        )
+
     @pytest.mark.parametrize("method", ["full_table", "claimed_rows"])
     def test_what_is_not_measured_yet_is_said(self, method):
         assert advice(aucs={method: AUCS[method]}) == [

@@ -88,7 +88,11 @@ DATES = pd.to_datetime(["2026-01-31", "2026-02-01"])
         ("categorical", [1.5, 2.5], "it has floats, such as 1.5, 2.5: give it as numeric"),
         ("categorical", DATES, "it has dates: give it as a date, or save it as strings"),
         ("categorical", [[1.5], [2.5]], "it has lists of floats: bags"),
-        ("categorical", [{"a": 1}, {"a": 2}], "it has values of type struct<a: int64>"),
+        (
+            "categorical",
+            [{"a": 1}, {"a": 2}],
+            r"it has values of type struct<a: int64>: save their .* own, or drop it",
+        ),
         ("date", [1.5, 2.5], "it has 1.5, 2.5: a date is"),
         ("date", [True, False], "it has true, false: a date is"),
         ("label", ["a", "b"], "it has a, b: a label is"),
@@ -102,6 +106,15 @@ def test_values_that_cannot_be_the_kind_that_is_given(kind, values, message):
     given = "x" if kind in ("time", "label", "group") else ["x"]
     with pytest.raises(InputError, match=f"^the column 'x' of the frame cannot be .*: {message}"):
         profile(pd.DataFrame({"x": values}), **{kind: given})
+
+
+@pytest.mark.parametrize("kind", ["label", "time", "group", "categorical", "numeric", "date"])
+def test_a_column_without_values(kind):
+    """What has to be there is not dropped."""
+    is_single = kind in ("label", "time", "group")
+    remedy = "name another column" if is_single else "drop it"
+    with pytest.raises(InputError, match=f"it has no values: {remedy}$"):
+        profile(pl.DataFrame({"x": [None, None]}), **{kind: "x" if is_single else ["x"]})
 
 
 def test_it_is_refused_at_the_first_value(monkeypatch):

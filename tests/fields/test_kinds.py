@@ -1,6 +1,7 @@
 """Kinds of columns, found from all of their values, through files and frames."""
 
 import re
+from decimal import Decimal
 
 import polars as pl
 import pyarrow as pa
@@ -8,7 +9,10 @@ import pyarrow.parquet
 import pytest
 
 from tablefree.errors import InputError
+from tablefree.fields.events import read_events
 from tablefree.fields.profile import profile
+from tablefree.fields.table import Table
+from tablefree.ids import to_ids
 
 CATEGORICAL, NUMERIC = "categorical", "numeric"
 
@@ -144,11 +148,23 @@ def test_there_is_one_time():
         (pa.array([None, None], pa.int64()), "nulls only"),
         (pa.nulls(2), "nulls only"),
         (pa.array([[], None], pa.list_(pa.string())), "empty lists only"),
-        (pa.array([{"a": 1}, {"a": 2}]), "of type struct<a: int64>"),
-        (pa.array([b"a", b"b"]), "of type binary"),
-        (pa.array([[[1]], [[2]]]), "of type list<"),
+        (
+            pa.array([{"a": 1}, {"a": 2}]),
+            r"values of type struct<a: int64>: save their fields as columns of their own$",
+        ),
+        (pa.array([b"a", b"b"]), "values of type binary: save them as strings$"),
+        (
+            pa.array([[[1]], [[2]]]),
+            "values of type list<.*>>: save them as lists of strings or integers$",
+        ),
         (pa.array([[1.5], [2.5]]), "lists of floats"),
-        (pa.array([1, 2], pa.duration("s")), r"of type duration\[s\]"),
+        (
+            pa.array([1, 2], pa.duration("s")),
+            r"values of type duration\[s\]: save them as numbers$",
+        ),
+        (pa.array([1, 2], pa.time32("s")), r"values of type time32\[m?s\]: save them as numbers$"),
+        (pa.array([[{"a": 1}], []]), "values of type list<.*: save their fields"),
+        (pa.array([{"a" * 99: 1}] * 2), "values of type struct<a{43}: save their fields"),
         (pa.array([1.0, float("inf")]), "numbers that are infinite as float32"),
         (pa.array([1.0, 1e300]), "numbers that are infinite as float32"),
     ],
@@ -196,3 +212,41 @@ def test_names_of_rows_are_left_out(name, values, is_left_out):
     assert (name in profile(frame).left_out) == is_left_out
     if not isinstance(values[0], float):
         assert name in profile(frame, categorical=[name]).columns
+
+
+@pytest.mark.parametrize("dtype", [pa.decimal128(38, 0), pa.decimal256(50, 0)])
+def test_decimals_without_a_point_are_integers(tmp_path, dtype):
+    """As databases export them, in 38 digits."""
+    values = {
+        "n": [1, 2, 3, None],
+        "y": [0, 1, 1, 0],
+        "u_id": [2**60, 2**60 + 1, 7, 7],
+        "hash_id": [2**64 - 1, 2**63, 7, 7],
+    }
+    decimals = {
+        name: [None if one is None else Decimal(one) for one in column]
+        for name, column in values.items()
+    }
+    table = pa.table({name: pa.array(column, dtype) for name, column in decimals.items()})
+    pa.parquet.write_table(table, tmp_path / "x.parquet")
+    for data in (table, tmp_path / "x.parquet"):
+        columns = [one.column for one in profile(data).columns.values()]
+        kinds = {one.name: (one.kind, one.type) for one in columns}
+        integers = dict.fromkeys(values, (CATEGORICAL, "integer"))
+        assert kinds == integers | {"y": ("label", "integer")}
+        names = [one.name for one in columns if one.kind == CATEGORICAL]
+        ids = read_events(Table.of(data), columns).ids
+        for at, name in enumerate(names):
+            known = [one for one in values[name] if one is not None]
+            assert ids[: len(known), at].tolist() == to_ids(known).tolist()
+
+
+@pytest.mark.parametrize("dtype", [pl.Int128, pl.UInt128])
+def test_integers_that_arrow_has_not(tmp_path, dtype):
+    frame = pl.DataFrame({"x": pl.Series([1, 2], dtype=dtype), "y": [0, 1]})
+    with pytest.raises(InputError, match=r"'x' of the frame .*of more than 64 bits.*or drop it"):
+        profile(frame)
+    assert profile(frame, drop=["x"]).columns.keys() == {"y"}
+    frame.write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"x.parquet cannot be read .*: save it in types that Ar"):
+        profile(tmp_path / "x.parquet")

@@ -65,11 +65,12 @@ def ablate(
     from tablefree.experiments.studies import STUDIES
     from tablefree.files import held
 
+    share = ratio(size)
     task = data.task(split)
     recipe = default_recipe(
         "deep_hash", task.events_per_id, max_epochs=training.epochs, precision=precision
     )
-    template = Run("deep_hash", model, ratio(size), 0, training.width, recipe)
+    template = Run("deep_hash", model, share, 0, training.width, recipe)
     chosen = list(STUDIES) if studies is None else names(studies)
     comparison = plan(task, template=template, studies=chosen, seeds=seeds, trials=trials)
     folder = output or Path("results") / f"ablate-{task.interactions.name}-{model}"

@@ -43,13 +43,14 @@ def cold_start(
     from tablefree.experiments.task import rating_notes
     from tablefree.files import held
 
+    share = ratio(size)
     interactions = data.load()
     say_notes(rating_notes(interactions))
     scenario = scenario_of(interactions, hold_out)
     cells, left_out = plan(
         scenario,
         methods=None if methods is None else names(methods),
-        size=ratio(size),
+        size=share,
         seeds=seeds,
         embedding_dim=training.width,
         max_epochs=training.epochs,

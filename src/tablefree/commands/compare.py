@@ -13,6 +13,7 @@ from tablefree.commands.options import (
     METHOD_NAMES,
     MODELS,
     AnySplit,
+    ByteSize,
     ColumnOptions,
     DataOptions,
     Jobs,
@@ -23,7 +24,6 @@ from tablefree.commands.options import (
     given,
     names,
     ratio,
-    size_in_bytes,
     widths,
 )
 from tablefree.commands.screen import console, say
@@ -115,6 +115,9 @@ def compare(
     from tablefree.files import held
 
     models = names("gmf" if model is None else model)
+    ratios = [ratio(size) for size in names(PAIR_SIZES if sizes is None else sizes)]
+    in_bytes = None if num_bytes is None else [ByteSize.of(size) for size in names(num_bytes)]
+    decoder = widths(of_model.decoder)
     task = data.task(split or "random")
     template = Run(
         "sketch",
@@ -123,7 +126,7 @@ def compare(
         0,
         training.width,
         default_recipe("sketch", task.events_per_id, max_epochs=training.epochs),
-        widths(of_model.decoder),
+        decoder,
         users=of_model.users,
         side_features=of_model.side_features,
     )
@@ -132,9 +135,9 @@ def compare(
         template=template,
         models=models,
         methods=None if methods is None else names(methods),
-        sizes=[ratio(size) for size in names(PAIR_SIZES if sizes is None else sizes)]
-        if num_bytes is None
-        else [size_in_bytes(size, task.table_bytes(training.width)) for size in names(num_bytes)],
+        sizes=ratios
+        if in_bytes is None
+        else [size.ratio(task.table_bytes(training.width)) for size in in_bytes],
         sizes_in=sizes_in or "bytes",
         seeds=seeds,
         trials=trials,

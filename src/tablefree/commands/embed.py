@@ -1,12 +1,11 @@
 """`tablefree embed`."""
 
 import sys
-from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
-from tablefree.commands.options import CheckpointFolder
+from tablefree.commands.options import CheckpointFolder, ParquetFile, check_apart
 from tablefree.commands.screen import say
 from tablefree.ids import ID_TYPES, IdType
 
@@ -14,7 +13,7 @@ from tablefree.ids import ID_TYPES, IdType
 def embed(
     checkpoint: CheckpointFolder,
     feature: Annotated[str, typer.Option(help="user or item.")],
-    output: Annotated[Path, typer.Option(help="A Parquet file.")],
+    output: ParquetFile,
     ids: Annotated[
         str | None,
         typer.Option(help="One id a line, or what --data takes; standard input if absent or -."),
@@ -48,6 +47,8 @@ def embed(
     keys = {"user": loaded.users, "item": loaded.items}[feature]
     embedding = {"user": loaded.model.users, "item": loaded.model.items}[feature]
     path = None if ids in (None, "-") else ids
+    if path is not None:
+        check_apart(output, path)
     chunks = read_ids(
         path,
         column=id_column,

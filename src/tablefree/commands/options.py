@@ -1,9 +1,10 @@
 """What several commands ask for, each option described once."""
 
+import re
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
 import typer
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 DATA, TRAINING = "Data", "Training"  # panels of --help
 COLUMNS = "Columns of events, of which there may be any number"
 METHOD_NAMES = ", ".join(METHODS)
+LISTED = r"separated by commas; \, is a comma of a name"
 SPLITS = "random, leave-last-out, time, cold-items or cold-users"
 
 
@@ -94,14 +96,19 @@ class ColumnOptions:
     ] = None
     categorical: Annotated[
         str | None,
-        typer.Option(help="Columns of ids, codes or lists of them.", rich_help_panel=COLUMNS),
+        typer.Option(
+            help=f"Columns of ids, codes or lists of them, {LISTED}.", rich_help_panel=COLUMNS
+        ),
     ] = None
     numeric: Annotated[
-        str | None, typer.Option(help="Columns of numbers.", rich_help_panel=COLUMNS)
+        str | None, typer.Option(help="Columns of numbers, likewise.", rich_help_panel=COLUMNS)
     ] = None
     date: Annotated[
         str | None,
-        typer.Option(help="Columns of dates, for their periods.", rich_help_panel=COLUMNS),
+        typer.Option(
+            help="Columns of dates, for their hour and weekday; in UTC where they have no zone.",
+            rich_help_panel=COLUMNS,
+        ),
     ] = None
     time: Annotated[
         str | None,
@@ -114,7 +121,8 @@ class ColumnOptions:
         ),
     ] = None
     drop: Annotated[
-        str | None, typer.Option(help="Columns that are left out.", rich_help_panel=COLUMNS)
+        str | None,
+        typer.Option(help="Columns that are left out, likewise.", rich_help_panel=COLUMNS),
     ] = None
 
     def kinds(self) -> dict[str, Any]:
@@ -207,6 +215,13 @@ Precision = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
+ParquetFile = Annotated[
+    Path,
+    typer.Option(
+        help="A Parquet file, NAME.parquet. One that is there is replaced once all is written; a "
+        "folder that is not there is made."
+    ),
+]
 CheckpointFolder = Annotated[Path, typer.Option(help="Folder that tablefree train wrote.")]
 
 
@@ -229,9 +244,29 @@ def given(*options: object, **others: object) -> list[str]:
     return of_groups + [name for name, value in others.items() if value is not None]
 
 
+def check_apart(output: Path, data: str) -> None:
+    """Refuse to write a file in the place of the data that it is made of, or among them.
+
+    Raises:
+        InputError: it would be.
+    """
+    from tablefree.data.parts import exists, holds
+
+    if exists(data) and holds(data, output):
+        raise InputError(f"{output} is the data, or among them: choose another output")
+
+
 def names(text: str) -> list[str]:
-    """The names in a comma-separated list."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    r"""The names in a comma-separated list, without spaces around them.
+
+    After a backslash a comma or a space is one of a name.
+
+    Example:
+        >>> names(r"a, b\,c")
+        ['a', 'b,c']
+    """
+    parts = (re.sub(r"^ +|(?<!\\) +$", "", part) for part in re.split(r"(?<!\\),", text))
+    return [re.sub(r"\\([, ])", r"\1", part) for part in parts if part]
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -252,18 +287,38 @@ def widths(text: str) -> tuple[int, ...]:
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
-def size_in_bytes(text: str, full: int) -> float:
-    """A size as a ratio to the bytes of full tables: 1/16, or a number of bytes such as 500KB.
+class ByteSize(NamedTuple):
+    """A number of bytes, or a share of those of full tables.
 
-    Raises:
-        InputError: something else.
+    Attributes:
+        number: of bytes, or the share.
+        is_share: whether it is one, as are numbers up to 1 without a unit.
     """
-    number = text.strip().rstrip("BKMGTbkmgt")
-    unit = text.strip().removeprefix(number).upper()
-    if unit not in UNITS:
-        raise InputError(f"a size in bytes must be such as 1/16, 500KB or 6GB, got {text!r}")
-    value = ratio(number)
-    return value if not unit and value <= 1 else value * UNITS[unit] / full
+
+    number: float
+    is_share: bool
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """A size as it is written: 1/16, or 500KB.
+
+        Raises:
+            InputError: something else.
+        """
+        number = text.strip().rstrip("BKMGTbkmgt")
+        unit = text.strip().removeprefix(number).upper()
+        try:
+            size = ratio(number) * UNITS[unit]
+        except (InputError, KeyError) as error:
+            raise InputError(
+                "a size in bytes must be a share of those of full tables, such as 1/16, or a "
+                f"number of bytes, such as 500KB or 6GB; got {text!r}"
+            ) from error
+        return cls(size, is_share=not unit and size <= 1)
+
+    def ratio(self, full: int) -> float:
+        """To the bytes of full tables."""
+        return self.number if self.is_share else self.number / full
 
 
 def ratio(text: str) -> float:
@@ -274,7 +329,7 @@ def ratio(text: str) -> float:
     """
     try:
         value = float(Fraction(text))
-    except (ValueError, ZeroDivisionError) as error:
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise InputError(f"a size must be a number such as 1/4 or 0.25, got {text!r}") from error
     if value <= 0:
         raise InputError(f"a size must be above 0, got {text}")

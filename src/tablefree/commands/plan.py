@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from tablefree.commands.events.tables import WIDTH, open_table, plan_tables, show_profile
-from tablefree.commands.options import ColumnOptions, Data, size_in_bytes
+from tablefree.commands.options import ByteSize, ColumnOptions, Data
 from tablefree.commands.screen import console, say
 
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ def plan(
     """
     from tablefree.fields.plan import plan as planned
 
+    size = ByteSize.of(budget)
     found = show_profile(open_table(data), columns)
     tables = plan_tables(found, embedding_dim, growth)
-    num_bytes = round(size_in_bytes(budget, tables.table_bytes) * tables.table_bytes)
+    num_bytes = round(size.ratio(tables.table_bytes) * tables.table_bytes)
     chosen = planned(found, num_bytes=num_bytes, embedding_dim=embedding_dim, growth=growth)
     _show(chosen)
     if output is not None:

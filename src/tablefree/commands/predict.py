@@ -1,22 +1,30 @@
 """`tablefree predict`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tablefree.commands.events.tables import open_table
-from tablefree.commands.options import CheckpointFolder, Data, names
+from tablefree.commands.options import (
+    LISTED,
+    CheckpointFolder,
+    Data,
+    ParquetFile,
+    check_apart,
+    names,
+)
 from tablefree.commands.screen import say
-from tablefree.errors import InputError
 
 
 def predict(
     checkpoint: CheckpointFolder,
     data: Data,
-    output: Annotated[Path, typer.Option(help="A Parquet file.")],
+    output: ParquetFile,
     keep: Annotated[
-        str, typer.Option(help="Columns of the data that are written beside the probabilities.")
+        str,
+        typer.Option(
+            help=f"Columns of the data that are written beside the probabilities, {LISTED}."
+        ),
     ] = "",
 ) -> None:
     """Predict with a checkpoint of events of many columns, into a Parquet file.
@@ -29,7 +37,7 @@ def predict(
     from tablefree.experiments.event_models import load_predictor, write_predictions
 
     predictor = load_predictor(checkpoint)
-    if output.exists() and Path(data).exists() and output.samefile(data):
-        raise InputError(f"{output} is the data: choose another output")
-    num_rows = write_predictions(predictor, open_table(data), output, names(keep))
+    table = open_table(data)
+    check_apart(output, data)
+    num_rows = write_predictions(predictor, table, output, names(keep))
     say(f"{num_rows:,} probabilities: {output}")

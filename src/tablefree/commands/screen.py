@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import isnan
 from typing import Any
 
 import typer
@@ -73,8 +74,14 @@ def show_measures(
     """Print what a checkpoint comes to, a measure a line."""
     table = Table("Measure", "Value")
     for name, value in measures.items():
-        table.add_row(names[name], "too few events" if value is None else f"{value:.4f}")
+        table.add_row(names[name], _shown(value))
     console.print(table)
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "too few events"
+    return "all labels are the same" if isnan(value) else f"{value:.4f}"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from tablefree.commands.options import (
     MODELS,
     TRAINING,
     AnySplit,
+    ByteSize,
     ColumnOptions,
     DataOptions,
     ModelOptions,
@@ -19,7 +20,6 @@ from tablefree.commands.options import (
     TrainingOptions,
     given,
     ratio,
-    size_in_bytes,
     widths,
 )
 from tablefree.commands.screen import say, show_measures
@@ -122,6 +122,8 @@ def train(
     from tablefree.experiments.single import train_checkpoint
     from tablefree.experiments.spec import Run
 
+    share, decoder = ratio(size or "1/4"), widths(of_model.decoder)
+    wanted = None if num_bytes is None else ByteSize.of(num_bytes)
     task = data.task(split or "random")
     recipe = default_recipe(
         method,
@@ -139,17 +141,16 @@ def train(
     run = Run(
         method,
         model,
-        ratio(size or "1/4"),
+        share,
         seed,
         training.width,
         recipe,
-        widths(of_model.decoder),
+        decoder,
         users=of_model.users,
         side_features=of_model.side_features,
     )
-    if num_bytes is not None:
-        size_wanted = size_in_bytes(num_bytes, task.table_bytes(training.width))
-        run = in_bytes(run, [size_wanted], task)
+    if wanted is not None:
+        run = in_bytes(run, [wanted.ratio(task.table_bytes(training.width))], task)
     folder = output or Path("checkpoints") / f"{task.interactions.name}-{model}-{method}"
     checkpoint = train_checkpoint(run, task, folder, show_progress=True)
     show_measures(checkpoint.measures)

@@ -7,7 +7,8 @@ looked at.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -35,6 +36,8 @@ MARKS = {
     b"\xfe\xff": "utf-16",
 }
 COLUMNAR = ("csv", "tsv", "recbole", "json", "parquet")
+# Of Arrow: a column of a name, or none, and within it fields and values of lists.
+CHANGED = re.compile(r"Column\((?:/([^/]*).*)?\) changed from (\w+) to (\w+) in row (\d+)")
 TYPED = ("json", "parquet")
 
 
@@ -117,7 +120,7 @@ class Source:
         if self.form == "parquet":
             return _parquet(part, names)
         if self.form == "json":
-            return _json(part, names)
+            return _json(part, names, self._called(part))
         return _text(part, self._head(part), names, self._called(part))
 
     def _names(self, part: Part) -> list[str]:
@@ -126,7 +129,8 @@ class Source:
                 with part.open() as file, pa.parquet.ParquetFile(file) as parquet:
                     return list(parquet.schema_arrow.names)
             if self.form == "json":
-                return list(dict.fromkeys(chain(*(t.schema.names for t in _first_json(part)))))
+                first = islice(_json_tables(part, self._called(part)), 1)
+                return list(dict.fromkeys(chain(*(table.schema.names for table in first))))
             return self._head(part).names
 
     def _head(self, part: Part) -> "_Head":
@@ -319,8 +323,8 @@ def _parquet(part: Part, names: list[str]) -> Iterator[pa.RecordBatch]:
         yield from parquet.iter_batches(CHUNK, columns=names, use_threads=False)
 
 
-def _json(part: Part, names: list[str]) -> Iterator[pa.RecordBatch]:
-    for table in _json_tables(part):
+def _json(part: Part, names: list[str], called: str) -> Iterator[pa.RecordBatch]:
+    for table in _json_tables(part, called):
         have = [name for name in names if name in table.schema.names]
         columns = table.select(have).combine_chunks()
         for name in set(names) - set(have):
@@ -328,18 +332,18 @@ def _json(part: Part, names: list[str]) -> Iterator[pa.RecordBatch]:
         yield from columns.to_batches(CHUNK)
 
 
-def _first_json(part: Part) -> Iterable[pa.Table]:
-    return islice(_json_tables(part), 1)
-
-
-def _json_tables(part: Part) -> Iterator[pa.Table]:
+def _json_tables(part: Part, called: str) -> Iterator[pa.Table]:
+    num_rows = 0
     with part.open() as raw:
         file = io.BufferedReader(raw)
         while block := file.read(BLOCK):
             block += file.readline()
             if not block.strip():
                 continue
-            table = _parse_json(block)
+            try:
+                table = _parse_json(block)
+            except pa.ArrowInvalid as error:
+                raise _not_one_type(str(error), Rows(called, start=num_rows)) or error from error
             # Text that Arrow takes for dates stays text. Of lists whose type it has to find, it
             # loses nulls at the start of the first (apache/arrow#51305).
             dates = [one.name for one in table.schema if pa.types.is_timestamp(one.type)]
@@ -347,7 +351,25 @@ def _json_tables(part: Part) -> Iterator[pa.Table]:
             told += [(one.name, one.type) for one in table.schema if pa.types.is_list(one.type)]
             if told:
                 table = _parse_json(block, pa.schema(told)).select(table.schema.names)
+            num_rows += len(table)
             yield table
+
+
+def _not_one_type(reason: str, rows: Rows) -> InputError | None:
+    """What to say of JSON that has values of another type than before; None of another reason."""
+    found = CHANGED.search(reason)
+    if found is None:
+        return None
+    column, before, after, row = found.groups()
+    if not column:
+        return InputError(
+            f"{rows.source} is one {after} of JSON: JSON lines have an object in each, as "
+            f"`jq -c '.[]' {rows.source} > NEW` writes them"
+        )
+    return InputError(
+        f"{rows.at(int(row))} has {after}s in the column {column!r}, where rows before have "
+        f"{before}s: save all its values in one type, such as strings"
+    )
 
 
 def _parse_json(block: bytes, schema: pa.Schema | None = None) -> pa.Table:

@@ -109,6 +109,16 @@ def exists(address: str | Path) -> bool:
         return bool(system.exists(path) or (WILDCARDS & {*path} and system.glob(path)))
 
 
+def holds(address: str | Path, path: Path) -> bool:
+    """Whether a file on this machine is one of an address, or would be if it were written."""
+    local = local_path(address)
+    if local is not None and local.is_dir() and path.resolve().is_relative_to(local.resolve()):
+        folders = path.resolve().relative_to(local.resolve()).parts[:-1]
+        return all("=" in one for one in folders)
+    parts = find_parts(address) if path.exists() else []
+    return any(isinstance(one.system, LocalFileSystem) and path.samefile(one.path) for one in parts)
+
+
 def name_of(address: str | Path) -> str:
     """The name of a data set: that of its file or folder, without what follows a dot."""
     segments = PurePosixPath(_locate(address)[1]).parts
@@ -157,9 +167,10 @@ def reading(source: object) -> Iterator[None]:
         raise
     except (Exception, pl.exceptions.PanicException) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(
-            f"{source} cannot be read ({reason}): is it whole and in its form?"
-        ) from error
+        remedy = "is it whole and in its form?"
+        if isinstance(error, NotImplementedError):
+            remedy = "save it in types that Arrow has, such as integers of 64 bits or strings"
+        raise InputError(f"{source} cannot be read ({reason}): {remedy}") from error
 
 
 def _locate(address: str | Path) -> tuple[Any, str]:

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tablefree.data.parts import form_of
 from tablefree.errors import InputError
 from tablefree.files import replace_file, replacing
 
@@ -68,12 +69,14 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """Write a Parquet file batch by batch; it is found whole or not at all.
 
     Raises:
-        InputError: the file cannot be written, or is a pipe.
+        InputError: the file cannot be written, is a pipe, or is named as another kind of file.
     """
     if path.is_fifo():
         raise InputError(
             f"{path} is a pipe, in which Parquet cannot go back: pass the name of a file"
         )
+    if form_of(path.name) != "parquet" and (path.is_file() or not path.exists()):
+        raise InputError(f"{path} is no name of a Parquet file: end it with .parquet")
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         yield writer
 

@@ -58,16 +58,24 @@ PLAN_SCHEMA = pl.Schema(
 OF_PLAN = ("method", "budget_bytes", "feature")
 
 
-def write_columns(folder: Path, task: EventTask, models: Sequence[str], max_epochs: int) -> None:
+def write_columns(
+    folder: Path, task: EventTask, models: Sequence[str], max_epochs: int, embedding_dim: int
+) -> None:
     """Write what is in the columns of events, before anything is trained; known worths stay.
 
     Raises:
-        InputError: the folder holds results of other events or trainings.
+        InputError: the folder holds results of other events, trainings or widths.
     """
     new = _columns(task, max_epochs)
     known = read_columns(folder) if (folder / COLUMNS).exists() else None
     if known is None and (folder / FILE_NAME).exists():
         raise InputError(f"{folder} holds other results: choose another output folder")
+    has_results = (folder / FILE_NAME).exists()
+    if has_results and set(read_table(folder)["embedding_dim"]) - {embedding_dim}:
+        raise InputError(
+            f"{folder} holds results of another embedding dimension than {embedding_dim}: choose "
+            "another output folder"
+        )
     by_model = {} if known is None else known.partition_by("model", as_dict=True)
     for of_model in by_model.values():
         if not of_model.select(*_OF_DATA).equals(new):

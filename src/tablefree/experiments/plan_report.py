@@ -222,7 +222,7 @@ def column_table(section: PlanSection) -> tuple[list[str], list[list[str]]]:
     plans = section.plans.filter(method=_shown_method(section))
     tables = section.plans.filter(method="full_table")
     budgets: list[int] = plans["budget_bytes"].unique().drop_nulls().sort(descending=True).to_list()
-    headings = ["Column", "Kind", "Distinct values", "Events"]
+    headings = ["Column", "Kind", "Distinct values", "Occurrences"]
     headings += [f"Within {budget(one, section.full_bytes)}" for one in budgets]
     headings += ["As a table", "Worth"]
     inputs = section.columns.filter(pl.col("kind") != "label")
@@ -297,8 +297,8 @@ def _how(section: PlanSection) -> Mapping[str, str]:
         "Embedding dimension": str(first["embedding_dim"]),
         "Trials": f"{trained['trial'].n_unique()} of each plan, on seed 0, chosen in validation",
         "Seeds": str(trained["seed"].n_unique()),
-        "Learning rates": _range(trained["learning_rate"]),
-        "of the network": _range(trained["network_learning_rate"]),
+        "Learning rates of rows": _range(trained["learning_rate"]),
+        "Learning rates of the network": _range(trained["network_learning_rate"]),
         "Weight decay": _range(trained["weight_decay"]),
         "Training (s)": f"{trained['train_seconds'].sum():,.0f} in all",
     }
@@ -307,6 +307,7 @@ def _how(section: PlanSection) -> Mapping[str, str]:
         parts = zip(("training", "validation", "test"), of_data["num_events"], strict=True)
         how["Events"] = ", ".join(f"{number:,} {part}" for part, number in parts)
         how["Epochs"] = f"at most {of_data['max_epochs']}"
+        how["Label"] = ", ".join(section.columns.filter(kind="label")["column"])
     return how
 
 

@@ -110,8 +110,11 @@ TABLE: Mapping[str, Callable[[Row], str]] = {
 
 GLOSSARY = {
     "Plan": "which columns keep tables, which have rows that ids claim or share by a hash, and how "
-    "many; small columns always keep tables. Tables: all columns do.",
-    "Form": "how packed rows are coded; of the forms that fit a budget, validation chose.",
+    "many; small columns keep tables where the bytes reach. Tables: all columns do.",
+    "Date, time": "columns whose hour and weekday are embedded, and whose bytes are of both.",
+    "Occurrences": "rows that have a value; of lists, the values in them.",
+    "Form": "how packed rows are coded; of the forms that fit a budget, validation chose. What "
+    "fits in none is not listed.",
     "Deployed bytes": "of all packed embeddings, with the vocabularies that tables need to find "
     "their rows; the network over them is not counted, for it is the same in all.",
     "Ratio": "to the bytes of the tables in float32, as measured; budgets are ratios to what was "
@@ -138,7 +141,16 @@ def plan_advice(rows: Sequence[Row], full_bytes: float | None) -> list[str]:
         The verdict, then the sentences that support it.
     """
     tables = tables_of(rows)
-    best = _best_by_budget(row for row in rows if row["method"] != "full_table")
+    plans = [row for row in rows if row["method"] != "full_table"]
+    best = _best_by_budget(plans)
+    too_large = [
+        f"{method_name(row['method'])} of {megabytes(row['deployed_bytes'])} as trained fit their "
+        "budget in no form."
+        for row in plans
+        if not any(one["cell"] == row["cell"] and one["budget_bytes"] for one in plans)
+    ]
+    if tables is not None and too_large and not best:
+        return ["No plan fits its budget: allow more bytes, or drop columns.", *too_large]
     if tables is None or not best or any(row["difference"] is None for row in best):
         return ["The tables in float32, or the plans, are not measured yet."]
     held = next((row for row in best if row["difference"] >= -HELD), None)
@@ -163,6 +175,7 @@ def plan_advice(rows: Sequence[Row], full_bytes: float | None) -> list[str]:
             f"({signed(row['difference'])})."
             for row in reversed(packed)
         ),
+        *too_large,
     ]
     if min(row["seeds"] for row in (tables, *best)) < 2:
         sentences.append("With one seed, how large the noise is is unknown: pass --seeds 3.")

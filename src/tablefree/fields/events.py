@@ -160,8 +160,7 @@ def events_of(batch: pa.RecordBatch, columns: Sequence[Column], rows: Rows) -> E
             case "label":
                 labels = labels_of(array, name, rows)
             case _:
-                is_date = column.kind == "date" or column.type == "date"
-                found = times_of(array, name, rows, is_date=is_date)
+                found = times_of(array, name, rows, column.resolution)
                 if column.kind == "time":
                     times = found
                 ids |= {f"{name}:{period}": values for period, values in periods(found).items()}

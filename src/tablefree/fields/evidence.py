@@ -18,6 +18,7 @@ EXACT = 2.0**53  # floats below it hold each integer
 # Moments that numbers may stand for: of the years 1973 to 2103, in seconds and finer units.
 EARLIEST, LATEST = 10**8, 42 * 10**8
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of Arrow's timestamps
 
 
 class Range:
@@ -70,6 +71,8 @@ class Evidence:
             that cannot be used; each with the first row of a batch that had it.
         range: of the numbers, strings that are numbers among them.
         texts: what the strings may be.
+        has_days: whether there are dates of a type that has no time of the day.
+        has_moments: whether there are dates with one, other than midnight.
         examples: the first distinct values, as text.
         growth: (rows read, distinct values until then), as noted by `mark`.
     """
@@ -78,7 +81,7 @@ class Evidence:
         self.name, self.is_text = name, is_text
         self.num_rows = self.num_nulls = self.num_occurrences = 0
         self.first_null: int | None = None
-        self.is_list = False
+        self.is_list = self.has_days = self.has_moments = False
         self.seen: dict[str, int] = {}
         self.range, self.texts = Range(), Texts()
         self.examples: list[str] = []
@@ -121,6 +124,15 @@ class Evidence:
         """Whether values are dates, or numbers that may count the time since 1970."""
         kind = self.type(reads_text=True)
         return kind == "date" or (kind in ("integer", "float") and self.range.unit is not None)
+
+    @property
+    def resolution(self) -> str:
+        """How exact dates are, or numbers in their place: as a `Column` has it."""
+        if self.type(reads_text=True) in ("integer", "float"):
+            return "order" if self.range.unit is None else "moment"
+        if not (self.has_moments or self.texts.has_moments):
+            return "day"
+        return "any" if self.has_days or self.texts.has_days else "moment"
 
     def type(self, *, reads_text: bool = False) -> str:
         """The type of the values, of `TYPES` where they can be used.
@@ -173,6 +185,9 @@ class Evidence:
             self.range.add(self.texts.add(values, self.num_rows))
         elif kind in ("integer", "float"):
             self.range.add(known.cast(pa.float64(), safe=False).to_numpy())
+        elif kind == "date":
+            self.has_days |= types.is_date(values.type)
+            self.has_moments = self.has_moments or _has_moments(known)
 
 
 def type_of(kind: pa.DataType) -> str | None:
@@ -185,6 +200,14 @@ def type_of(kind: pa.DataType) -> str | None:
         "date": lambda one: types.is_timestamp(one) or types.is_date(one),
     }
     return next((name for name, test in tests.items() if test(kind)), None)
+
+
+def _has_moments(known: pa.Array) -> bool:
+    """Whether a time of the day, in UTC, is other than midnight."""
+    if not types.is_timestamp(known.type):
+        return False
+    counts = known.cast(pa.int64()).to_numpy()
+    return bool((counts % (86_400 * PER_SECOND[known.type.unit])).any())
 
 
 def _as_text(values: pa.Array) -> list[str]:

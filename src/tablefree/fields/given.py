@@ -12,6 +12,7 @@ from tablefree.fields.kinds import (
     are_bags,
     are_labels,
     label_values,
+    of_no_use,
     type_for,
 )
 
@@ -44,7 +45,8 @@ def given(evidence: Evidence, kind: str, source: str) -> Column:
         InputError: it has no values; or, as the label, but one.
     """
     if not evidence.seen:
-        raise _refusal(evidence, kind, source, "it has no values: drop it")
+        remedy = "name another column" if kind in ("label", "time", "group") else "drop it"
+        raise _refusal(evidence, kind, source, f"it has no values: {remedy}")
     if kind == "label" and not are_labels(evidence):
         shown = ", ".join(evidence.examples)
         raise _refusal(evidence, kind, source, f"all are {shown}, and both are needed")
@@ -59,8 +61,10 @@ def _refusal(evidence: Evidence, kind: str, source: str, wrong: str) -> InputErr
 def _wrong(evidence: Evidence, kind: str, source: str) -> str | None:
     """Why a column cannot be of a kind."""
     seen = evidence.seen.keys()
-    if evidence.is_mixed or not seen <= {*TYPES}:
+    if evidence.is_mixed:
         return f"it has values of type {' and '.join(seen)}: convert or drop it"
+    if not seen <= {*TYPES}:
+        return f"it has values {of_no_use(evidence)}, or drop it"
     if evidence.is_list and (kind != "categorical" or not are_bags(evidence)):
         return f"it has lists of {PLURAL[evidence.type()]}: bags, of categories, are categorical"
     if kind == "label":

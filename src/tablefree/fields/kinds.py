@@ -25,6 +25,15 @@ PLURAL = {
 LABEL_NAMES = ("label", "click", "clicked", "target", "y")
 LABELS = ({"0", "1"}, {"-1", "1"}, {"false", "true"})
 TIME_NAMES = ("timestamp", "time", "ts", "time_hour")
+# By what the name of a type of Arrow's has.
+REMEDIES = {
+    "struct": "save their fields as columns of their own",
+    "map": "save their entries as columns of their own",
+    "list": "save them as lists of strings or integers",
+    "binary": "save them as strings",
+    "duration": "save them as numbers",
+    "time": "save them as numbers",
+}
 MOST_CATEGORIES = 100  # integers with more values, and no name of an id, are numbers
 ID_NAME = re.compile(
     r"(^|_)(ids?|no|nr|zip|key|sku|ip|isbn|asin|uuid)$|code$"
@@ -44,12 +53,16 @@ class Column:
             date, a date too; the group, by which events are kept together in a split.
         type: of `TYPES`, of its values; of a bag, of those in it.
         reason: why, for the user.
+        resolution: of dates and of the time: "day" where none has a time of the day, "moment" where
+            all have one, "order" of numbers that only tell what comes first, "any" where it is not
+            known or both are there.
     """
 
     name: str
     kind: str
     type: str
     reason: str = "given"
+    resolution: str = "any"
 
 
 def find_kind(evidence: Evidence, taken: Collection[str] = ()) -> Column:
@@ -93,7 +106,7 @@ def useless(evidence: Evidence) -> str | None:
     if evidence.is_mixed:
         return f"values of several types: {' and '.join(seen)}"
     if not seen <= {*TYPES}:
-        return f"of type {next(iter(seen))}"
+        return f"values {of_no_use(evidence)}"
     if evidence.is_list:
         return None if are_bags(evidence) else f"lists of {PLURAL[evidence.type()]}"
     if evidence.type() == "float" and evidence.range.size > LARGEST:
@@ -101,6 +114,13 @@ def useless(evidence: Evidence) -> str | None:
     if evidence.num_values == 1 and not evidence.num_missing:
         return f"constant, always {evidence.examples[0]!r}"
     return "a value of its own for each row" if _names_rows(evidence) else None
+
+
+def of_no_use(evidence: Evidence) -> str:
+    """The type of values that no kind of column has, and what to do with them."""
+    kind = next(iter(evidence.seen))
+    remedy = next((todo for word, todo in REMEDIES.items() if word in kind), "convert them")
+    return f"of type {kind[:50]}: {remedy}"
 
 
 def are_bags(evidence: Evidence) -> bool:

@@ -4,6 +4,7 @@ Memory is bounded: a column keeps some thousand hashes, and a sample of the rows
 give the label away.
 """
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -234,6 +235,9 @@ def _decide(
         else:
             columns[name] = find_kind(evidence, taken)
             taken |= {columns[name].kind} & {"label", "time"}
+    for name, column in columns.items():
+        if column.kind in ("date", "time"):
+            columns[name] = replace(column, resolution=seen[name].resolution)
     return columns, left_out
 
 
@@ -294,10 +298,15 @@ def _warnings(
             yield (
                 f"{name!r} is text of numbers for the most part, but {Rows(table.name).at(odd.row)}"
                 f" has {odd.value[:50]!r}, so that it is categorical: correct such values, or leave"
-                f" it out (--drop {name})"
+                f" it out ({_dropping(name)})"
             )
         if aucs.get(name, 0) > leaks.SUSPICIOUS:
             yield (
                 f"{name!r} alone tells the label, with an AUC of {aucs[name]:.4f}: unless it is "
-                f"known before the event, leave it out (--drop {name})"
+                f"known before the event, leave it out ({_dropping(name)})"
             )
+
+
+def _dropping(name: str) -> str:
+    """The option that leaves a column out, as a shell takes it."""
+    return "--drop " + shlex.quote(name.replace(",", r"\,"))

@@ -47,13 +47,15 @@ def split_events(events: Events, how: str, *, seed: int = 0) -> Parts:
         raise InputError("no event has a label, and both labels are needed: use other data")
     if how == "time":
         if events.times is None:
-            raise InputError("a split by time needs a time: name its column, or split at random")
+            raise InputError(
+                "a split by time needs a time: name its column (--time), or split at random"
+            )
         part = parts_by_time(events.times[rows], [1 - VALIDATION - TEST, 1 - TEST])
     else:
         rng = np.random.default_rng(seed)
         if how == "group":
             if events.groups is None:
-                raise InputError("a split by group needs a group: name its column")
+                raise InputError("a split by group needs a group: name its column (--group)")
             _, group = np.unique(events.groups[rows], return_inverse=True)
         else:
             group = np.arange(len(rows))

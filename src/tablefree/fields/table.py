@@ -1,5 +1,6 @@
 """One view of all tables: rows of events in files or in memory, as batches of Arrow arrays."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,8 @@ def plain(array: pa.Array) -> pa.Array:
         array = array.cast(pa.float32())
     elif types.is_string_view(kind):
         array = array.cast(pa.large_string())
+    elif types.is_decimal(kind) and kind.scale <= 0:  # as databases export integers
+        array = _integers(array)
     elif is_list(kind) and types.is_dictionary(kind.value_type):
         array = array.cast(pa.list_(kind.value_type.value_type))
     if is_string(array.type):
@@ -135,6 +138,14 @@ def plain(array: pa.Array) -> pa.Array:
     if not compute.any(is_missing).as_py():
         return array
     return compute.if_else(is_missing, pa.scalar(None, array.type), array)
+
+
+def _integers(array: pa.Array) -> pa.Array:
+    """Decimals without a point in 64 bits, where all of them fit."""
+    for kind in (pa.int64(), pa.uint64()):
+        with contextlib.suppress(pa.ArrowInvalid):
+            return array.cast(kind)
+    return array
 
 
 def is_string(kind: pa.DataType) -> bool:
@@ -172,6 +183,8 @@ def _of_polars(frame: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     def convert(column: Any) -> pa.Array:
         if column.dtype == pl.Object:  # whose memory holds addresses
             raise TypeError("it has Python objects")
+        if str(column.dtype) in ("Int128", "UInt128"):
+            raise TypeError("it has integers of more than 64 bits")
         # Without views, with which Arrow computes little.
         return column.to_arrow(compat_level=pl.CompatLevel.oldest())
 

@@ -19,6 +19,7 @@ from tablefree.fields.distinct import hashes
 NUMBER = r"^[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 DECIMAL_COMMA = r"^[+-]?[0-9]+,[0-9]+$"
 NAN = r"(?i)^[+-]?nan$"
+MIDNIGHT = r"[T ]00:00(:00([.,]0+)?)? ?(Z|UTC|[+-]00(:?00)?)?$"
 BOOLEAN = r"(?i)^(true|false)$"
 JUDGED = 65_536  # rows by which it is judged whether most strings are numbers
 
@@ -42,12 +43,14 @@ class Texts:
         odd: for each type that they are not all of, the first that is not: int64, uint64, float,
             boolean, date.
         num_nans: strings that say NaN.
+        has_days: whether there are dates without a time of the day.
+        has_moments: whether there are dates with one, other than midnight.
     """
 
     def __init__(self) -> None:
         self.odd: dict[str, Odd] = {}
         self.num_nans = self._num_judged = self._num_like_numbers = 0
-        self._has_point = False
+        self.has_days = self.has_moments = self._has_point = False
 
     @property
     def is_used(self) -> bool:
@@ -87,6 +90,10 @@ class Texts:
                 value = str(text[int(is_odd.arg_max() or 0)])
                 at = compute.index(array, pa.scalar(value, array.type)).as_py()
                 self.odd[kind] = Odd(row + at, value)
+        if "date" not in self.odd:
+            is_day = are_days(text)
+            self.has_days |= bool(is_day.any())
+            self.has_moments |= bool((~is_day & ~text.str.contains(MIDNIGHT)).any())
         if self._num_judged < JUDGED:
             is_like = _are_numbers(text) | text.str.contains(DECIMAL_COMMA)
             self._num_like_numbers += int(counts[is_like.to_numpy()].sum())
@@ -104,6 +111,11 @@ def text_hashes(values: pa.Array) -> NDArray[np.uint64]:
     integers = text.set(~text.str.contains(INTEGER), None).cast(pl.Int64, strict=False)
     strings = text.filter(integers.is_null())
     return np.concatenate([hashes(part.drop_nulls().to_arrow()) for part in (integers, strings)])
+
+
+def are_days(text: pl.Series) -> pl.Series:
+    """Which dates, as text, have no time of the day."""
+    return text.str.len_bytes() == len("2026-01-31")
 
 
 def _are_numbers(text: pl.Series) -> pl.Series:

@@ -10,12 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute, types
 
-from tablefree.data.numbers import as_numbers, check_finite, nanoseconds
+from tablefree.data.numbers import DAY, as_numbers, check_finite, nanoseconds
 from tablefree.data.parts import Rows
 from tablefree.errors import InputError
 from tablefree.fields.evidence import EARLIEST, EXACT, LATEST, type_of
 from tablefree.fields.kinds import PLURAL
 from tablefree.fields.table import is_string
+from tablefree.fields.texts import are_days
 from tablefree.ids import to_ids
 
 # The id of a value that is missing. No integer column is likely to have it, nor a string to hash
@@ -114,17 +115,19 @@ def labels_of(array: pa.Array, name: str, rows: Rows) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def times_of(array: pa.Array, name: str, rows: Rows, *, is_date: bool = True) -> NDArray[np.int64]:
-    """Nanoseconds since 1970, `NO_TIME` where there is no value.
+def times_of(array: pa.Array, name: str, rows: Rows, resolution: str) -> NDArray[np.int64]:
+    """Nanoseconds since 1970, UTC where there is no time zone; `NO_TIME` where there is no value.
 
     Args:
         array: as `Table.batches` gives it.
         name: of the column.
         rows: where they are.
-        is_date: whether a number is refused that is in no unit of the years 1973 to 2103.
+        resolution: of the column.
 
     Raises:
-        InputError: a value that is no time.
+        InputError: a value that is no time, or not of this resolution: the hour of a day is not
+            known, and a time of the day would be lost; or, where values are dates, a number that
+            is in no unit of the years 1973 to 2103.
     """
     column = _series(array, name, "dates", rows)
     times, places = np.full(len(column), NO_TIME), np.flatnonzero(_is_known(array))
@@ -133,11 +136,16 @@ def times_of(array: pa.Array, name: str, rows: Rows, *, is_date: bool = True) ->
     known = column.drop_nulls()
     found = nanoseconds(known, PickedRows.of(rows, places), is_needed=True)
     assert found is not None
-    if is_date:
-        is_odd = (found < EARLIEST * SECOND) | (found > LATEST * SECOND)
-        is_odd &= as_numbers(known).is_not_null().to_numpy()
+    is_number = as_numbers(known).is_not_null().to_numpy()
+    is_beyond = (found < EARLIEST * SECOND) | (found > LATEST * SECOND)
+    wrong = {"numbers": ~is_number} if resolution == "order" else {"dates": is_number & is_beyond}
+    if resolution == "day":
+        wrong["dates without times of the day"] = found % DAY != 0
+    elif resolution == "moment":
+        wrong["dates with times of the day"] = _are_days(array.type, known)
+    for what, is_odd in wrong.items():
         if is_odd.any():
-            raise refused(array, int(places[is_odd.argmax()]), name, "dates", rows)
+            raise refused(array, int(places[is_odd.argmax()]), name, what, rows)
     times[places] = found
     return times
 
@@ -190,6 +198,13 @@ _TYPES: dict[str, Callable[[pa.Array], Typed]] = {
     "string": _none,
     "boolean": _booleans,
 }
+
+
+def _are_days(kind: pa.DataType, known: pl.Series) -> NDArray[np.bool_]:
+    """Which dates have no time of the day; numbers have one."""
+    if known.dtype == pl.String:
+        return are_days(known).to_numpy()
+    return np.full(len(known), types.is_date(kind))
 
 
 def _check_type(array: pa.Array, name: str, what: str, rows: Rows) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
-from tablefree.commands.options import ColumnOptions, TrainingOptions, size_in_bytes
+from tablefree.commands.options import ByteSize, ColumnOptions, TrainingOptions
 from tablefree.commands.screen import console, say
 from tablefree.commands.training import train_all
 
@@ -56,15 +56,16 @@ def compare_on_events(
         check_choice("model", model, tuple(MODELS))
     for method in methods or ():
         check_choice("method", method, LARGE_METHODS)
+    wanted = [ByteSize.of(size) for size in sizes]
     recipe = replace(RECIPE, max_epochs=training.epochs or RECIPE.max_epochs)
     task = read_task(data, columns, split)
     width = training.embedding_dim or WIDTH
     full = plan_tables(task.profile, width).table_bytes
-    ratios = [size_in_bytes(size, full) for size in sizes]
+    ratios = list(dict.fromkeys(size.ratio(full) for size in wanted))  # a size counts once
     chosen = cells(task.profile, ratios, methods or LARGE_METHODS, models, width)
     folder = output or Path("results") / f"{task.name}-{'-'.join(models)}"
     with held(folder):
-        write_columns(folder, task, models, recipe.max_epochs)
+        write_columns(folder, task, models, recipe.max_epochs, width)
         write_plans(folder, task.profile, chosen)
         train_all(PlanComparison(chosen, seeds, trials, recipe), task, folder, jobs, _in_a_line)
         report = write_plan_report(folder)

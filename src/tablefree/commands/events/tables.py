@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tablefree.checks import check_choice
 from tablefree.commands.options import ColumnOptions, DataOptions, given
 from tablefree.commands.screen import console
 from tablefree.errors import InputError
@@ -85,7 +86,10 @@ def read_task(data: str, columns: ColumnOptions, split: str | None) -> "EventTas
     """
     from tablefree.data.parts import name_of
     from tablefree.experiments.event_task import EventTask
+    from tablefree.fields.split import SPLITS
 
+    if split is not None:
+        check_choice("split", split, SPLITS)
     table = open_table(data)
     return EventTask.of(name_of(data), table, show_profile(table, columns), split)
 

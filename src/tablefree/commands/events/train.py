@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
-from tablefree.commands.options import ColumnOptions, TrainingOptions, size_in_bytes
+from tablefree.commands.options import ByteSize, ColumnOptions, TrainingOptions
 from tablefree.commands.screen import EVENT_MEASURES, say, show_measures
 
 METHOD = "claimed_rows"
@@ -46,6 +46,7 @@ def train_on_events(
 
     check_choice("model", model, tuple(MODELS))
     check_choice("method", method, LARGE_METHODS)
+    size = ByteSize.of(num_bytes or "1/16")
     given: dict[str, Any] = {**rates, "max_epochs": training.epochs}
     recipe = replace(RECIPE, **{name: one for name, one in given.items() if one is not None})
     task = read_task(data, columns, split)
@@ -53,7 +54,7 @@ def train_on_events(
     chosen = plan_tables(task.profile, width)
     budget = None
     if method != "full_table" or num_bytes is not None:
-        budget = round(size_in_bytes(num_bytes or "1/16", chosen.table_bytes) * chosen.table_bytes)
+        budget = round(size.ratio(chosen.table_bytes) * chosen.table_bytes)
     if method != "full_table":
         chosen = plan(task.profile, num_bytes=budget, method=method, embedding_dim=width)
     folder = output or Path("checkpoints") / f"{task.name}-{model}-{method}"
