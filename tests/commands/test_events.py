@@ -497,6 +497,8 @@ class TestCompare:
             (("--methods", "sketch"), ["method must be one of", "got 'sketch'"]),
             (("--sizes", "1/4000"), ["bytes are too few"]),
             (("--sizes", "small"), ["'small'"]),
+            (("--sizes", "1/4", "--bytes", "20KB"), ["--sizes and --bytes say the same"]),
+            (("--methods", ""), ["methods must be one or more, got none"]),
             (("--sizes-in", "bytes", "--optimizer", "adamw"), ["--optimizer, --sizes-in"]),
         ],
     )

@@ -1,11 +1,13 @@
 """A comparison of plans: what is trained, packed and measured next, whatever was before."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from tablefree.errors import InputError
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.plan_columns import read_columns, write_columns
 from tablefree.experiments.plan_summary import summarise_plans
@@ -26,13 +28,13 @@ def task():
 
 
 def compared(task, sizes=SIZES, seeds=1, trials=1, methods=("claimed_rows",), epochs=2):
-    chosen = cells(task.profile, sizes, methods, ["dlrm"], 4)
+    chosen, _ = cells(task.profile, sizes, methods, ["dlrm"], 4)
     return PlanComparison(chosen, seeds, trials, replace(RECIPE, max_epochs=epochs))
 
 
 def trained(comparison, task, folder):
     """The rows of all runs, one after the other in this process."""
-    write_columns(folder, task, ["dlrm"], comparison.recipe.max_epochs)
+    write_columns(folder, task, ["dlrm"], comparison.recipe.max_epochs, 4)
     rows = []
     while jobs := comparison.next_jobs(finished := comparison.finished(task, folder)):
         trials = comparison.of_cell(finished, jobs[0].cell).filter(seed=0).sort("trial").to_dicts()
@@ -116,3 +118,15 @@ def test_the_worth_of_columns_is_that_of_the_tables_that_were_chosen(whole):
     worth = dict(read_columns(whole[0]).select("column", "worth").iter_rows())
     assert worth.pop("sold") is None
     assert all(isinstance(one, float) for one in worth.values())
+
+
+def test_a_method_that_cannot_have_a_size_is_left_out_unless_named(task):
+    chosen, left_out = cells(task.profile, (0.5, 0.02), None, ["dlrm"], 4)
+    budgets = {cell.method: cell.budgets for cell in chosen if cell.method != "claimed_rows"}
+    assert len(budgets["deep_hash"]) == 1
+    (reason,) = left_out
+    assert re.match(r"deep_hash within \d+ bytes: deep_hash needs at least", reason)
+    with pytest.raises(InputError, match=reason):
+        cells(task.profile, (0.5, 0.02), ["deep_hash"], ["dlrm"], 4)
+    with pytest.raises(InputError, match="bytes are too few"):
+        cells(task.profile, (0.5, 1e-4), None, ["dlrm"], 4)

@@ -28,6 +28,7 @@ from tablefree.commands.options import (
 )
 from tablefree.commands.screen import console, say
 from tablefree.commands.training import train_pairs
+from tablefree.errors import InputError
 
 PAIR_SIZES = "1/8,1/16,1/32"
 
@@ -91,7 +92,10 @@ def compare(
 
     Example: tablefree compare --data clicks.parquet --label clicked --sizes 1/4,1/16
     """
+    if sizes is not None and num_bytes is not None:
+        raise InputError("--sizes and --bytes say the same: pass one of them")
     if are_events(data, columns):
+        chosen = sizes if num_bytes is None else num_bytes
         of_pairs = {"sizes_in": sizes_in, "precision": precision}
         refuse([name for name in given(data, of_model, **of_pairs) if name != "data"])
         compare_on_events(
@@ -99,9 +103,9 @@ def compare(
             columns,
             training,
             split=split,
-            models=names(model or "dlrm"),
+            models=names("dlrm" if model is None else model),
             methods=None if methods is None else names(methods),
-            sizes=names(num_bytes or sizes or SIZES),
+            sizes=names(chosen if chosen is not None else SIZES),
             seeds=seeds,
             trials=trials,
             jobs=jobs,

@@ -11,6 +11,7 @@ from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
 from tablefree.commands.options import ByteSize, ColumnOptions, TrainingOptions
 from tablefree.commands.screen import console, say
 from tablefree.commands.training import train_all
+from tablefree.errors import InputError
 
 SIZES = "1/4,1/16,1/64"
 
@@ -52,6 +53,9 @@ def compare_on_events(
     from tablefree.fields.plan import LARGE_METHODS
     from tablefree.files import held
 
+    for name, values in (("models", models), ("methods", methods), ("sizes", sizes)):
+        if values is not None and not values:
+            raise InputError(f"{name} must be one or more, got none")
     for model in models:
         check_choice("model", model, tuple(MODELS))
     for method in methods or ():
@@ -62,8 +66,10 @@ def compare_on_events(
     width = training.embedding_dim or WIDTH
     full = plan_tables(task.profile, width).table_bytes
     ratios = list(dict.fromkeys(size.ratio(full) for size in wanted))  # a size counts once
-    chosen = cells(task.profile, ratios, methods or LARGE_METHODS, models, width)
+    chosen, left_out = cells(task.profile, ratios, methods, models, width)
     folder = output or Path("results") / f"{task.name}-{'-'.join(models)}"
+    for reason in left_out:
+        say(f"left out: {reason}")
     with held(folder):
         write_columns(folder, task, models, recipe.max_epochs, width)
         write_plans(folder, task.profile, chosen)
