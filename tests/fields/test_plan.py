@@ -20,7 +20,7 @@ def found():
     rng = np.random.default_rng(0)
     columns = {
         "user": [f"u{one}" for one in rng.integers(2_500, size=ROWS)],
-        "item": [f"i{one}" for one in rng.integers(900, size=ROWS)],
+        "item": [f"i{one}" for one in rng.integers(600, size=ROWS)],
         "city": [f"c{one}" for one in rng.integers(12, size=ROWS)],
         "price": rng.normal(size=ROWS),
         "sold": rng.integers(2, size=ROWS),
@@ -58,10 +58,19 @@ def test_rows_of_their_own_for_as_many_as_the_bytes_reach_for(found):
     assert configs[0]["sightings"] == 1
     assert configs[1]["capacity"] < 2_000
     assert configs[1]["sightings"] == 2
-    # Late and new values have one row in common.
-    assert [(one["num_rows"], one["num_hashes"]) for one in configs[:2]] == [(1, 1), (1, 1)]
-    assert "the others share one" in next(one.why for one in some.fields if one.name == "user")
     assert configs[2]["method"] == "multi_hash"
+
+
+def test_late_values_of_a_column_that_grows_have_what_new_ones_have(found):
+    by_name = {field.name: field for field in plan(found, ratio=1 / 20).fields}
+    configs = plan(found, ratio=1 / 20).config()
+    assert by_name["user"].is_growing
+    assert not by_name["item"].is_growing
+    assert (configs["user"]["num_rows"], configs["user"]["num_hashes"]) == (1, 1)
+    assert configs["item"]["num_rows"] > 1
+    assert configs["item"]["num_hashes"] == 2
+    assert "the others have one in common, as new ones do" in by_name["user"].why
+    assert "the others share some" in by_name["item"].why
 
 
 def test_it_plans_for_rows_to_come(found):

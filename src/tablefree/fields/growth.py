@@ -18,15 +18,18 @@ def extrapolated(growth: Sequence[tuple[int, int]], rows: float) -> int:
         rows: at least as many as were read.
     """
     last_rows, last = growth[-1]
-    points = [(one, values) for one, values in growth[-POINTS:] if values > 0]
-    if rows <= last_rows or len(points) < 2:
+    if rows <= last_rows:
         return last
-    return max(last, int(last * (rows / last_rows) ** _exponent(points)))
+    return max(last, int(last * (rows / last_rows) ** exponent(growth)))
 
 
-def _exponent(points: Sequence[tuple[int, int]]) -> float:
-    """The slope of the logarithms between the first and the last point, from 0 to 1."""
-    (first_rows, first), (last_rows, last) = points[0], points[-1]
-    if first_rows == last_rows:
+def exponent(growth: Sequence[tuple[int, int]]) -> float:
+    """Of the power by which distinct values grow of late, from 0 to 1; 0 where nothing tells.
+
+    It is the slope of the logarithms between the first and the last of the last doublings.
+    """
+    points = [(one, values) for one, values in growth[-POINTS:] if values > 0]
+    if not points or points[0][0] == points[-1][0]:
         return 0.0
+    (first_rows, first), (last_rows, last) = points[0], points[-1]
     return min(1.0, max(0.0, log(last / first) / log(last_rows / first_rows)))

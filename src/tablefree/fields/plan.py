@@ -3,8 +3,9 @@
 A table and its vocabulary grow with the distinct values of a column, and a small one is cheap. In
 the others an id claims a row of full width while it trains, and the rows are packed afterwards (see
 `tablefree.pack`). Where the bytes do not reach for a row for each id, the ids that are met first in
-several batches, the frequent ones, have rows, and the others one in common, which is also what a
-value that is new has; where they hardly reach for any, all ids share rows, two each.
+several batches, the frequent ones, have rows, and the others share some. In a column whose values
+grow they have one in common, which is then what a value that is new has: sums of rows that others
+have learnt would be noise. Where the bytes hardly reach for any, all ids share rows, two each.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tablefree.checks import check_choice, check_number, check_positive
-from tablefree.embeddings.budget import CLAIMED_ROOM, deep_hash_shape
+from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, deep_hash_shape
 from tablefree.encodings.row_claims import FINGERPRINT_BYTES, SLOTS
 from tablefree.errors import InputError
 from tablefree.fields.events import feature_names
-from tablefree.fields.growth import extrapolated
+from tablefree.fields.growth import exponent, extrapolated
 from tablefree.fields.kinds import Column
 from tablefree.fields.periods import PERIODS
 from tablefree.fields.profile import Profile, profile
@@ -27,6 +28,8 @@ MOST_OF_TABLES = 0.5  # of the bytes
 ID_BYTES = 8  # of an id in a vocabulary
 FEWEST_CODE_BYTES = 4  # of a row: with fewer, fewer rows are better
 FEWEST_BYTES = 3  # for an id, from which on some have rows
+SHARED_HASHES = 2  # rows that an id without one of its own shares
+GROWING = 0.2  # exponent of the distinct values to the rows, from where on new ones keep coming
 SHARED_CODE_BYTES = 2  # of a row that ids share
 HASHED_BYTES = 2  # of a number, of rows that are hashed and packed as float16
 SIGHTINGS = 2  # batches that an id must be in, where not every id can have a row
@@ -45,6 +48,7 @@ class FieldPlan:
         num_bytes: in all when packed, about, the vocabulary included.
         table_bytes: of a float32 table with its vocabulary.
         pooling: of a bag, "mean"; else None.
+        is_growing: whether new values keep coming.
         why: for the user.
     """
 
@@ -56,6 +60,7 @@ class FieldPlan:
     num_bytes: int
     table_bytes: int
     pooling: str | None
+    is_growing: bool
     why: str
 
 
@@ -140,7 +145,7 @@ def plan(
     small = _small(tables, budget)
     large = {name: size for name, size in sizes.items() if name not in small}
     left = budget - sum(one.num_bytes for one in small.values())
-    least = FEWEST_CODE_BYTES * (SLOTS + 1) * len(large)
+    least = FEWEST_CODE_BYTES * (SLOTS + SHARED_HASHES) * len(large)
     if left < least:
         raise InputError(
             f"{budget:,} bytes are too few for {len(sizes)} features: {budget - left:,} go into "
@@ -183,6 +188,8 @@ def _column_of(name: str, found: Profile) -> Column:
 
 def _table(name: str, size: int, embedding_dim: int, found: Profile) -> FieldPlan:
     pooling = "mean" if _column_of(name, found).kind == "bag" else None
+    of_column = found.columns.get(name)  # periods are all known
+    is_growing = of_column is not None and exponent(of_column.growth) >= GROWING
     vocabulary = ID_BYTES * size
     row_bytes = HASHED_BYTES * embedding_dim
     return FieldPlan(
@@ -194,6 +201,7 @@ def _table(name: str, size: int, embedding_dim: int, found: Profile) -> FieldPla
         row_bytes * (size + 1) + vocabulary,
         4 * embedding_dim * (size + 1) + vocabulary,
         pooling,
+        is_growing,
         f"{size:,} values: a table is small",
     )
 
@@ -216,7 +224,7 @@ def _large(
 def _share(table: FieldPlan, method: str, embedding_dim: int, num_bytes: float) -> FieldPlan:
     """What a column gets in the place of a table, for so many bytes."""
     if method == "claimed_rows" and num_bytes >= FEWEST_BYTES * table.num_ids:
-        num_rows, row_bytes, why = _claimed(table.num_ids, num_bytes)
+        num_rows, row_bytes, why = _claimed(table, num_bytes)
     elif method == "claimed_rows":
         method, row_bytes = "multi_hash", float(SHARED_CODE_BYTES)
         num_rows = max(2, int(num_bytes / row_bytes))
@@ -237,17 +245,16 @@ def _share(table: FieldPlan, method: str, embedding_dim: int, num_bytes: float) 
     )
 
 
-def _claimed(size: int, num_bytes: float) -> tuple[int, float, str]:
-    """Rows, the bytes of each, and why."""
-    rows, fewest = CLAIMED_ROOM * size, FINGERPRINT_BYTES + FEWEST_CODE_BYTES
-    if num_bytes >= fewest * rows:
-        return _own_rows(rows), num_bytes / rows, "a row for each value"
-    own = num_bytes / fewest
-    return (
-        _own_rows(own),
-        fewest,
-        f"rows for {own / rows:.0%} of the values, the frequent ones; the others share one",
-    )
+def _claimed(table: FieldPlan, num_bytes: float) -> tuple[int, float, str]:
+    """Rows for ids of their own, the bytes of each, and why."""
+    rows, fewest = CLAIMED_ROOM * table.num_ids, FINGERPRINT_BYTES + FEWEST_CODE_BYTES
+    for_own = num_bytes * (1 - CLAIMED_SHARED)
+    if for_own >= fewest * rows:
+        return _own_rows(rows), for_own / rows, "a row for each value"
+    own = for_own / fewest
+    others = "have one" if table.is_growing else "share some"
+    why = f"rows for {own / rows:.0%} of the values, the frequent ones; the others {others}"
+    return _own_rows(own), fewest, why + (" in common, as new ones do" if table.is_growing else "")
 
 
 def _own_rows(rows: float) -> int:
@@ -260,10 +267,11 @@ def _config(field: FieldPlan, embedding_dim: int) -> dict[str, Any]:
         case "full_table":
             config["num_embeddings"] = field.num_ids
         case "claimed_rows":
+            shared = CLAIMED_SHARED / (1 - CLAIMED_SHARED) * field.num_rows / SHARED_HASHES
             config |= {
                 "capacity": field.num_rows,
-                "num_rows": 1,
-                "num_hashes": 1,
+                "num_rows": 1 if field.is_growing else max(1, round(shared)),
+                "num_hashes": 1 if field.is_growing else SHARED_HASHES,
                 "sightings": 1 if field.num_rows >= field.num_ids else SIGHTINGS,
             }
         case "hashing_trick":

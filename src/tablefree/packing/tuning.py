@@ -13,6 +13,7 @@ RATES = (0.001, 0.0002)
 BATCH = 4_096
 STEPS = 64  # between two looks at validation
 PATIENCE = 3  # looks without a better one
+GAIN = 1e-4  # of AUC, below which a look is no better
 MOST_LOOKS = 24
 
 
@@ -69,7 +70,7 @@ def _tuned(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         auc = validation.auc(model)
-        waited = 0 if auc > best else waited + 1
+        waited = 0 if auc > best + GAIN else waited + 1
         best = max(best, auc)
         if auc > found[0]:
             found = auc, [[book.detach().clone() for book in table.books()] for table in tables]
