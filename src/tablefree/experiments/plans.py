@@ -1,7 +1,7 @@
 """Plans against each other on the same events: each tuned alike, packed for real, and measured."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import isnan
@@ -31,7 +31,7 @@ from tablefree.packing.packer import Packer, Trial
 from tablefree.packing.tables import packed_size
 from tablefree.training.event_measures import measures
 from tablefree.training.events import encoded, train_events
-from tablefree.training.fit import Recipe
+from tablefree.training.fit import Fit, Recipe
 
 MOST_EXAMPLES = 2**20  # that codebooks learn from
 NETWORK_RATES = (0.0003, 0.03)  # of perceptrons, which are deeper than a score of pairs
@@ -167,39 +167,13 @@ class PlanComparison(Comparison):
             model=job.cell.model,
             seed=job.seed,
         )
-        run = {
-            "dataset": task.name,
-            "split": task.split,
-            "model": job.cell.model,
-            "method": job.cell.method,
-            "cell": job.cell.name,
-            "embedding_dim": job.cell.plan.embedding_dim,
-            "seed": job.seed,
-            "trial": job.trial,
-            **{name: getattr(recipe, name) for name in PARAMETERS},
-            "epochs": fit.epochs,
-            "best_epoch": fit.best_epoch,
-            "train_seconds": fit.seconds,
-            "training_bytes": fit.training_bytes,
-            "form": "float32",
-            "deployed_bytes": embedding_bytes(predictor),
-            "validation_auc": fit.validation_auc,
-        }
+        run = _row_of(job, task, recipe, predictor, fit)
         if not is_known and self.trials > 1:
             return {"rows": [run]}
-        test = task.events.at(task.parts.test)
-        rows = [run | tested(predictor, test, task.new_values)]
-        packer = packer_of(predictor, task.events, task.parts)
-        for budget in job.cell.budgets:
-            row = run | {"form": "none", "deployed_bytes": None, "budget_bytes": budget}
-            for best in packed_within(packer, predictor, budget):
-                row |= {"form": str(best.form), "validation_auc": best.quality}
-                row |= {"deployed_bytes": embedding_bytes(best.module)}
-                row |= tested(best.module, test, task.new_values)
-            rows.append(row)
+        rows = _measured_rows(run, job.cell.budgets, predictor, task)
         if job.cell.method != "full_table" or job.seed:
             return {"rows": rows}
-        return {"rows": rows, "worth": column_worth(predictor, test)}
+        return {"rows": rows, "worth": column_worth(predictor, task.events.at(task.parts.test))}
 
     def append(self, folder: Path, outcome: Row) -> Row:
         """Write the rows of a run in the place of earlier ones; the first."""
@@ -232,6 +206,46 @@ class PlanComparison(Comparison):
             searched = {name: first[name] for name in SEARCHED}
             study.enqueue_trial(searched | {"max_epochs": first["best_epoch"]})
         return replace(self.recipe, **study.ask(space).params)
+
+
+def _row_of(
+    job: Job, task: EventTask, recipe: Recipe, predictor: Predictor, fit: Fit
+) -> dict[str, Any]:
+    """The row of a run that is trained, before any test."""
+    return {
+        "dataset": task.name,
+        "split": task.split,
+        "model": job.cell.model,
+        "method": job.cell.method,
+        "cell": job.cell.name,
+        "embedding_dim": job.cell.plan.embedding_dim,
+        "seed": job.seed,
+        "trial": job.trial,
+        **{name: getattr(recipe, name) for name in PARAMETERS},
+        "epochs": fit.epochs,
+        "best_epoch": fit.best_epoch,
+        "train_seconds": fit.seconds,
+        "training_bytes": fit.training_bytes,
+        "form": "float32",
+        "deployed_bytes": embedding_bytes(predictor),
+        "validation_auc": fit.validation_auc,
+    }
+
+
+def _measured_rows(
+    run: Mapping[str, Any], budgets: Sequence[int], predictor: Predictor, task: EventTask
+) -> list[dict[str, Any]]:
+    """The row of a run with its test, and one of each budget that it is packed into."""
+    test, packer = task.events.at(task.parts.test), packer_of(predictor, task.events, task.parts)
+    rows = [{**run, **tested(predictor, test, task.new_values)}]
+    for budget in budgets:
+        row = {**run, "form": "none", "deployed_bytes": None, "budget_bytes": budget}
+        for best in packed_within(packer, predictor, budget):
+            row |= {"form": str(best.form), "validation_auc": best.quality}
+            row |= {"deployed_bytes": embedding_bytes(best.module)}
+            row |= tested(best.module, test, task.new_values)
+        rows.append(row)
+    return rows
 
 
 def cells(
