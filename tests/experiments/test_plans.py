@@ -9,9 +9,10 @@ import pytest
 
 from tablefree.errors import InputError
 from tablefree.experiments.event_task import EventTask
+from tablefree.experiments.plan_cells import cells
 from tablefree.experiments.plan_columns import read_columns, write_columns
 from tablefree.experiments.plan_summary import summarise_plans
-from tablefree.experiments.plans import RECIPE, PlanComparison, cells, read_results, selected
+from tablefree.experiments.plans import RECIPE, PlanComparison, read_results, selected
 from tablefree.fields.profile import profile
 from tablefree.fields.table import Table
 

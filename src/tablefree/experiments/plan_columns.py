@@ -6,19 +6,16 @@ what each plan gives to each of their features.
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from tablefree.errors import InputError
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.parquet import FILE_NAME, read_table, write_table
+from tablefree.experiments.plan_cells import Cell
 from tablefree.fields.events import feature_names
 from tablefree.fields.plan import Plan, plan
 from tablefree.fields.profile import Profile
-
-if TYPE_CHECKING:
-    from tablefree.experiments.plans import Cell
 
 COLUMNS, PLANS = "columns.parquet", "plans.parquet"
 
@@ -107,7 +104,7 @@ def write_worth(folder: Path, model: str, worth: Mapping[str, float]) -> None:
     write_table(folder, new, COLUMNS)
 
 
-def write_plans(folder: Path, found: Profile, cells: Iterable["Cell"]) -> None:
+def write_plans(folder: Path, found: Profile, cells: Iterable[Cell]) -> None:
     """Write what plans give to each feature, beside those of the folder."""
     rows = []
     for cell in cells:

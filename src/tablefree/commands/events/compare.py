@@ -46,9 +46,10 @@ def compare_on_events(
         output: the folder.
     """
     from tablefree.checks import check_choice
+    from tablefree.experiments.plan_cells import cells
     from tablefree.experiments.plan_columns import write_columns, write_plans
     from tablefree.experiments.plan_report import write_plan_report
-    from tablefree.experiments.plans import RECIPE, PlanComparison, cells
+    from tablefree.experiments.plans import RECIPE, PlanComparison
     from tablefree.fields.model import MODELS
     from tablefree.fields.plan import LARGE_METHODS
     from tablefree.files import held
