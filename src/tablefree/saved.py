@@ -131,7 +131,7 @@ def read(folder: Path) -> Saved:
     if wanted is not None and wanted != found:
         raise CheckpointError(
             f"the weights in {folder / WEIGHTS} do not fit its {CONFIG}: they are {found}, not "
-            f"{wanted}; load what was saved, and cast that"
+            f"{wanted!r:.200}; load what was saved, and cast that"
         )
     return Saved(folder, config, outlines, digest)
 
