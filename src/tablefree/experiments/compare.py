@@ -72,7 +72,7 @@ class PairComparison(Comparison):
         if not (folder / FILE_NAME).exists():
             folder.mkdir(parents=True, exist_ok=True)
             return pl.DataFrame(schema=SCHEMA)
-        finished = read_results(folder)
+        finished = self.read(folder)
         if "study" in self.varied and finished.filter(study="").height:
             raise InputError(
                 f"{folder} holds the runs of `tablefree compare`, and this is an ablation: choose "
@@ -93,6 +93,10 @@ class PairComparison(Comparison):
                 f"--sizes-in {other}"
             )
         return finished
+
+    def read(self, folder: Path) -> pl.DataFrame:
+        """The runs of the folder."""
+        return read_results(folder)
 
     def of_cell(self, finished: pl.DataFrame, cell: Run) -> pl.DataFrame:
         """The runs of a cell."""

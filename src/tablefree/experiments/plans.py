@@ -95,6 +95,10 @@ class PlanComparison(Comparison):
         Raises:
             InputError: the file is damaged.
         """
+        return self.read(folder)
+
+    def read(self, folder: Path) -> pl.DataFrame:
+        """The runs and packed forms of the folder."""
         return read_results(folder)
 
     def __len__(self) -> int:

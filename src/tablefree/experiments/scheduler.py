@@ -60,11 +60,15 @@ class Comparison(ABC):
 
     @abstractmethod
     def finished(self, task: Any, folder: Path) -> pl.DataFrame:
-        """The runs that the folder holds already.
+        """The runs that the folder holds already, once they are known to be of this comparison.
 
         Raises:
             InputError: they are damaged, or of another comparison.
         """
+
+    @abstractmethod
+    def read(self, folder: Path) -> pl.DataFrame:
+        """The runs that the folder holds, which are known to be of this comparison."""
 
     @abstractmethod
     def of_cell(self, finished: pl.DataFrame, cell: Any) -> pl.DataFrame:
@@ -135,7 +139,7 @@ def run_all(
             for future in done:
                 del running[future]
                 yield comparison.append(folder, future.result())
-            finished = comparison.finished(task, folder)
+            finished = comparison.read(folder)
 
 
 @contextmanager
