@@ -55,6 +55,20 @@ def hashed_by(low, high, functions, num_functions, number: tl.constexpr):  # typ
 
 
 @triton.jit  # type: ignore[untyped-decorator]
+def _bucket_at(low, high, functions, num_functions, number: tl.constexpr, num_buckets):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """One of the two buckets of each id."""
+    hashed = hashed_by(low, high, functions, num_functions, number)
+    return ((hashed * num_buckets.to(tl.uint64)) >> 32).to(tl.int64)
+
+
+@triton.jit
+def _fingerprints_of(low, high, functions, num_functions):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """What each id is known by in its buckets; never that of a free row."""
+    hashed = hashed_by(low, high, functions, num_functions, 2)
+    return (((hashed * _FINGERPRINTS) >> 32) + 1).to(tl.int16)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
 def _place_in(slots, bucket, group_bytes: tl.constexpr, fingerprints, mask):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The places of fingerprints in their buckets, -1, or -2 where there is no room."""
     place = tl.where(mask, bucket * 0 + _REFUSED, _REFUSED)
@@ -68,22 +82,13 @@ def _place_in(slots, bucket, group_bytes: tl.constexpr, fingerprints, mask):  # 
 @triton.jit
 def own_place(low, high, mask, slots, functions, num_functions, num_buckets, group_bytes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """The place of the row that each id owns, -1 or -2."""
-    hashed = hashed_by(low, high, functions, num_functions, 2)
-    fingerprints = (((hashed * _FINGERPRINTS) >> 32) + 1).to(tl.int16)
+    fingerprints = _fingerprints_of(low, high, functions, num_functions)
     place = tl.where(mask, low.to(tl.int64) * 0 + _REFUSED, _REFUSED)
     for number in tl.static_range(2):
-        hashed = hashed_by(low, high, functions, num_functions, number)
-        bucket = ((hashed * num_buckets.to(tl.uint64)) >> 32).to(tl.int64)
+        bucket = _bucket_at(low, high, functions, num_functions, number, num_buckets)
         found = _place_in(slots, bucket, group_bytes, fingerprints, mask)
         place = tl.where(place >= 0, place, tl.maximum(place, found))
     return place
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _bucket_at(low, high, functions, num_functions, number: tl.constexpr, num_buckets):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """One of the two buckets of each id."""
-    hashed = hashed_by(low, high, functions, num_functions, number)
-    return ((hashed * num_buckets.to(tl.uint64)) >> 32).to(tl.int64)
 
 
 @triton.jit
@@ -154,8 +159,7 @@ def _serve_kernel(  # type: ignore[no-untyped-def]  # pragma: no cover - compile
     bucket = tl.load(asked + at, mask, 0)
     is_first = mask & (tl.load(first + bucket, mask, _NOBODY) == at)
     low, high = halves(tl.load(ids + at, is_first, 0))
-    hashed = hashed_by(low, high, functions, num_functions, 2)
-    fingerprints = (((hashed * _FINGERPRINTS) >> 32) + 1).to(tl.int16)
+    fingerprints = _fingerprints_of(low, high, functions, num_functions)
     place = _place_in(slots, bucket, _SLOT_BYTES, 0, is_first)  # of the first free row
     tl.store(slots + place, fingerprints, is_first)
     tl.store(waits + at, at < 0, is_first)
