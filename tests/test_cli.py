@@ -167,6 +167,21 @@ class TestTrainAndEvaluate:
         assert (code, capsys.readouterr().err) == (130, "")
 
 
+class TestPredict:
+    def test_pairs_have_the_probabilities_of_the_model(self, checkpoint, data, tmp_path):
+        output = tmp_path / "probabilities.parquet"
+        options = ("--data", data, "--output", output, "--keep", "user_id")
+        assert tablefree("predict", "--checkpoint", checkpoint, *options) == 0
+        found, given = pl.read_parquet(output), events()
+        found = found.with_columns(pl.col("user_id").cast(pl.Int64))
+        assert found["user_id"].equals(given["user_id"])
+        predictor = load_checkpoint(checkpoint).predictor
+        keys = [predictor.keys(name, to_ids(given[name])) for name in ("user_id", "item_id")]
+        with torch.no_grad():
+            wanted = predictor.model(*keys).sigmoid()
+        np.testing.assert_allclose(found["probability"].to_numpy(), wanted.numpy(), rtol=1e-6)
+
+
 class TestEmbed:
     @pytest.mark.parametrize(
         ("feature", "ids"), [("user", [1003, 1000, 7]), ("item", ["0001", "isbn-2", "new"])]
@@ -184,13 +199,10 @@ class TestEmbed:
             "embedding": pl.Array(pl.Float32, 4),
         }
         assert table["id"].to_list() == ids
-        loaded = load_checkpoint(checkpoint)
-        keys, embedding = {
-            "user": (loaded.users, loaded.model.users),
-            "item": (loaded.items, loaded.model.items),
-        }[feature]
+        predictor = load_checkpoint(checkpoint).predictor
+        embedding = {"user": predictor.model.users, "item": predictor.model.items}[feature]
         with torch.no_grad():
-            wanted = embedding(keys(to_ids(ids).numpy()))
+            wanted = embedding(predictor.keys(f"{feature}_id", to_ids(ids)))
         assert np.array_equal(table["embedding"].to_numpy(), wanted.numpy())
 
     def test_a_fresh_process_gives_the_same_bits(self, checkpoint, tmp_path):
@@ -229,7 +241,7 @@ class TestEmbed:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            (("--feature", "price"), ["feature must be one of user, item; got 'price'"]),
+            (("--feature", "price"), ["feature must be one of user_id, item_id; got 'price'"]),
             (("--feature", "user", "--ids", "nowhere.csv"), ["nowhere.csv does not exist"]),
             (("--feature", "user", "--id-column", "x"), ["standard input has no columns"]),
         ],

@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from tablefree import GMF, HashingTrick
-from tablefree.training.checkpoint import Checkpoint, Keys, save_checkpoint
+from tablefree.fields.kinds import Column
+from tablefree.fields.model import Predictor
+from tablefree.training.checkpoint import Checkpoint, save_checkpoint
 
 # Whoever runs the tests in the background of a shell has them ignore interrupts.
 SCRIPT = """
@@ -93,10 +95,9 @@ def test_comparisons_and_their_workers_end(data, tmp_path, number, later):
 def test_embed_leaves_no_temporary_file(tmp_path, number):
     torch.manual_seed(0)
     model = GMF(HashingTrick(9, 4, seed="user_id"), HashingTrick(9, 4, seed="item_id"))
-    keys = Keys("integer")
-    save_checkpoint(
-        tmp_path / "checkpoint", Checkpoint(model, keys, keys, "data", "random", {}, {})
-    )
+    columns = [Column(name, "categorical", "integer") for name in ("user_id", "item_id")]
+    predictor = Predictor(model, columns, [], {})
+    save_checkpoint(tmp_path / "checkpoint", Checkpoint(predictor, "data", "random", {}, {}))
     output = tmp_path / "out" / "items.parquet"
     options = ("--feature", "item", "--output", output)
     command = start("embed", "--checkpoint", tmp_path / "checkpoint", *options)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import tablefree
 from tablefree import (
     GMF,
     CachedEmbedding,
@@ -26,7 +27,9 @@ from tablefree import (
 )
 from tablefree.embeddings import METHODS
 from tablefree.embeddings.history import HistoryUsers
-from tablefree.training.checkpoint import Checkpoint, Keys, save_checkpoint
+from tablefree.fields.kinds import Column
+from tablefree.fields.model import Predictor
+from tablefree.training.checkpoint import Checkpoint, save_checkpoint
 
 GOLDEN = Path(__file__).parent / "golden"
 MAKER = runpy.run_path(str(GOLDEN / "make_checkpoints.py"))
@@ -168,9 +171,13 @@ def test_a_cache_is_saved_as_what_it_wraps(tmp_path):
 
 def test_a_checkpoint_of_training_is_read(tmp_path):
     model = GMF(HashingTrick(9, 4, seed="user_id"), HashingTrick(9, 4, seed="item_id"))
-    keys = Keys("integer")
-    save_checkpoint(tmp_path, Checkpoint(model, keys, keys, "data", "random", {}, {}))
-    assert torch.equal(output("gmf", GMF.from_pretrained(tmp_path)), output("gmf", model))
+    columns = [Column(name, "categorical", "integer") for name in ("user_id", "item_id")]
+    predictor = Predictor(model, columns, [], {})
+    save_checkpoint(tmp_path, Checkpoint(predictor, "data", "random", {}, {}))
+    loaded = tablefree.load(tmp_path)
+    assert torch.equal(output("gmf", loaded.model), output("gmf", model))
+    with pytest.raises(CheckpointError, match="does not describe a module of class GMF"):
+        GMF.from_pretrained(tmp_path)
 
 
 class Own(HashingTrick):

@@ -7,6 +7,7 @@ import shlex
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import tablefree as package
 from tablefree.data.synthetic import synthetic_clicks
@@ -409,21 +410,50 @@ class TestPredict:
         options = ("--checkpoint", checkpoint, "--data", data, "--output", "/dev/null")
         assert tablefree("predict", *options) == 0
 
-    def test_a_model_of_users_and_items(self, tablefree, data, tmp_path, refused):
+    def test_pairs_are_two_columns(self, tablefree, data, tmp_path, refused):
+        """A model of users and items goes by the names of its columns, as any other."""
         path = tmp_path / "pairs.csv"
         rng = np.random.default_rng(0)
-        ids = {name: rng.integers(0, 40, 600) for name in ("user_id", "item_id")}
+        ids = {name: rng.integers(0, 40, 600) for name in ("visitor", "article")}
         pl.DataFrame(ids).write_csv(path)
-        options = ("--method", "hashing_trick", "--size", "1", *QUICK)
-        assert tablefree("train", "--data", path, *options, "--output", tmp_path / "pairs") == 0
-        output = ("--output", tmp_path / "p.parquet")
-        arguments = ("predict", "--checkpoint", tmp_path / "pairs", "--data", data, *output)
-        refused(arguments, "a model of users and items")
-        assert tablefree("evaluate", "--checkpoint", tmp_path / "pairs", "--data", path) == 0
+        columns = ("--user-column", "visitor", "--item-column", "article")
+        options = ("--data", path, *columns, "--method", "hashing_trick", "--size", "1", *QUICK)
+        assert tablefree("train", *options, "--output", tmp_path / "pairs") == 0
+        pairs, output = ("--checkpoint", tmp_path / "pairs"), tmp_path / "p.parquet"
+        assert tablefree("evaluate", *pairs, "--data", path, *columns) == 0
+        arguments = ("predict", *pairs, "--output", output, "--data")
+        refused((*arguments, data), "lacks the column(s) 'visitor', 'article'")
+        assert tablefree(*arguments, path) == 0
+        predictor, found = package.load(tmp_path / "pairs"), pl.read_parquet(output)["probability"]
+        assert np.array_equal(found, predictor.predict(pl.DataFrame(ids)))
+        logits = predictor.model(*(torch.from_numpy(one) for one in ids.values()))
+        np.testing.assert_allclose(found, logits.sigmoid().detach(), rtol=1e-6)
 
     def test_a_folder_without_a_model(self, data, tmp_path, refused):
         options = ("--data", data, "--output", tmp_path / "p.parquet")
         refused(("predict", "--checkpoint", tmp_path, *options), "config.json cannot be read")
+
+
+class TestEmbed:
+    @pytest.mark.parametrize(
+        ("feature", "type_of"), [("ad_id", pl.String), ("time:hour", pl.Int64)]
+    )
+    def test_values_of_a_column(self, tablefree, checkpoint, data, tmp_path, feature, type_of):
+        values = pl.read_parquet(data).head(50)
+        output, arguments = tmp_path / "e.parquet", ("--ids", data)
+        if feature == "time:hour":
+            (tmp_path / "hours").write_text("".join(f"{hour}\n" for hour in range(24)))
+            arguments, values = ("--ids", tmp_path / "hours"), pl.DataFrame({feature: range(24)})
+        options = ("--feature", feature, *arguments, "--output", output)
+        assert tablefree("embed", "--checkpoint", checkpoint, *options) == 0
+        found = pl.read_parquet(output).head(len(values))
+        assert found["id"].equals(values[feature].cast(type_of))
+        wanted = package.load(checkpoint).embed(feature, values[feature])
+        assert np.array_equal(found["embedding"].to_numpy(), wanted.numpy())
+
+    def test_what_is_no_feature(self, checkpoint, tmp_path, refused):
+        arguments = ("embed", "--checkpoint", checkpoint, "--output", tmp_path / "e.parquet")
+        refused((*arguments, "--feature", "price"), "feature must be one of ", "got 'price'")
 
 
 class TestCompare:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import polars as pl
 import pyarrow as pa
 import pytest
 import torch
@@ -34,7 +35,7 @@ def test_rows_in_bfloat16_come_back_with_the_measures_of_their_training(task, tm
     measures = {k: v for k, v in checkpoint.measures.items() if k != "validation_auc"}
     loaded = load_checkpoint(tmp_path / "new")
     assert evaluate_checkpoint(loaded, task) == measures
-    dtypes = {rows.weight.dtype for rows in loaded.model.modules() if isinstance(rows, Rows)}
+    dtypes = {rows.weight.dtype for rows in loaded.predictor.modules() if isinstance(rows, Rows)}
     assert dtypes == ({torch.bfloat16} if method != "deep_hash" else set())
 
 
@@ -43,12 +44,14 @@ def test_no_id_tells_a_user_that_is_a_history(task, tmp_path, users):
     run = Run("sketch", "gmf", 2.0, 0, 8, RECIPE, decoder=(4,), users=users)
     train_checkpoint(run, task, tmp_path / "new")
     loaded = load_checkpoint(tmp_path / "new")
+    users, items = loaded.predictor.features
     chunks = iter([pa.array([1, 2])])
     with pytest.raises(InputError, match="are histories, which no id tells"):
-        write_embeddings(chunks, loaded.model.users, loaded.users, tmp_path / "users.parquet")
-    embedded = write_embeddings(
-        chunks, loaded.model.items, loaded.items, tmp_path / "items.parquet"
-    )
+        write_embeddings(chunks, loaded.predictor, users, tmp_path / "users.parquet")
+    with pytest.raises(InputError, match="are histories, which no id tells"):
+        loaded.predictor.predict(pl.DataFrame({users: [1], items: [2]}))
+    chunks = iter([pa.array([1, 2])])
+    embedded = write_embeddings(chunks, loaded.predictor, items, tmp_path / "items.parquet")
     assert embedded.num_ids == 2
 
 

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tablefree.embeddings.jagged import Bags
 from tablefree.errors import InputError
 from tablefree.fields.events import Events, read_events, regrouped
 from tablefree.fields.kinds import Column
@@ -375,6 +376,40 @@ def test_values_that_training_has_not(predictor, frame):
     for other in (nothing, unknown):
         found = predictor.predict(other)
         assert ((found > 0) & (found < 1)).all()
+
+
+def test_an_embedding_is_what_the_model_scores(predictor, frame):
+    """Of every feature, by values of its column; of a bag of one value too."""
+    events = read_events(Table.of(frame), predictor.inputs)
+    features, _ = predictor.encoded(events)
+    with torch.no_grad():
+        wanted = predictor.model.embeddings(features)
+    for name, ids in events.features().items():
+        if isinstance(ids, Bags):
+            single = ids.offsets.diff() == 1
+            found = predictor.embed(name, ids.ids[ids.offsets[:-1][single]])
+            torch.testing.assert_close(found, wanted[name][single])
+        else:
+            torch.testing.assert_close(predictor.embed(name, ids), wanted[name])
+    city = frame["city"].drop_nulls()
+    assert torch.equal(
+        predictor.embed("city", city.to_list()), wanted["city"][frame["city"].is_not_null()]
+    )
+    assert predictor.embed("city", []).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("feature", "values", "said"),
+    [
+        ("city", [1, 2], "'city' was trained on ids of type string, and these are of type integer"),
+        ("user_id", ["1"], "'user_id' was trained on ids of type integer"),
+        ("user_id", [1.5], "feature 'user_id'.*float"),
+        ("price", [1], "no feature 'price' to embed: it has '"),
+    ],
+)
+def test_what_cannot_be_embedded(predictor, feature, values, said):
+    with pytest.raises(InputError, match=said):
+        predictor.embed(feature, values)
 
 
 def test_predictions_come_as_the_rows_do(predictor, frame, monkeypatch):

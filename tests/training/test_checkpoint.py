@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tablefree import hashing
-from tablefree.data import Vocabulary
 from tablefree.embeddings import METHODS, build
 from tablefree.errors import CheckpointError, InputError
+from tablefree.fields.kinds import Column
+from tablefree.fields.model import Predictor
 from tablefree.models import MODELS
-from tablefree.training.checkpoint import Checkpoint, Keys, load_checkpoint, save_checkpoint
+from tablefree.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 DIM, IDS = 4, 300
 USER_IDS = np.arange(IDS, dtype=np.int64) * 7 - 500
@@ -36,11 +37,16 @@ def make(method="deep_hash", model="gmf"):
         )
 
     built = MODELS[model](embedding(USER_IDS, "user_id:0"), embedding(ITEM_IDS, "item_id:0"))
+    known = {"visitor": USER_IDS, "article": ITEM_IDS}
     needs = built.users.needs_vocabulary
+    predictor = Predictor(
+        built,
+        [Column("visitor", "categorical", "integer"), Column("article", "categorical", "string")],
+        [],
+        {name: torch.from_numpy(ids) for name, ids in known.items()} if needs else {},
+    )
     return Checkpoint(
-        built.eval(),
-        Keys("integer", Vocabulary(USER_IDS) if needs else None),
-        Keys("string", Vocabulary(ITEM_IDS) if needs else None),
+        predictor.eval(),
         "invented",
         "random",
         {"method": method, "seed": 0},
@@ -62,25 +68,23 @@ def test_a_checkpoint_gives_the_model_back(tmp_path, method, model):
     save_checkpoint(tmp_path / "folder", saved)
     loaded = load_checkpoint(tmp_path / "folder")
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert not loaded.model.training
-    unseen = np.array([12345, -1])
-    users = np.concatenate([USER_IDS[:50], unseen])
-    items = np.concatenate([ITEM_IDS[:50], unseen])
-    for keys, other, ids in (
-        (saved.users, loaded.users, users),
-        (saved.items, loaded.items, items),
-    ):
-        assert torch.equal(keys(ids), other(ids))
-        assert other.num_unknown(other(ids)) == (2 if other.vocabulary else 0)
-    scores = saved.model(saved.users(users), saved.items(items))
-    assert torch.equal(loaded.model(loaded.users(users), loaded.items(items)), scores)
+    before, after = saved.predictor, loaded.predictor
+    assert not after.training
+    assert after.columns == before.columns
+    unseen = torch.tensor([12345, -1])
+    keys = []
+    for name, ids in (("visitor", USER_IDS), ("article", ITEM_IDS)):
+        some = torch.cat([torch.from_numpy(ids[:50]), unseen])
+        keys.append(before.keys(name, some))
+        assert torch.equal(after.keys(name, some), keys[-1])
+        assert after.is_known(name, some).tolist() == [True] * 50 + [not before.vocabularies()] * 2
+    assert torch.equal(after.model(*keys), before.model(*keys))
     for field in ("data", "split", "run", "measures"):
         assert getattr(loaded, field) == getattr(saved, field)
-    assert (loaded.users.id_type, loaded.items.id_type) == ("integer", "string")
 
 
 def test_a_loaded_model_can_be_trained(folder):
-    model = load_checkpoint(folder).model
+    model = load_checkpoint(folder).predictor.model
     model(torch.arange(3), torch.arange(3)).sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
@@ -89,7 +93,7 @@ def test_the_files_are_all_that_is_written(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     config = json.loads((folder / "config.json").read_text())
     assert config["format_version"] == 1
-    assert config["users"]["embedding"]["method"] == "deep_hash"
+    assert config["model"]["users"]["embedding"]["method"] == "deep_hash"
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -128,6 +132,10 @@ def edit_config(folder, change):
     path.write_text(json.dumps(config))
 
 
+def of_users(config):
+    return config["model"]["users"]["embedding"]
+
+
 def edit_weights(folder, change):
     path = folder / "model.safetensors"
     tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
@@ -140,14 +148,27 @@ def edit_weights(folder, change):
     [
         (lambda c: c.update(format_version=2), "format version 2, and this tablefree reads ver"),
         (lambda c: c.pop("format_version"), "format version None"),
-        (lambda c: c.pop("users"), "does not describe a model .*users"),
-        (lambda c: c.update(model="transformer"), "does not describe a model .*transformer"),
-        (lambda c: c.update(items=3), "does not describe a model"),
-        (lambda c: c["items"].update(id_type="float"), "the id_type of items is 'float'"),
-        (lambda c: c["users"]["embedding"].update(method="magic"), "unknown method 'magic'"),
-        (lambda c: c["users"]["embedding"].pop("hidden"), "do not fit"),
-        (lambda c: c["users"]["embedding"].update(hidden=[3]), "do not fit its config.json"),
-        (lambda c: c["users"]["embedding"].update(seed=5), "other hash functions: seed is"),
+        (lambda c: c["model"].pop("users"), "does not describe a module .*users"),
+        (
+            lambda c: c["model"].update(name="transformer"),
+            "does not describe a module .*transformer",
+        ),
+        (lambda c: c["model"].update(items=3), "does not describe a module"),
+        (lambda c: c.pop("training"), "does not say how its model was trained"),
+        (lambda c: c["training"].pop("split"), "does not say how its model was trained"),
+        (
+            lambda c: of_users(c).update(method="magic"),
+            "unknown method 'magic'",
+        ),
+        (lambda c: of_users(c).pop("hidden"), "do not fit"),
+        (
+            lambda c: of_users(c).update(hidden=[3]),
+            "do not fit its config.json",
+        ),
+        (
+            lambda c: of_users(c).update(seed=5),
+            "other hash functions: seed is",
+        ),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused_by_name(folder, change, named):
@@ -160,11 +181,14 @@ def test_a_configuration_that_does_not_fit_is_refused_by_name(folder, change, na
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda t: t.pop("weight"), "weight"),
-        (lambda t: t.pop("users.encodings.0._extra_state"), "_extra_state"),
+        (lambda t: t.pop("model.weight"), "model.weight"),
+        (lambda t: t.pop("model.users.encodings.0._extra_state"), "_extra_state"),
         (lambda t: t.update(more=torch.zeros(1)), "more"),
-        (lambda t: t.update(weight=t["weight"].long()), "weight is torch.int64, not torch.flo"),
-        (lambda t: t.update(weight=torch.zeros(3)), "weight"),
+        (
+            lambda t: t.update({"model.weight": t["model.weight"].long()}),
+            "weight is torch.int64, not torch.flo",
+        ),
+        (lambda t: t.update({"model.weight": torch.zeros(3)}), "weight"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_by_name(folder, change, named):
@@ -184,12 +208,12 @@ def test_another_hash_contract_is_refused(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda t: t.pop("vocabulary.items"), "vocabulary.items"),
+        (lambda t: t.pop("vocabulary_1"), "vocabulary_1"),
         (
-            lambda t: t.update({"vocabulary.items": torch.arange(9)}),
-            r"vocabulary.items has shape \[9\], not \[300\]",
+            lambda t: t.update({"vocabulary_1": torch.arange(9)}),
+            r"vocabulary_1 has shape \[9\], not \[300\]",
         ),
-        (lambda t: t.update({"vocabulary.items": torch.zeros(IDS, dtype=torch.int64)}), "twice"),
+        (lambda t: t.update(vocabulary_1=torch.zeros(IDS, dtype=torch.int64)), "twice"),
     ],
 )
 def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path, change, named):
@@ -229,7 +253,7 @@ def test_a_disk_that_fills_up_leaves_no_half_checkpoint(tmp_path, monkeypatch, n
 
 def test_saving_leaves_the_model_as_it_was(tmp_path):
     saved = make()
-    before = copy.deepcopy(saved.model.state_dict())
+    before = copy.deepcopy(saved.predictor.state_dict())
     save_checkpoint(tmp_path, saved)
-    after = saved.model.state_dict()
+    after = saved.predictor.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -1,7 +1,7 @@
 """`tablefree embed`."""
 
 import sys
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -9,17 +9,27 @@ from tablefree.commands.options import CheckpointFolder, ParquetFile, check_apar
 from tablefree.commands.screen import say
 from tablefree.ids import ID_TYPES, IdType
 
+if TYPE_CHECKING:
+    from tablefree.fields.model import Predictor
+
 
 def embed(
     checkpoint: CheckpointFolder,
-    feature: Annotated[str, typer.Option(help="user or item.")],
+    feature: Annotated[
+        str,
+        typer.Option(
+            help="user or item; of events the name of a column, or the period of a date, as "
+            "time:hour."
+        ),
+    ],
     output: ParquetFile,
     ids: Annotated[
         str | None,
         typer.Option(help="One id a line, or what --data takes; standard input if absent or -."),
     ] = None,
     id_column: Annotated[
-        str | None, typer.Option(help="Column of ids; user_id or item_id by default.")
+        str | None,
+        typer.Option(help="Column of ids; by default user_id or item_id, or that of the feature."),
     ] = None,
     id_type: Annotated[
         str | None,
@@ -29,7 +39,7 @@ def embed(
         ),
     ] = None,
 ) -> None:
-    """Embed ids with a checkpoint, into a Parquet file.
+    """Embed ids, or values of a column, with a checkpoint, into a Parquet file.
 
     Its columns are id, as given, and embedding, a list of float32.
 
@@ -40,12 +50,12 @@ def embed(
     from tablefree.experiments.embed import write_embeddings
     from tablefree.training.checkpoint import load_checkpoint
 
-    check_choice("feature", feature, ("user", "item"))
     if id_type is not None:
         check_choice("id_type", id_type, ID_TYPES)
-    loaded = load_checkpoint(checkpoint)
-    keys = {"user": loaded.users, "item": loaded.items}[feature]
-    embedding = {"user": loaded.model.users, "item": loaded.model.items}[feature]
+    predictor = load_checkpoint(checkpoint).predictor
+    name = _name(predictor, feature)
+    check_choice("feature", name, tuple(predictor.features))
+    is_string = any(one.name == name and one.type == "string" for one in predictor.columns)
     path = None if ids in (None, "-") else ids
     if path is not None:
         check_apart(output, path)
@@ -53,10 +63,10 @@ def embed(
         path,
         column=id_column,
         feature=feature,
-        id_type=keys.id_type,
+        id_type="string" if is_string else "integer",
         taken_for=cast(IdType | None, id_type),
     )
-    embedded = write_embeddings(chunks, embedding, keys, output)
+    embedded = write_embeddings(chunks, predictor, name, output)
     if embedded.num_unknown:
         print(
             f"tablefree: {embedded.num_unknown} of {embedded.num_ids} ids are not in the "
@@ -64,3 +74,12 @@ def embed(
             file=sys.stderr,
         )
     say(f"{embedded.num_ids} embeddings: {output}")
+
+
+def _name(predictor: "Predictor", feature: str) -> str:
+    """The feature that is meant: of a recommender, the columns of users and items go by these."""
+    from tablefree.models import Recommender
+
+    if not isinstance(predictor.model, Recommender) or feature in predictor.features:
+        return feature
+    return dict(zip(("user", "item"), predictor.features, strict=True)).get(feature, feature)

@@ -25,14 +25,14 @@ def evaluate(
 
     Example: tablefree evaluate --checkpoint ml-1m-dhe --data ml-1m
     """
-    from tablefree.experiments.event_models import is_predictor
     from tablefree.experiments.single import evaluate_checkpoint
+    from tablefree.models import Recommender
     from tablefree.training.checkpoint import load_checkpoint
 
-    if is_predictor(checkpoint):
-        refuse([name for name in given(data, split=split) if name != "data"])
-        evaluate_on_events(checkpoint, data.data)
-        return
     loaded = load_checkpoint(checkpoint)
+    if not isinstance(loaded.predictor.model, Recommender):
+        refuse([name for name in given(data, split=split) if name != "data"])
+        evaluate_on_events(loaded.predictor, data.data)
+        return
     task = data.task(split or loaded.split)
     show_measures(evaluate_checkpoint(loaded, task))

@@ -27,16 +27,17 @@ def predict(
         ),
     ] = "",
 ) -> None:
-    """Predict with a checkpoint of events of many columns, into a Parquet file.
+    """Predict with a checkpoint, into a Parquet file.
 
     Its column probability, float32, is that of the label 1, a row for each of the data and in
     their order. The data need no label.
 
     Example: tablefree predict --checkpoint ctr --data new.parquet --output p.parquet --keep id
     """
-    from tablefree.experiments.event_models import load_predictor, write_predictions
+    from tablefree.experiments.event_models import write_predictions
+    from tablefree.training.checkpoint import load_checkpoint
 
-    predictor = load_predictor(checkpoint)
+    predictor = load_checkpoint(checkpoint).predictor
     table = open_table(data)
     check_apart(output, data)
     num_rows = write_predictions(predictor, table, output, names(keep))

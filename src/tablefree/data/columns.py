@@ -32,6 +32,8 @@ class Tables:
         guessed: Those of `user` and `item` that are text of no known type.
         named: Those columns of `events` that the caller named.
         form: What has columns of its own, "MovieLens" or "libFM"; "" for other tables.
+        user_column: Its name in the source.
+        item_column: Likewise.
     """
 
     source: str
@@ -41,6 +43,8 @@ class Tables:
     guessed: Collection[str] = ()
     named: Collection[str] = ()
     form: str = ""
+    user_column: str = "user_id"
+    item_column: str = "item_id"
 
 
 def to_interactions(
@@ -81,6 +85,8 @@ def to_interactions(
         item_features=_features(tables.items, items, source),
         user_id_type=id_type_of(user_ids),
         item_id_type=id_type_of(item_ids),
+        user_column=tables.user_column,
+        item_column=tables.item_column,
     )
 
 

@@ -39,7 +39,7 @@ def read_ids(
         path: what `read_interactions` takes, or text with one id a line (by its name, in no other
             form); None for such text on standard input.
         column: of a file that has columns; by default a usual name of the feature, as `user_id`.
-        feature: "user" or "item".
+        feature: "user" or "item", or a column of a table.
         id_type: of the ids in training.
         taken_for: what ids are taken for, whatever their column is; none but `id_type`.
 

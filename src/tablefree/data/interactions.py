@@ -68,6 +68,8 @@ class Interactions:
         item_features: One row for each of `item_ids`, or None.
         user_id_type: Whether `user_ids` were integers or strings (or bytes) in the file.
         item_id_type: Likewise for `item_ids`.
+        user_column: Name of the column of users, where the data has names of its own.
+        item_column: Likewise, of items.
     """
 
     name: str
@@ -82,6 +84,8 @@ class Interactions:
     item_features: Features | None = None
     user_id_type: IdType = "integer"
     item_id_type: IdType = "integer"
+    user_column: str = "user_id"
+    item_column: str = "item_id"
 
     def ordered_by(self, stage: npt.NDArray[np.integer]) -> "Interactions":
         """The same events, positions numbered by the first stage that an id occurs in, then by id.

@@ -245,6 +245,8 @@ def _read_named(source: Source, columns: _Columns) -> Tables:
         _side(source, table, "item", chosen["item"], columns.item_features),
         guessed,
         [kind for kind, name in columns.names.items() if name is not None],
+        user_column=chosen["user"],
+        item_column=chosen["item"],
     )
 
 
@@ -317,11 +319,11 @@ def _is_plain(kind: pa.DataType) -> bool:
 def _find(kind: str, name: str | None, source: Source) -> str | None:
     """Return the name of the column, None for an optional one that is neither named nor there."""
     if name is None:
-        known = KNOWN_NAMES[kind]
+        known = KNOWN_NAMES.get(kind, (kind,))
         name = next((one for one in known if one in source.columns), None)
         if kind in ("rating", "timestamp") and name and source.columns.count(name) > 1:
             return None  # nobody asked for either
-        if name is None and kind in ("user", "item"):
+        if name is None and kind not in ("label", "rating", "timestamp"):
             name = known[0]
     if name is not None:
         source.check(name, kind)

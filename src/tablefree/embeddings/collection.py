@@ -23,6 +23,7 @@ from tablefree.embeddings.decoded import DecodedEmbedding
 from tablefree.embeddings.deep_hash import DeepHashEmbedding
 from tablefree.embeddings.feature import Feature, id_type
 from tablefree.embeddings.feature_ids import FeatureIds, checked_ids, flat_ids, look_up
+from tablefree.embeddings.jagged import Bags
 from tablefree.embeddings.stacked import StackedDeepHash, can_stack
 from tablefree.errors import CheckpointError, InputError
 from tablefree.ids import tensor_ids
@@ -155,6 +156,20 @@ class EmbeddingCollection(Pretrained):
                 f"got {type(ids).__name__}: collect a lazy frame, and make arrays tensors by to_ids"
             )
         return self._embed_columns(ids)
+
+    def embed(self, name: str, ids: Int[Tensor, " n"]) -> Float[Tensor, "n embedding_dim"]:
+        """Embed ids of one feature, each by itself where the feature is of bags.
+
+        Raises:
+            InputError: an unknown feature, or what are no ids.
+        """
+        given: dict[str, FeatureIds] = {}
+        for one, pooling in self._poolings.items():
+            some = ids if one == name else ids.new_empty(0)
+            places = torch.arange(len(some) + 1, device=ids.device)
+            given[one] = some if pooling is None else Bags(some, places)
+        embeddings: Tensor = self(given | ({} if name in given else {name: ids}))[name]
+        return embeddings
 
     def freeze(self, dtype: torch.dtype = torch.float32) -> Self:
         """A copy for inference with the same call: batch norm folded, nothing left to train.

@@ -8,13 +8,8 @@ from typing import NamedTuple
 import pyarrow as pa
 from torch import Tensor
 
-from tablefree.embeddings import Embedding
-from tablefree.embeddings.history import HistoryUsers
-from tablefree.errors import InputError
 from tablefree.experiments.parquet import writing
-from tablefree.ids import to_ids
-from tablefree.training.checkpoint import Keys
-from tablefree.training.metrics import embed_distinct
+from tablefree.fields.model import Predictor
 
 
 class Embedded(NamedTuple):
@@ -25,36 +20,31 @@ class Embedded(NamedTuple):
 
 
 def write_embeddings(
-    chunks: Iterator[pa.Array], embedding: Embedding, keys: Keys, path: Path
+    chunks: Iterator[pa.Array], predictor: Predictor, feature: str, path: Path
 ) -> Embedded:
     """Write the columns `id`, as given, and `embedding`, a list of float32 of fixed size.
 
     Args:
         chunks: at least one array of ids (see `read_ids`).
-        embedding: in evaluation mode.
-        keys: how ids become what it takes.
+        predictor: the model.
+        feature: one of its features.
         path: the Parquet file, found whole or not at all.
 
     Raises:
-        InputError: whatever is wrong with the ids, or the file cannot be written, or is a
-            pipe; users that are histories.
+        InputError: whatever is wrong with the ids (see `Predictor.embed`), or the file cannot be
+            written, or is a pipe.
     """
-    if isinstance(embedding, HistoryUsers):
-        raise InputError(
-            "the users of this checkpoint are histories, which no id tells: embed the items, or "
-            "use HistoryUsers.embed_bags"
-        )
     first = next(chunks)
-    width = embedding.embedding_dim
+    width = predictor.embed(feature, first[:1]).shape[1]
     schema = pa.schema([("id", first.type), ("embedding", pa.list_(pa.float32(), width))])
     num_ids = num_unknown = 0
     with writing(path, schema) as writer:
-        for ids in chain([first], chunks):
-            wanted = keys(to_ids(ids).numpy())
-            rows, positions = embed_distinct(embedding, wanted)
-            writer.write_batch(pa.record_batch([ids, _vectors(rows[positions])], schema=schema))
+        for values in chain([first], chunks):
+            ids = predictor.ids(feature, values)
+            vectors = _vectors(predictor.embed(feature, ids))
+            writer.write_batch(pa.record_batch([values, vectors], schema=schema))
             num_ids += len(ids)
-            num_unknown += keys.num_unknown(wanted)
+            num_unknown += int((~predictor.is_known(feature, ids)).sum())
     return Embedded(num_ids, num_unknown)
 
 

@@ -1,7 +1,7 @@
 """One model of events: train it into a folder, measure it on any data, have it predict."""
 
 from collections.abc import Iterator, Sequence
-from math import isnan
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tablefree.data.parts import Rows
-from tablefree.errors import CheckpointError, InputError
+from tablefree.errors import InputError
 from tablefree.experiments import plans
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.parquet import writing
+from tablefree.experiments.single import check_converged
 from tablefree.fields.events import event_batches
 from tablefree.fields.model import Predictor
 from tablefree.fields.plan import Plan
 from tablefree.fields.table import Table
 from tablefree.packing.choice import SMALLEST
 from tablefree.packing.tables import packed_size
-from tablefree.saved import read
-from tablefree.training.checkpoint import LOGS, check_folder
+from tablefree.training.checkpoint import LOGS, Checkpoint, check_folder, save_checkpoint
 from tablefree.training.event_measures import measures
 from tablefree.training.events import new_predictor, train_events
 from tablefree.training.fit import Recipe
@@ -41,21 +41,18 @@ def train_predictor(
     seed: int,
     num_bytes: int | None,
     show_progress: bool = False,
-) -> dict[str, float | None]:
-    """Train a model, pack it and write it into a folder that `tablefree.load` opens.
+) -> Checkpoint:
+    """Train a model, pack it, measure it on the test part and write its checkpoint.
 
     Args:
         task: the events.
         plan: of the embeddings.
         recipe: of the training.
-        folder: where the model goes.
+        folder: where the checkpoint goes, and a TensorBoard log into `logs` in it.
         model: of `fields.model.MODELS`.
         seed: of all that is random.
         num_bytes: of the packed embeddings and vocabularies; None to keep float32.
         show_progress: whether a progress bar is shown.
-
-    Returns:
-        What it comes to, in validation and on the test part.
 
     Raises:
         InputError: a folder that is not free or cannot be written to; no form that is as small; a
@@ -76,24 +73,25 @@ def train_predictor(
         show_progress=show_progress,
     )
     quality = fit.validation_auc
-    if isnan(quality):
-        raise InputError(
-            f"the training diverged at learning rate {recipe.learning_rate:g}: choose a smaller one"
-        )
+    check_converged(quality, recipe)
     if num_bytes is not None:
         packer = plans.packer_of(predictor, task.events, task.parts)
         best, *_ = plans.packed_within(packer, predictor, num_bytes)
         predictor, quality = best.module, best.quality
-    predictor.save_pretrained(folder)
+    run = {"model": model, "seed": seed, "num_bytes": num_bytes, "recipe": asdict(recipe)}
     test = task.events.at(task.parts.test)
-    return {"validation_auc": quality, **plans.tested(predictor, test, task.new_values)}
+    tested = plans.tested(predictor, test, task.new_values)
+    measures = {"validation_auc": quality, **tested}
+    checkpoint = Checkpoint(predictor.eval(), task.name, task.split, run, measures)
+    save_checkpoint(folder, checkpoint)
+    return checkpoint
 
 
 def _check_budget(task: EventTask, plan: Plan, model: str, num_bytes: int) -> None:
     """Refuse, before any training, bytes that no form of the embeddings fits into."""
     train = task.events.at(task.parts.train)
     outline = new_predictor(plan, task.columns, train, model=model, seed=0)
-    packed = min(packed_size(outline.model.embeddings, form) for form in SMALLEST)
+    packed = min(packed_size(outline.embeddings, form) for form in SMALLEST)
     least = packed + outline.vocabulary_bytes
     if least > num_bytes:
         raise InputError(
@@ -101,29 +99,6 @@ def _check_budget(task: EventTask, plan: Plan, model: str, num_bytes: int) -> No
             f"{outline.vocabulary_bytes:,} of them vocabularies, and {num_bytes:,} are allowed: "
             "allow more, or drop columns"
         )
-
-
-def load_predictor(folder: Path) -> Predictor:
-    """The model of events in a folder.
-
-    Raises:
-        CheckpointError: there is none, or it is damaged.
-    """
-    if not is_predictor(folder):
-        raise CheckpointError(
-            f"{folder} holds a model of users and items: pass one that was trained on events of "
-            "many columns, or call `tablefree embed` or `evaluate`"
-        )
-    return Predictor.from_pretrained(folder)
-
-
-def is_predictor(folder: Path) -> bool:
-    """Whether the checkpoint in a folder is of events of many columns.
-
-    Raises:
-        CheckpointError: there is none, or it is damaged.
-    """
-    return "scalings" in read(folder).config
 
 
 def evaluate_predictor(predictor: Predictor, table: Table) -> dict[str, float]:

@@ -253,7 +253,7 @@ def selected(results: pl.DataFrame) -> pl.DataFrame:
 
 def embedding_bytes(predictor: Predictor) -> int:
     """Bytes of the embeddings and vocabularies of a model, packed or not."""
-    return packed_bytes(predictor.model.embeddings) + predictor.vocabulary_bytes
+    return packed_bytes(predictor.embeddings) + predictor.vocabulary_bytes
 
 
 def packer_of(predictor: Predictor, events: Events, parts: Parts) -> Packer[Predictor]:
@@ -278,7 +278,7 @@ def packed_within(
     vocabularies = predictor.vocabulary_bytes
 
     def fits(form: Form) -> bool:
-        return packed_size(predictor.model.embeddings, form) + vocabularies <= budget
+        return packed_size(predictor.embeddings, form) + vocabularies <= budget
 
     return packer.ranked(fits, "budget")[:1] if packer.forms(fits) else []
 

@@ -1,37 +1,44 @@
 """A trained model of many columns with all that it needs to score the rows of another table."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from tablefree.data.parser import CHUNK
-from tablefree.embeddings.feature_ids import FeatureIds
+from tablefree.embeddings import Embedding
+from tablefree.embeddings.feature_ids import FeatureIds, naming
+from tablefree.embeddings.history import HistoryUsers
 from tablefree.embeddings.jagged import Bags
-from tablefree.errors import InputError
-from tablefree.fields.events import Events, event_batches, regrouped
+from tablefree.errors import CheckpointError, InputError
+from tablefree.fields.events import Events, event_batches, feature_names, regrouped
 from tablefree.fields.kinds import Column
 from tablefree.fields.scaling import Scaling
 from tablefree.fields.table import Table
-from tablefree.models import DCN, DLRM, DeepFM
+from tablefree.ids import ids_and_type
+from tablefree.models import DCN, DLRM, DeepFM, Recommender
+from tablefree.models import MODELS as RECOMMENDERS
 from tablefree.models.field_model import FieldModel
 from tablefree.pretrained import Pretrained
 
 MODELS: dict[str, type[FieldModel]] = {"dlrm": DLRM, "deepfm": DeepFM, "dcn": DCN}
+_ALL: dict[str, type[FieldModel] | type[Recommender]] = {**MODELS, **RECOMMENDERS}
 INPUT_KINDS = ("categorical", "bag", "numeric", "date", "time", "group")
+EMBEDDED = 8_192  # ids at a time: bounds the memory of hidden layers
 
 
 class Predictor(Pretrained):
     """Scores rows of a table as it comes: reads columns, scales numbers, embeds, scores.
 
     Args:
-        model: over the features of the columns.
+        model: over the features of the columns; a recommender over two, the user and the item.
         columns: what each column is taken for; the label may be among them.
         scalings: of the numeric columns, in their order, fitted on the training part.
         vocabularies: for each feature with a table the distinct ids [n] that its rows are of,
@@ -43,7 +50,7 @@ class Predictor(Pretrained):
 
     def __init__(
         self,
-        model: FieldModel,
+        model: FieldModel | Recommender,
         columns: Sequence[Column],
         scalings: Sequence[Scaling],
         vocabularies: Mapping[str, Tensor],
@@ -61,15 +68,44 @@ class Predictor(Pretrained):
         return [one for one in self.columns if one.kind in INPUT_KINDS]
 
     @property
+    def embeddings(self) -> nn.Module:
+        """Those of the features, without what scores them."""
+        if isinstance(self.model, Recommender):
+            return nn.ModuleList([self.model.users, self.model.items])
+        return self.model.embeddings
+
+    @property
+    def features(self) -> list[str]:
+        """The names of what is embedded: columns, and periods of dates, as "time:hour"."""
+        return feature_names(self.columns)
+
+    @property
     def vocabulary_bytes(self) -> int:
         """Of the ids that tables need to find their rows."""
-        return sum(one.nbytes for one in self._vocabularies().values())
+        return sum(one.nbytes for one in self.vocabularies().values())
+
+    def vocabularies(self) -> dict[str, Tensor]:
+        """The distinct ids [n] of each feature with a table, ascending."""
+        return {
+            name: getattr(self, f"vocabulary_{number}")
+            for number, name in enumerate(self._numbered)
+        }
 
     def forward(
         self, features: Mapping[str, FeatureIds], dense: Tensor | None = None
     ) -> Float[Tensor, " n"]:
-        """Logits of what `encoded` gives."""
-        logits: Tensor = self.model(features, dense)
+        """Logits of what `encoded` gives.
+
+        Raises:
+            InputError: the users of the model are histories.
+        """
+        logits: Tensor
+        if isinstance(self.model, Recommender):
+            users, items = (features[name] for name in self.features)
+            _check_users(self.model.users)
+            logits = self.model(users, items)
+        else:
+            logits = self.model(features, dense)
         return logits
 
     def encoded(self, events: Events) -> tuple[dict[str, FeatureIds], Tensor | None]:
@@ -78,27 +114,79 @@ class Predictor(Pretrained):
         On the device of the model.
         """
         device = next(self.parameters()).device
-        features = {name: ids.to(device) for name, ids in events.features().items()}
-        for name, known in self._vocabularies().items():
-            ids = features[name]
+        features: dict[str, FeatureIds] = {}
+        for name, ids in events.features().items():
             if isinstance(ids, Bags):
-                features[name] = Bags(_positions(known, ids.ids), ids.offsets)
+                bags = ids.to(device)
+                features[name] = Bags(self.keys(name, bags.ids), bags.offsets)
             else:
-                features[name] = _positions(known, ids)
+                features[name] = self.keys(name, ids.to(device))
         numbers = scaled(events, self.scalings)
         return features, None if numbers is None else numbers.to(device)
 
+    def keys(self, feature: str, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+        """What the embedding of a feature takes for ids: themselves, or the positions of rows.
+
+        Of a table the last row is of ids that training has not, see `is_known`.
+        """
+        known = self.vocabularies().get(feature)
+        return ids if known is None else _positions(known, ids)
+
+    def is_known(self, feature: str, ids: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Whether training had ids; without a vocabulary nobody can tell, and all are known."""
+        known = self.vocabularies().get(feature)
+        return torch.ones_like(ids, dtype=torch.bool) if known is None else torch.isin(ids, known)
+
+    def ids(self, feature: str, values: Any) -> Int[Tensor, " n"]:
+        """The ids of values of a feature.
+
+        Args:
+            feature: one of `features`.
+            values: a list, an array or a series of values, 0 and 1 of booleans; or ids, a tensor.
+
+        Raises:
+            InputError: another feature, or values of another type than in training.
+        """
+        if feature not in self.features:
+            known = ", ".join(map(repr, self.features))
+            raise InputError(f"the model has no feature {feature!r} to embed: it has {known}")
+        kind = next((one.type for one in self.columns if one.name == feature), "integer")
+        with naming(feature):
+            ids, found = ids_and_type(values)
+        wanted = "string" if kind == "string" else "integer"
+        if found not in (None, wanted):
+            raise InputError(
+                f"feature {feature!r} was trained on ids of type {wanted}, and these are of type "
+                f"{found}, of which none is equal: convert them"
+            )
+        return ids
+
+    def embed(self, feature: str, values: Any) -> Float[Tensor, "n embedding_dim"]:
+        """The embeddings of values of a feature, in evaluation mode.
+
+        Args:
+            feature: one of `features`.
+            values: n of them, see `ids`. A value that training has not, or that is not in a packed
+                column, has what the method gives to such.
+
+        Raises:
+            InputError: as `ids`; users that are histories, which no id tells.
+
+        Example:
+            >>> tablefree.load("checkpoints/ctr").embed("ad_id", ["a17", "b4"])  # doctest: +SKIP
+        """
+        device = next(self.parameters()).device
+        keys = self.keys(feature, self.ids(feature, values).to(device))
+        with self._in_evaluation():
+            found = [self._embedded(feature, some) for some in torch.split(keys, EMBEDDED)]
+        return torch.cat(found)
+
     def logits(self, events: Events, batch: int = CHUNK) -> Float[Tensor, " n"]:
         """Scores of events on the CPU, in evaluation mode; the mode is restored."""
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                rows = np.arange(len(events))
-                parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-                found = [self(*self.encoded(events.at(part))).cpu() for part in parts]
-        finally:
-            self.train(was_training)
+        rows = np.arange(len(events))
+        parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
+        with self._in_evaluation():
+            found = [self(*self.encoded(events.at(part))).cpu() for part in parts]
         return torch.cat(found) if found else torch.zeros(0)
 
     def predict(self, data: Any) -> NDArray[np.float32]:
@@ -130,8 +218,8 @@ class Predictor(Pretrained):
 
     def saved_config(self) -> dict[str, object]:
         """What `config.json` says of the model."""
-        name = next(name for name, kind in MODELS.items() if type(self.model) is kind)
-        sizes = {key: len(ids) for key, ids in self._vocabularies().items()}
+        name = next(name for name, kind in _ALL.items() if type(self.model) is kind)
+        sizes = {key: len(ids) for key, ids in self.vocabularies().items()}
         return {
             "model": {"name": name, **self.model.saved_config()},
             "columns": [asdict(one) for one in self.columns],
@@ -143,7 +231,7 @@ class Predictor(Pretrained):
     def from_saved_config(cls, config: Mapping[str, Any]) -> Self:
         """A model of the same shape, columns and scalings."""
         of_model = dict(config["model"])
-        model = MODELS[of_model.pop("name")].from_saved_config(of_model)
+        model = _ALL[of_model.pop("name")].from_saved_config(of_model)
         return cls(
             model,
             [Column(**one) for one in config["columns"]],
@@ -154,11 +242,24 @@ class Predictor(Pretrained):
             },
         )
 
-    def _vocabularies(self) -> dict[str, Tensor]:
-        return {
-            name: getattr(self, f"vocabulary_{number}")
-            for number, name in enumerate(self._numbered)
-        }
+    def _embedded(self, feature: str, keys: Int[Tensor, " n"]) -> Float[Tensor, "n embedding_dim"]:
+        if not isinstance(self.model, Recommender):
+            return self.model.embeddings.embed(feature, keys)
+        sides = dict(zip(self.features, (self.model.users, self.model.items), strict=True))
+        _check_users(sides[feature])
+        embeddings: Tensor = sides[feature](keys)
+        return embeddings
+
+    @contextmanager
+    def _in_evaluation(self) -> Iterator[None]:
+        """Evaluation mode without gradients; the mode is restored."""
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.train(was_training)
 
 
 def load(folder: str | Path, *, mapped: bool = False) -> Predictor:
@@ -174,7 +275,14 @@ def load(folder: str | Path, *, mapped: bool = False) -> Predictor:
     Example:
         >>> tablefree.load("checkpoints/clicks").predict("new.parquet")  # doctest: +SKIP
     """
-    return Predictor.from_pretrained(folder, mapped=mapped)
+    predictor = Predictor.from_pretrained(folder, mapped=mapped)
+    for name, ids in predictor.vocabularies().items():
+        if not bool((ids[1:] > ids[:-1]).all()):
+            raise CheckpointError(
+                f"the vocabulary of {name!r} in {folder} is not in order, or has an id twice: it "
+                "is damaged; restore or train the checkpoint again"
+            )
+    return predictor
 
 
 def scaled(events: Events, scalings: Sequence[Scaling]) -> Tensor | None:
@@ -183,6 +291,14 @@ def scaled(events: Events, scalings: Sequence[Scaling]) -> Tensor | None:
         return None
     columns = [scale(events.numbers[:, at]) for at, scale in enumerate(scalings)]
     return torch.cat(columns, dim=1)
+
+
+def _check_users(embedding: Embedding) -> None:
+    if isinstance(embedding, HistoryUsers):
+        raise InputError(
+            "the users of this model are histories, which no id tells: embed the items, or use "
+            "HistoryUsers.embed_bags"
+        )
 
 
 def _positions(known: Tensor, ids: Tensor) -> Tensor:

@@ -5,63 +5,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
 from tablefree import saved
-from tablefree.data import Vocabulary
-from tablefree.embeddings import Embedding, FullTable, NarrowTable
-from tablefree.errors import InputError
+from tablefree.errors import CheckpointError, InputError
+from tablefree.fields.model import Predictor, load
 from tablefree.files import TEMPORARY, check_writable
-from tablefree.ids import ID_TYPES, IdType
-from tablefree.models import Recommender
-from tablefree.pretrained import outlined
-from tablefree.rows.table import read_as_the_rest
 
 LOGS = "logs"
-
-
-@dataclass(frozen=True)
-class Keys:
-    """How the ids of a feature become what its embedding takes.
-
-    Attributes:
-        id_type: "integer", or "string" for ids that are hashed.
-        vocabulary: the rows of the ids seen in training; None for an embedding that takes any id.
-    """
-
-    id_type: IdType
-    vocabulary: Vocabulary | None = None
-
-    def __call__(self, ids: npt.NDArray[np.int64]) -> Int[Tensor, " n"]:
-        """The row of each 64-bit id, that of unknown ids included; or the id itself."""
-        return torch.from_numpy(ids if self.vocabulary is None else self.vocabulary.lookup(ids))
-
-    def num_unknown(self, keys: Int[Tensor, " n"]) -> int:
-        """How many keys stand for an id that is not in the vocabulary."""
-        return 0 if self.vocabulary is None else int((keys == len(self.vocabulary)).sum())
+TRAINING = "training"  # of `config.json`, which the model does not need
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model and what it needs to be used, or trained again.
+    """A trained model, and how it was trained.
 
     Attributes:
-        model: the recommender, in evaluation mode when it was loaded.
-        users: how the ids of users become keys.
-        items: likewise for items.
+        predictor: the model with its columns, in evaluation mode when it was loaded.
         data: name of the data set.
         split: name of the split.
-        run: method, model, size, seed, embedding_dim and recipe, in types that JSON has.
+        run: what was trained, such as the method, the recipe and the seed, in types that JSON has.
         measures: what it came to; None for what could not be measured.
     """
 
-    model: Recommender
-    users: Keys
-    items: Keys
+    predictor: Predictor
     data: str
     split: str
     run: Mapping[str, object]
@@ -92,22 +57,21 @@ def check_folder(folder: Path) -> None:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint into a folder that has none; it is there whole or not at all.
 
+    `tablefree.load` opens it as well.
+
     Raises:
         InputError: the folder is not empty or cannot be written to, or its disk is full.
     """
     check_folder(folder)
-    config, tensors = checkpoint.model.whole_config(), checkpoint.model.state_dict()
-    for feature, keys, embedding in _features(checkpoint):
-        config[feature] = {"id_type": keys.id_type, "embedding": embedding.config()}
-        if keys.vocabulary is not None:
-            tensors[_vocabulary(feature)] = torch.from_numpy(keys.vocabulary.ids)
-    config |= {
+    predictor = checkpoint.predictor
+    training = {
         "data": checkpoint.data,
         "split": checkpoint.split,
         "run": dict(checkpoint.run),
         "measures": dict(checkpoint.measures),
     }
-    saved.write(folder, config, tensors)
+    config = predictor.whole_config() | {TRAINING: training}
+    saved.write(folder, config, predictor.state_dict())
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -115,50 +79,20 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: a file is missing, damaged or of another format version; weights or a
-            vocabulary that do not fit the configuration; other hash functions.
+            vocabulary that do not fit the configuration; other hash functions; a model that no
+            `tablefree train` of this version wrote.
     """
-    found = saved.read(folder)
-    config = found.config
-    with saved.outlining(folder, "model"):
-        model = outlined(Recommender, config)
-        assert isinstance(model, Recommender)
-        expected = model.state_dict()
-        for feature, embedding in (("users", model.users), ("items", model.items)):
-            if _tables(embedding):
-                num_ids = _tables(embedding)[0].num_embeddings
-                expected[_vocabulary(feature)] = torch.empty(num_ids, dtype=torch.int64)
-    tensors = saved.read_weights(found, expected)
-    with saved.outlining(folder, "model"):
-        users, items = (
-            _keys(feature, config[feature]["id_type"], tensors) for feature in ("users", "items")
-        )
-        told = config["data"], config["split"], config["run"], config["measures"]
-    saved.load_weights(model, tensors, folder)
-    read_as_the_rest(model)
-    return Checkpoint(model.eval(), users, items, *told)
+    training: Any = saved.read(folder).config.get(TRAINING)
+    try:
+        told = training["data"], training["split"], training["run"], training["measures"]
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"{folder} does not say how its model was trained: pass a folder that `tablefree "
+            "train` of this version wrote"
+        ) from error
+    return Checkpoint(load(folder), *told)
 
 
 def _is_left_over(path: Path) -> bool:
     """Whether a training that was stopped may have left it."""
     return path.name == LOGS or (path.name.startswith(".") and path.suffix == TEMPORARY)
-
-
-def _features(checkpoint: Checkpoint) -> list[tuple[str, Keys, Embedding]]:
-    model = checkpoint.model
-    return [("users", checkpoint.users, model.users), ("items", checkpoint.items, model.items)]
-
-
-def _vocabulary(feature: str) -> str:
-    return f"vocabulary.{feature}"
-
-
-def _tables(embedding: Embedding) -> list[FullTable | NarrowTable]:
-    return [part for part in embedding.modules() if isinstance(part, FullTable | NarrowTable)]
-
-
-def _keys(feature: str, id_type: Any, tensors: dict[str, Tensor]) -> Keys:
-    """The keys of a feature; its vocabulary is taken out of the tensors, if it has one."""
-    if id_type not in ID_TYPES:
-        raise InputError(f"the id_type of {feature} is {id_type!r:.50}")
-    ids = tensors.pop(_vocabulary(feature), None)
-    return Keys(id_type, None if ids is None else Vocabulary(ids.numpy()))

@@ -19,6 +19,7 @@ from tablefree.fields.model import MODELS, Predictor
 from tablefree.fields.plan import Plan
 from tablefree.fields.scaling import Scaling
 from tablefree.fields.split import Parts
+from tablefree.models.field_model import FieldModel
 from tablefree.training.fit import Fit, Recipe, fit
 from tablefree.training.metrics import auc, evaluation
 from tablefree.training.step import Objective
@@ -115,6 +116,7 @@ def event_auc(predictor: Predictor, batch: Encoded) -> float:
 
 def event_work(predictor: Predictor, batches: Batches) -> int:
     """Multiply-adds of a step."""
+    assert isinstance(predictor.model, FieldModel)
     embeddings = predictor.model.embeddings
     of_embeddings = {id(one) for one in embeddings.parameters()}
     others = sum(one.numel() for one in predictor.parameters() if id(one) not in of_embeddings)

@@ -58,7 +58,7 @@ def train_on_events(
     if method != "full_table":
         chosen = plan(task.profile, num_bytes=budget, method=method, embedding_dim=width)
     folder = output or Path("checkpoints") / f"{task.name}-{model}-{method}"
-    found = train_predictor(
+    checkpoint = train_predictor(
         task,
         chosen,
         recipe,
@@ -68,5 +68,5 @@ def train_on_events(
         num_bytes=budget,
         show_progress=True,
     )
-    show_measures(found, EVENT_MEASURES)
+    show_measures(checkpoint.measures, EVENT_MEASURES)
     say(f"Checkpoint: {folder}")
