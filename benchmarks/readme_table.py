@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from tablefree.experiments.results import read_results
-from tablefree.experiments.summary import spread, summarise
+from tablefree.reports.summary import spread, summarise
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 DATA = {

@@ -23,6 +23,7 @@ fields
 training
 packing
 conversion sklearn experiments
+reports
 bench
 commands
 cli

@@ -11,10 +11,10 @@ from tablefree.errors import InputError
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.plan_cells import cells
 from tablefree.experiments.plan_columns import read_columns, write_columns
-from tablefree.experiments.plan_summary import summarise_plans
 from tablefree.experiments.plans import RECIPE, PlanComparison, read_results, selected
 from tablefree.fields.profile import profile
 from tablefree.fields.table import Table
+from tablefree.reports.plan_summary import summarise_plans
 
 SIZES = (0.5, 0.25)
 

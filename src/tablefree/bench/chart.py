@@ -8,8 +8,8 @@ import polars as pl
 import vl_convert
 
 from tablefree.bench.results import heading
-from tablefree.experiments.charts import VEGA_LITE_VERSION
 from tablefree.files import replace_file
+from tablefree.reports.charts import VEGA_LITE_VERSION
 
 FILE_NAME = "bench.svg"
 

@@ -17,8 +17,7 @@ from tablefree.commands.options import (
     names,
     ratio,
 )
-from tablefree.commands.screen import say
-from tablefree.commands.training import train_pairs
+from tablefree.commands.training import tell_results, train_pairs
 
 
 def ablate(
@@ -58,9 +57,7 @@ def ablate(
     Example: tablefree ablate --data ml-100k --studies encoding,depth --size 1/4
     """
     from tablefree.experiments.ablate import plan
-    from tablefree.experiments.ablation_report import findings, panels_of, write_ablation
     from tablefree.experiments.recipes import default_recipe
-    from tablefree.experiments.results import read_results
     from tablefree.experiments.spec import Run
     from tablefree.experiments.studies import STUDIES
     from tablefree.files import held
@@ -76,7 +73,4 @@ def ablate(
     folder = output or Path("results") / f"ablate-{task.interactions.name}-{model}"
     with held(folder):
         train_pairs(comparison, task, folder, jobs)
-        report = write_ablation(folder)
-    for sentence in findings(panels_of(read_results(folder))):
-        say(sentence)
-    say(f"\nReport: {report}")
+        tell_results(folder)

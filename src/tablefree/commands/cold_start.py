@@ -8,6 +8,7 @@ import typer
 
 from tablefree.commands.options import DataOptions, Seeds, Size, TrainingOptions, names, ratio
 from tablefree.commands.screen import resumable, say, say_notes
+from tablefree.commands.training import tell_results
 
 
 def cold_start(
@@ -39,7 +40,6 @@ def cold_start(
     Example: tablefree cold-start --data ml-100k --hold-out item --size 1/4
     """
     from tablefree.experiments.growth import carry_out, plan, scenario_of
-    from tablefree.experiments.growth_report import write_growth
     from tablefree.experiments.task import rating_notes
     from tablefree.files import held
 
@@ -62,7 +62,7 @@ def cold_start(
         with resumable():
             for rows in carry_out(scenario, cells, folder):
                 say(_in_a_line(rows))
-        say(f"Report: {write_growth(folder)}")
+        tell_results(folder)
 
 
 def _in_a_line(rows: Sequence[Mapping[str, Any]]) -> str:

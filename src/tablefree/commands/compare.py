@@ -1,11 +1,9 @@
 """`tablefree compare`."""
 
-from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from tablefree.commands.events.compare import SIZES, compare_on_events
 from tablefree.commands.events.tables import are_events, refuse
@@ -26,8 +24,7 @@ from tablefree.commands.options import (
     ratio,
     widths,
 )
-from tablefree.commands.screen import console, say
-from tablefree.commands.training import train_pairs
+from tablefree.commands.training import tell_results, train_pairs
 from tablefree.errors import InputError
 
 PAIR_SIZES = "1/8,1/16,1/32"
@@ -114,7 +111,6 @@ def compare(
         return
     from tablefree.experiments.compare import plan
     from tablefree.experiments.recipes import default_recipe
-    from tablefree.experiments.report import write_report
     from tablefree.experiments.spec import Run
     from tablefree.files import held
 
@@ -151,35 +147,4 @@ def compare(
     folder = output or Path("results") / f"{task.interactions.name}-{'-'.join(models)}"
     with held(folder):
         train_pairs(comparison, task, folder, jobs)
-        report = write_report(folder)
-    _show_table(folder)
-    say(f"\nReport: {report}")
-
-
-def _show_table(folder: Path) -> None:
-    """Print the main columns of the results, and the verdict."""
-    from tablefree.experiments.frontier import FORM_TABLE, budget
-    from tablefree.experiments.sections import read_sections
-    from tablefree.experiments.summary import TABLE
-
-    for section in read_sections(folder):
-        if section.frontier is None:
-            columns = ("Size", "Method", "Test AUC", "Bytes in all", "Multiply-adds an id")
-            _print_rows({name: TABLE[name] for name in columns}, section.rows.to_dicts())
-        else:
-            columns = ("Method", "Form", "Test AUC", "Deployed bytes", "Ratio")
-            cells = {name: FORM_TABLE[name] for name in columns}
-            for rows in section.frontier.by_budget.values():
-                _print_rows(cells, rows, title=f"Within {budget(rows[0])}")
-        console.print(" ".join(section.advice))
-
-
-def _print_rows(
-    cells: Mapping[str, Callable[[dict[str, Any]], str]],
-    rows: Iterable[dict[str, Any]],
-    title: str | None = None,
-) -> None:
-    table = Table(*cells, title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*(cell(row) for cell in cells.values()))
-    console.print(table)
+        tell_results(folder)

@@ -57,7 +57,7 @@ def plan(
 
 def _show(plan: "Plan") -> None:
     """Print a plan, a feature a line, with what all come to."""
-    from tablefree.experiments.summary import fraction, megabytes
+    from tablefree.reports.summary import fraction, megabytes
 
     numbers = ("Distinct values", "Rows", "Bytes a row", "Bytes", "As a table")
     table = Table("Feature", "Method", box=box.SIMPLE_HEAD, show_footer=True)
@@ -82,8 +82,8 @@ def _cells(one: "FieldPlan") -> list[str]:
 
 
 def _write(folder: Path, found: "Profile", plan: "Plan", growth: float) -> None:
-    from tablefree.experiments.value_growth import growth_figure
     from tablefree.files import replace_file
+    from tablefree.reports.value_growth import growth_figure
 
     replace_file(folder / "plan.json", (json.dumps(plan.config(), indent=2) + "\n").encode())
     say(f"Configuration: {folder / 'plan.json'}")

@@ -19,6 +19,6 @@ def report(
 
     Example: tablefree report --folder results/ml-1m-gmf
     """
-    from tablefree.experiments.any_report import write_any_report
+    from tablefree.reports.of_folder import report_of
 
-    say(f"Report: {write_any_report(folder)}")
+    say(f"Report: {report_of(folder).write(folder)}")

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import isnan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tablefree.console import printable
+
+if TYPE_CHECKING:
+    from tablefree.reports.report import Section
 
 MEASURES = {
     "validation_auc": "Validation AUC",
@@ -76,6 +79,18 @@ def show_measures(
     for name, value in measures.items():
         table.add_row(names[name], _shown(value))
     console.print(table)
+
+
+def show_sections(sections: Iterable["Section"]) -> None:
+    """Print the main columns of a report's tables, and its advice."""
+    for section in sections:
+        for one in section.tables:
+            for title, rows in one.columns(one.on_screen).items() if one.on_screen else ():
+                table = Table(*one.on_screen, title=title, title_justify="left")
+                for row in rows:
+                    table.add_row(*row)
+                console.print(table)
+        console.print(" ".join(section.advice))
 
 
 def _shown(value: float | None) -> str:

@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tablefree.commands.screen import console, resumable, say
+from tablefree.commands.screen import console, resumable, say, show_sections
 
 if TYPE_CHECKING:
     from tablefree.experiments.compare import PairComparison
@@ -58,6 +58,16 @@ def train_all(
         for row in run_all(comparison, task, folder, jobs=jobs, threads=threads):
             progress.update(bar, advance=1)
             say(in_a_line(row))
+
+
+def tell_results(folder: Path) -> None:
+    """Write the report of a folder of results, and print its main figures and where it is."""
+    from tablefree.reports.of_folder import report_of
+
+    report = report_of(folder)
+    page = report.write(folder)
+    show_sections(report.sections)
+    say(f"\nReport: {page}")
 
 
 def bar_of_runs() -> Progress:

@@ -5,12 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
 from tablefree.commands.options import ByteSize, ColumnOptions, TrainingOptions
-from tablefree.commands.screen import console, say
-from tablefree.commands.training import train_all
+from tablefree.commands.screen import say
+from tablefree.commands.training import tell_results, train_all
 from tablefree.errors import InputError
 
 SIZES = "1/4,1/16,1/64"
@@ -48,7 +46,6 @@ def compare_on_events(
     from tablefree.checks import check_choice
     from tablefree.experiments.plan_cells import cells
     from tablefree.experiments.plan_columns import write_columns, write_plans
-    from tablefree.experiments.plan_report import write_plan_report
     from tablefree.experiments.plans import RECIPE, PlanComparison
     from tablefree.fields.model import MODELS
     from tablefree.fields.plan import LARGE_METHODS
@@ -75,9 +72,7 @@ def compare_on_events(
         write_columns(folder, task, models, recipe.max_epochs, width)
         write_plans(folder, task.profile, chosen)
         train_all(PlanComparison(chosen, seeds, trials, recipe), task, folder, jobs, _in_a_line)
-        report = write_plan_report(folder)
-    _show(folder)
-    say(f"\nReport: {report}")
+        tell_results(folder)
 
 
 def _in_a_line(row: Mapping[str, Any]) -> str:
@@ -87,18 +82,3 @@ def _in_a_line(row: Mapping[str, Any]) -> str:
         f"{row['training_bytes']:,} bytes in training: validation AUC "
         f"{row['validation_auc']:.4f}{tested}, {row['train_seconds']:.0f} s"
     )
-
-
-def _show(folder: Path) -> None:
-    """Print the main columns of the results, and the verdict."""
-    from tablefree.experiments.plan_report import read_plan_sections
-    from tablefree.experiments.plan_summary import TABLE
-
-    columns = ("Method", "Form", "Deployed bytes", "Ratio", "Test AUC", "To tables", "Log loss")
-    for section in read_plan_sections(folder):
-        for title, rows in section.groups.items():
-            table = Table(*columns, title=title, title_justify="left")
-            for row in rows:
-                table.add_row(*(TABLE[column](row) for column in columns))
-            console.print(table)
-        console.print(" ".join(section.advice))

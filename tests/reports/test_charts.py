@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from tablefree.experiments.charts import (
+from tablefree.reports.charts import (
     auc_by_bytes,
     auc_by_popularity,
     auc_by_size,
@@ -10,7 +10,7 @@ from tablefree.experiments.charts import (
     marks,
     page_spec,
 )
-from tablefree.experiments.summary import DTYPES, summarise
+from tablefree.reports.summary import DTYPES, summarise
 
 
 def rows_behind(chart):

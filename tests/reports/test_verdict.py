@@ -1,7 +1,7 @@
 import pytest
 
-from tablefree.experiments.frontier import Frontier
-from tablefree.experiments.verdict import advice_in_bytes
+from tablefree.reports.frontier import Frontier
+from tablefree.reports.verdict import advice_in_bytes
 
 FULL_BYTES = 1_600_000
 FULL_AUC = 0.93

@@ -5,9 +5,9 @@ from typing import Any
 
 import altair as alt
 
-from tablefree.experiments import charts
-from tablefree.experiments.plan_summary import is_tables
-from tablefree.experiments.summary import Row, megabytes, method_name, spread
+from tablefree.reports import charts
+from tablefree.reports.plan_summary import is_tables
+from tablefree.reports.summary import Row, megabytes, method_name, spread
 
 _TOOLTIP = [
     alt.Tooltip("name:N", title="Method"),

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from tablefree.experiments.frontier import Frontier, budget, measured, share
-from tablefree.experiments.summary import (
+from tablefree.reports.frontier import Frontier, budget, measured, share
+from tablefree.reports.summary import (
     PRACTICAL_DIFFERENCE,
     Row,
     auc,

@@ -5,7 +5,9 @@ from xml.etree import ElementTree
 import numpy as np
 import polars as pl
 
-from tablefree.experiments.value_growth import (
+from tablefree.fields.growth import extrapolated
+from tablefree.fields.profile import profile
+from tablefree.reports.value_growth import (
     AHEAD,
     MOST_COLUMNS,
     growth_chart,
@@ -14,8 +16,6 @@ from tablefree.experiments.value_growth import (
     growth_of,
     largest,
 )
-from tablefree.fields.growth import extrapolated
-from tablefree.fields.profile import profile
 
 GROWTH = {"user": [(1_024, 500), (2_048, 700), (3_000, 800)], "site": [(1_024, 9), (3_000, 9)]}
 

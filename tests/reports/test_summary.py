@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tablefree.experiments.results import SCHEMA
-from tablefree.experiments.summary import (
+from tablefree.reports.summary import (
     TABLE,
     advice,
     cell_name,

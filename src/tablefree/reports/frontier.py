@@ -12,7 +12,7 @@ import polars as pl
 
 from tablefree.experiments.forms import RUN
 from tablefree.experiments.results import CELL
-from tablefree.experiments.summary import Row, auc, cell_name, megabytes, signed, spread
+from tablefree.reports.summary import Row, auc, cell_name, megabytes, signed, spread
 
 _KIND = ("users", "side_features", "decoder")
 _AUCS = ("validation_auc", "test_auc", "recall_20")
@@ -45,11 +45,6 @@ class Frontier:
     full: Row | None
     points: Sequence[Row]
     chosen: Sequence[Row]
-
-    @property
-    def rows(self) -> list[Row]:
-        """What a table shows: the full table in float32, and what is chosen."""
-        return [*([self.full] if self.full else []), *self.chosen]
 
     @property
     def by_budget(self) -> dict[int, list[Row]]:
@@ -142,18 +137,12 @@ def share(row: Row, of: str = "deployed_bytes") -> str:
 
 
 def budget(row: Row) -> str:
-    """What a form was chosen for: 1/16 (82.7 KB); the bytes alone without the full table.
-
-    - for what was chosen for none.
-    """
-    if "budget_bytes" not in row:
-        return "-"
+    """What a form was chosen for: 1/16 (82.7 KB); the bytes alone without the full table."""
     size = megabytes(row["budget_bytes"])
     return size if row["full_bytes"] is None else f"{share(row, 'budget_bytes')} ({size})"
 
 
 FORM_TABLE: Mapping[str, Callable[[Row], str]] = {
-    "Within": budget,
     "Method": cell_name,
     "Form": lambda row: row["form"],
     "Deployed bytes": lambda row: megabytes(row["deployed_bytes"]),

@@ -1,4 +1,4 @@
-"""The charts of packed forms, from what `tablefree.experiments.frontier` measures of a section."""
+"""The charts of packed forms, from what `tablefree.reports.frontier` measures of a section."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from tablefree.experiments.charts import INK, auc_scale, layered, marked, ticks
-from tablefree.experiments.frontier import Frontier, best_at_no_more_bytes, measured, share
-from tablefree.experiments.summary import Row, cell_name, megabytes, spread
+from tablefree.reports.charts import INK, auc_scale, layered, marked, ticks
+from tablefree.reports.frontier import Frontier, best_at_no_more_bytes, measured, share
+from tablefree.reports.summary import Row, cell_name, megabytes, spread
 
 _AREA, _AREA_OF_BEST = 45, 140
 _TITLES = {

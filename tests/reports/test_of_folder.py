@@ -7,8 +7,8 @@ import pytest
 
 from tablefree import cli
 from tablefree.experiments import growth, plans
-from tablefree.experiments.any_report import write_any_report
 from tablefree.experiments.parquet import write_table
+from tablefree.reports.of_folder import report_of
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def test_the_columns_tell_whose_report_it_is(tmp_path, request, results, title, 
 def test_the_results_stay_as_they_are(tmp_path, comparison):
     write_table(tmp_path, comparison)
     before = (tmp_path / "results.parquet").read_bytes()
-    first = write_any_report(tmp_path).read_bytes()
-    assert write_any_report(tmp_path).read_bytes() == first
+    first = report_of(tmp_path).write(tmp_path).read_bytes()
+    assert report_of(tmp_path).write(tmp_path).read_bytes() == first
     assert (tmp_path / "results.parquet").read_bytes() == before
 
 

@@ -14,9 +14,9 @@ from tablefree import cli
 from tablefree.errors import InputError
 from tablefree.experiments.parquet import write_table
 from tablefree.experiments.plan_columns import COLUMN_SCHEMA, COLUMNS, PLAN_SCHEMA, PLANS
-from tablefree.experiments.plan_report import column_table, read_plan_sections, write_plan_report
-from tablefree.experiments.plan_summary import plan_advice, summarise_plans, tables_of
 from tablefree.experiments.plans import SCHEMA
+from tablefree.reports.plan_summary import plan_advice, summarise_plans, tables_of
+from tablefree.reports.plans import column_table, plan_report, read_planned
 
 HOSTILE = "</script><script>console.error('escaped')</script><b>|`"
 FULL = 640_000
@@ -138,7 +138,7 @@ def write(tmp_path):
         if of_columns is not None:
             write_table(tmp_path, of_columns, COLUMNS)
             write_table(tmp_path, plans() if of_plans is None else of_plans, PLANS)
-        return write_plan_report(tmp_path)
+        return plan_report(tmp_path).write(tmp_path)
 
     return to_page
 
@@ -220,14 +220,14 @@ class TestReport:
         assert "## clicks, DLRM, time split" in text
         assert "**A plan within 1/16 (40.0 KB) holds the AUC of float32 tables" in text
         tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-        assert len(tables) == 6  # tables, three budgets, as trained, columns
+        assert len(tables) == 2
         for table in tables:
             assert len({len(line) for line in table.splitlines()}) == 1
         assert "800 training, 100 validation, 100 test" in text
 
     def test_the_columns_are_told_by_worth(self, tmp_path, write):
         write(results(), columns())
-        (section,) = read_plan_sections(tmp_path)
+        (section,) = read_planned(tmp_path)
         headings, rows = column_table(section)
         assert headings[4:] == [
             "Within 1/4 (160 KB)",
@@ -241,7 +241,7 @@ class TestReport:
 
     def test_worth_that_is_not_known_yet(self, tmp_path, write):
         write(results(), columns(worth=None))
-        (section,) = read_plan_sections(tmp_path)
+        (section,) = read_planned(tmp_path)
         assert {cells[-1] for cells in column_table(section)[1]} == {"-"}
 
     def test_results_alone_have_a_report(self, tmp_path, write):
@@ -260,7 +260,7 @@ class TestReport:
     def test_models_have_a_section_each(self, tmp_path, write):
         both = results().vstack(results(model="deepfm"))
         write(both, columns().vstack(columns(model="deepfm", worth=0.7)))
-        first, second = read_plan_sections(tmp_path)
+        first, second = read_planned(tmp_path)
         assert (first.title, second.title) == (
             "clicks, DLRM, time split",
             "clicks, DeepFM, time split",
@@ -288,11 +288,11 @@ class TestReport:
     def test_others_are_refused(self, tmp_path):
         write_table(tmp_path, results().drop("seed"))
         with pytest.raises(InputError, match="not a comparison of plans of this version"):
-            write_plan_report(tmp_path)
+            plan_report(tmp_path)
         write_table(tmp_path, results())
         write_table(tmp_path, columns().drop("worth"), COLUMNS)
         with pytest.raises(InputError, match=r"columns\.parquet is not of this version"):
-            write_plan_report(tmp_path)
+            plan_report(tmp_path)
 
     def test_the_page_refers_to_nothing_outside_itself(self, write):
         text = write(results(), columns()).read_text()
@@ -311,7 +311,7 @@ class TestReport:
             )
         )
         assert len(browser.find_elements("css selector", ".chart svg")) == 3
-        points = "return document.querySelectorAll('#chart-1-auc .mark-symbol path').length"
+        points = "return document.querySelectorAll('#chart-1-1-1 .mark-symbol path').length"
         assert browser.execute_script(points) == 10
         assert browser.get_log("browser") == []
         assert browser.find_element("css selector", "h2").text == f"{name}, DLRM, time split"

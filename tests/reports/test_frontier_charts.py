@@ -3,10 +3,10 @@ import math
 import polars as pl
 import pytest
 
-from tablefree.experiments.charts import page_spec
-from tablefree.experiments.frontier import measure
-from tablefree.experiments.frontier_charts import auc_by_deployed_bytes, auc_by_training_bytes
-from tablefree.experiments.summary import summarise
+from tablefree.reports.charts import page_spec
+from tablefree.reports.frontier import measure
+from tablefree.reports.frontier_charts import auc_by_deployed_bytes, auc_by_training_bytes
+from tablefree.reports.summary import summarise
 
 
 @pytest.fixture

@@ -1,18 +1,13 @@
 """The report of a comparison of plans: a web page, a summary in Markdown and a figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from tablefree.errors import InputError
-from tablefree.experiments import charts, value_growth
-from tablefree.experiments.growth_report import marks
-from tablefree.experiments.page import markdown_table, plain, render
 from tablefree.experiments.parquet import read_table
-from tablefree.experiments.plan_charts import by_deployed_bytes
 from tablefree.experiments.plan_columns import (
     COLUMN_SCHEMA,
     COLUMNS,
@@ -21,7 +16,12 @@ from tablefree.experiments.plan_columns import (
     read_columns,
     read_plans,
 )
-from tablefree.experiments.plan_summary import (
+from tablefree.experiments.plans import SCHEMA
+from tablefree.reports import charts, value_growth
+from tablefree.reports.comparison import NOTHING, TITLE
+from tablefree.reports.growth import marks
+from tablefree.reports.plan_charts import by_deployed_bytes
+from tablefree.reports.plan_summary import (
     GLOSSARY,
     TABLE,
     budget,
@@ -30,17 +30,14 @@ from tablefree.experiments.plan_summary import (
     summarise_plans,
     tables_of,
 )
-from tablefree.experiments.plans import SCHEMA
-from tablefree.experiments.report import NOTHING
-from tablefree.experiments.summary import Row, megabytes, method_name, signed
-from tablefree.files import replace_file
+from tablefree.reports.report import Figure, Report, Section, Table, cells
+from tablefree.reports.summary import Row, megabytes, method_name, signed
 
-TITLE = "Embeddings with and without tables"
 NAMES = {"dlrm": "DLRM", "deepfm": "DeepFM", "dcn": "DCN-V2"}
 
 
 @dataclass(frozen=True)
-class PlanSection:
+class Planned:
     """What can be compared: the plans of one model over the same events.
 
     Attributes:
@@ -69,12 +66,12 @@ class PlanSection:
 
     @property
     def title(self) -> str:
-        """Of the section."""
+        """The names of the data set, the model and the split."""
         first = self.runs.row(0, named=True)
         return f"{first['dataset']}, {NAMES[first['model']]}, {first['split']} split"
 
 
-def read_plan_sections(folder: Path) -> list[PlanSection]:
+def read_planned(folder: Path) -> list[Planned]:
     """The sections of a folder of results.
 
     Raises:
@@ -90,55 +87,33 @@ def read_plan_sections(folder: Path) -> list[PlanSection]:
     columns = read_columns(folder) if has_columns else pl.DataFrame(schema=COLUMN_SCHEMA)
     plans = read_plans(folder) if has_plans else pl.DataFrame(schema=PLAN_SCHEMA)
     return [
-        _section(runs, columns, plans)
+        _planned_of(runs, columns, plans)
         for runs in results.partition_by("dataset", "split", "model", maintain_order=True)
     ]
 
 
-def write_plan_report(folder: Path) -> Path:
-    """Write `report.html`, `summary.md` and `auc_by_bytes.svg` beside a folder's results.
+def plan_report(folder: Path) -> Report:
+    """The report of a folder, with the figure `auc_by_bytes.svg`.
 
     Args:
         folder: holds `results.parquet`, and `columns.parquet` and `plans.parquet` where
             `tablefree compare` wrote them.
 
-    Returns:
-        The path of `report.html`.
-
     Raises:
-        InputError: the results cannot be read, or the folder cannot be written to.
-
-    Example:
-        >>> write_plan_report(Path("results/clicks-dlrm"))  # doctest: +SKIP
-        PosixPath('results/clicks-dlrm/report.html')
+        InputError: as `read_planned`.
     """
-    sections = read_plan_sections(folder)
-    figures = {section.title: _figures(section) for section in sections}
-    if sections:
-        first = {title: of_section[0]["chart"] for title, of_section in figures.items()}
-        replace_file(folder / "auc_by_bytes.svg", charts.svg(first).encode())
-    replace_file(folder / "summary.md", _markdown(sections).encode())
-    page = render(
-        "report.html.jinja",
-        sections=[
-            {
-                "how": _how(section),
-                "advice": section.advice,
-                "marks": [],
-                "figures": figures[section.title],
-                "by_popularity": {},
-                "tables": _tables(section),
-            }
-            for section in sections
-        ],
-        nothing=NOTHING,
-        glossary=GLOSSARY,
-    )
-    replace_file(folder / "report.html", page.encode())
-    return folder / "report.html"
+    found = read_planned(folder)
+    figures = [_figures(one) for one in found]
+    drawn = {one.title: some[0].charts[""] for one, some in zip(found, figures, strict=True)}
+    sections = [
+        Section(one.title, one.advice, _how(one), some, _tables(one))
+        for one, some in zip(found, figures, strict=True)
+    ]
+    drawings = {"auc_by_bytes.svg": charts.svg(drawn)} if found else {}
+    return Report(TITLE, sections, NOTHING, GLOSSARY, drawings)
 
 
-def _section(runs: pl.DataFrame, columns: pl.DataFrame, plans: pl.DataFrame) -> PlanSection:
+def _planned_of(runs: pl.DataFrame, columns: pl.DataFrame, plans: pl.DataFrame) -> Planned:
     rows = summarise_plans(runs).to_dicts()
     tables = tables_of(rows)
     measured = None if tables is None else tables["deployed_bytes"]
@@ -146,45 +121,42 @@ def _section(runs: pl.DataFrame, columns: pl.DataFrame, plans: pl.DataFrame) -> 
         row["ratio"] = None if measured is None else row["deployed_bytes"] / measured
     planned = int(plans.filter(method="full_table")["table_bytes"].sum())
     of_model = columns.filter(model=runs["model"][0])
-    return PlanSection(runs, rows, planned or measured, of_model, plans)
+    return Planned(runs, rows, planned or measured, of_model, plans)
 
 
-def _figures(section: PlanSection) -> list[dict[str, Any]]:
-    """The figures of a section, as the page takes them; the first tells the most."""
-    methods = pl.Series([row["method"] for row in section.rows], dtype=pl.String)
-    drawn = marks(methods)
+def _figures(section: Planned) -> list[Figure]:
+    """The figures; the first tells the most."""
+    drawn = marks(pl.Series([row["method"] for row in section.rows], dtype=pl.String))
     caption = (
         "A point is a plan as trained or in the form of a budget. Bars: one standard deviation "
         "over seeds. Dashed: tables in float32."
     )
-    figures: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "heading": f"{title} against deployed bytes",
-            "caption": f"{better} and further left is better. {caption}",
-            "marks": drawn,
-            "chart": by_deployed_bytes(section.rows, measure, f"{title} of the test part", drawn),
-        }
-        for name, measure, title, better in (
-            ("auc", "test_auc", "AUC", "Higher"),
-            ("loss", "test_log_loss", "Log loss", "Lower"),
+    figures = [
+        Figure(
+            f"{title} against deployed bytes",
+            f"{better} and further left is better. {caption}",
+            {"": by_deployed_bytes(section.rows, name, f"{title} of the test part", drawn)},
+            drawn,
+        )
+        for name, title, better in (
+            ("test_auc", "AUC", "Higher"),
+            ("test_log_loss", "Log loss", "Lower"),
         )
     ]
     growth = _growth(section)
     if growth:
         figures.append(
-            {
-                "name": "growth",
-                "heading": "Distinct values against rows",
-                "caption": "The largest columns; dashed: extrapolated by the last doublings.",
-                "marks": value_growth.growth_marks(growth),
-                "chart": value_growth.growth_chart(growth),
-            }
+            Figure(
+                "Distinct values against rows",
+                "The largest columns; dashed: extrapolated by the last doublings.",
+                {"": value_growth.growth_chart(growth)},
+                value_growth.growth_marks(growth),
+            )
         )
-    return [figure | {"spec": charts.page_spec(figure["chart"])} for figure in figures]
+    return figures
 
 
-def _growth(section: PlanSection) -> dict[str, value_growth.Growth]:
+def _growth(section: Planned) -> dict[str, value_growth.Growth]:
     embedded = ("categorical", "bag", "group")
     return value_growth.largest(
         {
@@ -195,29 +167,32 @@ def _growth(section: PlanSection) -> dict[str, value_growth.Growth]:
     )
 
 
-def _tables(section: PlanSection) -> list[dict[str, Any]]:
-    """Tables of the page, each with its rows in groups."""
-    by_budget = {
-        "heading": "By bytes",
-        "caption": "Means over seeds; bold: the best in validation.",
-        "headings": list(TABLE),
-        "groups": {title: _cells(rows) for title, rows in section.groups.items()},
-    }
+def _tables(section: Planned) -> list[Table]:
+    by_budget = Table(
+        "By bytes",
+        "Means over seeds; bold: the best in validation.",
+        "Bytes",
+        list(TABLE),
+        {title: cells(TABLE, rows) for title, rows in section.groups.items()},
+        is_best_first=True,
+        on_screen=("Method", "Form", "Deployed bytes", "Ratio", "Test AUC", "To tables"),
+    )
     if not section.columns.height:
         return [by_budget]
-    headings, cells = column_table(section)
-    method = _shown_method(section)
-    by_column = {
-        "heading": "By column",
-        "caption": f"Bytes as planned with {method_name(method).lower()} for large columns. Bold: "
-        "the column of the most worth.",
-        "headings": headings,
-        "groups": {"Columns, by worth": cells},
-    }
+    headings, rows = column_table(section)
+    method = method_name(_shown_method(section)).lower()
+    by_column = Table(
+        "By column",
+        f"Bytes as planned with {method} for large columns. Bold: the column of the most worth.",
+        "Columns",
+        headings,
+        {"Columns, by worth": rows},
+        is_best_first=True,
+    )
     return [by_budget, by_column]
 
 
-def column_table(section: PlanSection) -> tuple[list[str], list[list[str]]]:
+def column_table(section: Planned) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row for each input column, those of the most worth first."""
     plans = section.plans.filter(method=_shown_method(section))
     tables = section.plans.filter(method="full_table")
@@ -253,40 +228,14 @@ def _total(sizes: pl.Series) -> str:
     return megabytes(float(sizes.sum())) if len(sizes) else "-"
 
 
-def _shown_method(section: PlanSection) -> str:
+def _shown_method(section: Planned) -> str:
     """The method whose plans are told: claimed rows, if they are compared."""
     found = section.runs["method"].unique(maintain_order=True).to_list()
     others = [method for method in found if method != "full_table"]
     return "claimed_rows" if "claimed_rows" in others else (others or ["full_table"])[0]
 
 
-def _cells(rows: Sequence[Row]) -> list[list[str]]:
-    return [[cell(row) for cell in TABLE.values()] for row in rows]
-
-
-def _markdown(sections: Sequence[PlanSection]) -> str:
-    parts = [f"# {TITLE}"]
-    for section in sections:
-        verdict, *support = section.advice
-        parts += [
-            f"## {plain(section.title)}",
-            f"**{plain(verdict)}**",
-            "\n".join(f"- {plain(sentence)}" for sentence in support),
-        ]
-        for title, rows in section.groups.items():
-            parts += [f"{title}:", markdown_table(list(TABLE), _cells(rows))]
-        if section.columns.height:
-            method = method_name(_shown_method(section)).lower()
-            parts += [f"By column, planned with {method}:", markdown_table(*column_table(section))]
-        how = [f"- {term}: {plain(text)}" for term, text in _how(section).items()]
-        parts += ["How it was measured:", "\n".join(how)]
-    if not sections:
-        parts.append(NOTHING)
-    parts += ["## Words", "\n".join(f"- {term}: {text}" for term, text in GLOSSARY.items())]
-    return "\n\n".join(parts) + "\n"
-
-
-def _how(section: PlanSection) -> Mapping[str, str]:
+def _how(section: Planned) -> Mapping[str, str]:
     runs = section.runs
     first = runs.row(0, named=True)
     trained = runs.filter(pl.col("budget_bytes").is_null())

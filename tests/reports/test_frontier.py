@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tablefree.experiments.frontier import (
+from tablefree.reports.frontier import (
     FORM_TABLE,
     best_at_no_more_bytes,
     budget,

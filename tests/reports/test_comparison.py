@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tablefree.commands.compare import _show_table
+from tablefree.commands.training import tell_results
 from tablefree.errors import InputError
 from tablefree.experiments.forms import FILE_NAME
 from tablefree.experiments.parquet import write_table
-from tablefree.experiments.report import write_report
 from tablefree.experiments.results import SCHEMA, append_result
+from tablefree.reports.comparison import comparison_report
 
 HOSTILE = "</script><script>console.error('escaped')</script><b>|`"
 
@@ -22,7 +22,7 @@ def write(tmp_path):
         results.write_parquet(tmp_path / "results.parquet")
         if forms is not None:
             write_table(tmp_path, forms, FILE_NAME)
-        return write_report(tmp_path)
+        return comparison_report(tmp_path).write(tmp_path)
 
     return results_to_page
 
@@ -60,15 +60,18 @@ def test_report_writes_whole_files_and_returns_the_page(tmp_path, write, runs):
 
 def test_report_of_a_run_in_progress(tmp_path, run):
     pl.DataFrame(schema=SCHEMA).write_parquet(tmp_path / "results.parquet")
-    assert "No run is finished yet" in write_report(tmp_path).read_text()
+    assert "No run is finished yet" in comparison_report(tmp_path).write(tmp_path).read_text()
     assert "No run is finished yet" in (tmp_path / "summary.md").read_text()
     append_result(tmp_path, run("deep_hash", 0.25, 0))
-    assert "The full table is not measured yet" in write_report(tmp_path).read_text()
+    assert (
+        "The full table is not measured yet"
+        in comparison_report(tmp_path).write(tmp_path).read_text()
+    )
 
 
 def test_report_without_results_is_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
-        write_report(tmp_path)
+        comparison_report(tmp_path).write(tmp_path)
 
 
 def test_summary_reads_well_raw(tmp_path, write, runs):
@@ -114,7 +117,7 @@ def test_browser_draws_every_chart_without_a_word_on_the_console(read, runs):
     charts = browser.find_elements("css selector", ".chart svg")
     assert len(charts) == 2 + 2 + 2 + 2 + 1
     assert all(chart.size["width"] > 200 and chart.size["height"] > 200 for chart in charts)
-    points = "return document.querySelectorAll('#chart-1-size .mark-symbol path').length"
+    points = "return document.querySelectorAll('#chart-1-1-1 .mark-symbol path').length"
     assert browser.execute_script(points) == 15
     assert browser.get_log("browser") == []
     fetched = "return performance.getEntriesByType('resource').map(entry => entry.name)"
@@ -162,7 +165,7 @@ def test_packed_runs_have_a_figure_and_tables_in_bytes(tmp_path, write, packed_r
     text = (tmp_path / "summary.md").read_text()
     assert "**The table can go: its AUC is held in 1/" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert sum("| 1/16 (90.2 KB) | Claimed rows " in line for line in lines) == 1
+    assert sum("| Within 1/16 (90.2 KB) | Claimed rows " in line for line in lines) == 1
     assert "Deployed bytes" in lines[0]
     assert not any("Deployed bytes" in line for line in lines[1:])
     write(results, packed(results).clear())
@@ -190,7 +193,7 @@ def test_markdown_and_page_of_forms_take_names_as_text(tmp_path, write, packed_r
 def test_the_command_prints_a_table_for_each_budget(tmp_path, write, packed_runs, packed, capsys):
     results = packed_runs(2)
     write(results, packed(results))
-    _show_table(tmp_path)
+    tell_results(tmp_path)
     said = capsys.readouterr().out
     assert said.index("Within 1/8 (180 KB)") < said.index("Within 1/16 (90.2 KB)")
     assert said.count("Claimed rows") == 2 + len(re.findall("Claimed rows in", said))
@@ -216,7 +219,7 @@ def test_browser_shows_forms(read, packed_runs, packed, methods, changes):
     headings = [heading.text for heading in browser.find_elements("css selector", "h3")]
     assert headings[:2] == ["AUC against deployed bytes", "AUC against bytes in training"]
     assert browser.find_elements("css selector", "b") == []
-    drawn = "return document.querySelectorAll('#chart-1-bytes .mark-{} path').length"
+    drawn = "return document.querySelectorAll('#chart-1-1-1 .mark-{} path').length"
     num_forms = forms.filter(seed=0).n_unique(["method", "size", "form"])
     assert browser.execute_script(drawn.format("symbol")) == num_forms
     assert browser.execute_script(drawn.format("line")) == 1

@@ -16,7 +16,8 @@ import vl_convert
 
 from tablefree.embeddings.quantize import BITS
 from tablefree.experiments.results import CELL
-from tablefree.experiments.summary import (
+from tablefree.experiments.task import BUCKETS
+from tablefree.reports.summary import (
     METHOD_NAMES,
     auc_by_dtype,
     cell_name,
@@ -24,7 +25,6 @@ from tablefree.experiments.summary import (
     megabytes,
     spread,
 )
-from tablefree.experiments.task import BUCKETS
 
 VEGA_LITE_VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 INK = "currentColor"

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tablefree.experiments.ablation_report import findings, panels_of, write_ablation
 from tablefree.experiments.results import SCHEMA
+from tablefree.reports.ablation import ablation_report, findings, panels_of
 
 # Invented: the study and variant, and the test AUC of each seed.
 AUCS = {
@@ -39,7 +39,7 @@ def results(run, table):
 def write(tmp_path):
     def results_to_page(results):
         results.write_parquet(tmp_path / "results.parquet")
-        return write_ablation(tmp_path)
+        return ablation_report(tmp_path).write(tmp_path)
 
     return results_to_page
 
@@ -79,10 +79,10 @@ def test_the_summary_has_a_table_for_each_study(write, results, tmp_path):
         "ablation.svg", "report.html", "results.parquet", "summary.md",
     }  # fmt: skip
     text = (tmp_path / "summary.md").read_text()
-    assert "## Activation\n\n| Variant" in text
-    assert "| ReLU    | .8805 ± .0007 | -.0200, beyond the noise |" in text
+    assert "| Factor             | Variant" in text
+    assert "| Activation         | ReLU    | .8805 ± .0007 | -.0200, beyond the noise |" in text
     assert "- Optimizer: adamw; batch 4096, but in the study of it" in text
-    assert "embeddings of 1/4 of the full tables' size" in text
+    assert "- Size: 1/4 of the full tables' size\n" in text
     assert "Diverged" not in text
     figure = (tmp_path / "ablation.svg").read_text()
     assert ElementTree.fromstring(figure).tag.endswith("svg")
@@ -95,7 +95,7 @@ def test_equal_sizes_are_claimed_only_where_they_are(write, results, tmp_path):
     claim = (
         "1/4 of the full tables' size, but where rows an id are varied: there see the parameters"
     )
-    assert f"embeddings of {claim}\n" in (tmp_path / "summary.md").read_text()
+    assert f"- Size: {claim}\n" in (tmp_path / "summary.md").read_text()
     assert f"All embeddings are {claim.replace(chr(39), '&#39;')}." in page
     assert "but where" not in write(results(AUCS)).read_text().split("All embeddings")[1][:100]
 
@@ -123,7 +123,7 @@ def test_browser_draws_every_chart_without_a_word_on_the_console(write, results,
             ".every(chart => chart.querySelector('svg .mark-symbol path'))"
         )
     )
-    points = "return document.querySelectorAll('#chart-1 .mark-symbol path').length"
+    points = "return document.querySelectorAll('#chart-1-1-1 .mark-symbol path').length"
     assert browser.execute_script(points) == 3
     assert len(browser.find_elements("css selector", ".chart svg")) == 2
     assert browser.find_element("css selector", "h1").text == "One factor at a time"

@@ -9,11 +9,11 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from tablefree.experiments import charts
-from tablefree.experiments.page import markdown_table, plain, render
 from tablefree.experiments.results import read_results
 from tablefree.experiments.studies import STUDIES, place
-from tablefree.experiments.summary import (
+from tablefree.reports import charts
+from tablefree.reports.report import Figure, Report, Section, Table, cells
+from tablefree.reports.summary import (
     GLOSSARY,
     PRACTICAL_DIFFERENCE,
     TABLE,
@@ -25,9 +25,9 @@ from tablefree.experiments.summary import (
     noise,
     summarise,
 )
-from tablefree.files import replace_file
 
 TITLE = "One factor at a time"
+ADVICE = "What matters, the most first"
 NOTHING = "No study is finished yet."
 BASE, BEYOND, WITHIN = "base", "beyond the noise", "within the noise"
 COLOURS = {BASE: charts.INK, BEYOND: "#0072b2", WITHIN: "#8a8a8a"}
@@ -82,52 +82,41 @@ CELLS: Mapping[str, Callable[[Row], str]] = {
 """Heading → how the cell of a row of a panel reads."""
 
 
-def write_ablation(folder: Path) -> Path:
-    """Write `report.html`, `summary.md` and `ablation.svg` beside a folder's results.
+def ablation_report(folder: Path) -> Report:
+    """The report of a folder, with the figure `ablation.svg`.
 
-    Variants that are still missing are left out, so that it can be called after each run.
+    Variants that are still missing are left out, so that it can be made after each run.
 
     Args:
         folder: holds `results.parquet`.
 
-    Returns:
-        The path of `report.html`.
-
     Raises:
-        InputError: the results cannot be read, or the folder cannot be written to.
-
-    Example:
-        >>> write_ablation(Path("runs/ablate-ml-1m"))  # doctest: +SKIP
-        PosixPath('runs/ablate-ml-1m/report.html')
+        InputError: the results cannot be read.
     """
     results = read_results(folder)
     panels = panels_of(results)
-    how = _how(results, panels) if panels else {}
-    if panels:
-        figure = vl_convert.vegalite_to_svg(_figure(panels), vl_version=charts.VEGA_LITE_VERSION)
-        replace_file(folder / "ablation.svg", figure.encode())
     glossary = {term: GLOSSARY[term] for term in ("±", "Size", "Recall@20, NDCG@20")}
-    replace_file(folder / "summary.md", _markdown(panels, how, glossary).encode())
-    page = render(
-        "ablation.html.jinja",
-        title=TITLE,
-        panels=[
-            {
-                "title": panel.title,
-                "chart": charts.page_spec(_chart(panel)),
-                "rows": [[cell(row) for cell in CELLS.values()] for row in panel.rows],
-            }
-            for panel in panels
-        ],
-        findings=findings(panels),
-        headings=list(CELLS),
-        how=how,
-        nothing=NOTHING,
-        glossary=glossary,
+    if not panels:
+        return Report(TITLE, [], NOTHING, glossary)
+    how = _how(results, panels)
+    figure = Figure(
+        "Test AUC by factor",
+        f"All embeddings are {how['Size']}. Further right is better; each study has its own scale. "
+        "Dashed: the base; shaded: the noise assumed of one seed around it. Blue: beyond the "
+        "noise. Bars: one standard deviation over seeds.",
+        {panel.title: _chart(panel) for panel in panels},
     )
-    path = folder / "report.html"
-    replace_file(path, page.encode())
-    return path
+    table = Table(
+        "All figures",
+        "",
+        "Factor",
+        list(CELLS),
+        {panel.title: cells(CELLS, panel.rows) for panel in panels},
+    )
+    title = f"{how['Data set']}, {how['Model']}, {how['Split']} split"
+    section = Section(title, [ADVICE, *findings(panels)], how, [figure], [table])
+    drawing = vl_convert.vegalite_to_svg(_figure(panels), vl_version=charts.VEGA_LITE_VERSION)
+    return Report(TITLE, [section], NOTHING, glossary, {"ablation.svg": drawing})
 
 
 def panels_of(results: pl.DataFrame) -> list[Panel]:
@@ -184,26 +173,6 @@ def _how(results: pl.DataFrame, panels: list[Panel]) -> dict[str, str]:
         | {"Size": size}
         | ({"Diverged, and so not shown": "; ".join(sorted(diverged))} if diverged else {})
     )
-
-
-def _markdown(panels: list[Panel], how: dict[str, str], glossary: dict[str, str]) -> str:
-    parts = [f"# {TITLE}"]
-    if panels:
-        parts += [
-            f"{plain(how['Data set'])}, {how['Model']}, {plain(how['Split'])} split, embeddings of "
-            f"{how['Size']}",
-            "\n".join(f"- {sentence}" for sentence in findings(panels)),
-        ]
-    for panel in panels:
-        rows = [[cell(row) for cell in CELLS.values()] for row in panel.rows]
-        parts += [f"## {panel.title}", markdown_table(list(CELLS), rows)]
-    parts += (
-        ["## How it was measured", "\n".join(f"- {term}: {plain(how[term])}" for term in how)]
-        if panels
-        else [NOTHING]
-    )
-    parts += ["## Words", "\n".join(f"- {term}: {text}" for term, text in glossary.items())]
-    return "\n\n".join(parts) + "\n"
 
 
 def _chart(panel: Panel) -> alt.LayerChart:

@@ -6,13 +6,14 @@ from pathlib import Path
 import altair as alt
 import polars as pl
 
-from tablefree.experiments import charts, cold_start, learner, stream
+from tablefree.experiments import cold_start, learner, stream
 from tablefree.experiments.growth import read_growth
-from tablefree.experiments.page import markdown_table, plain, render
-from tablefree.experiments.summary import auc, fraction, method_name, spread
-from tablefree.files import replace_file
+from tablefree.reports import charts
+from tablefree.reports.report import Figure, Report, Section, Table
+from tablefree.reports.summary import auc, fraction, method_name, spread
 
 TITLE = "New ids"
+NOTHING = "Nothing is finished yet."
 STEPS = {
     "item": "By the number of known events of each new item",
     "user": "By the number of known events of each new user",
@@ -56,53 +57,37 @@ _DRAWN = charts.DRAWN | {
 }
 
 
-def write_growth(folder: Path) -> Path:
-    """Write `report.html` and `summary.md` beside a folder's results.
+def growth_report(folder: Path) -> Report:
+    """The report of a folder.
 
     Args:
         folder: holds `results.parquet`, as `tablefree cold-start` writes it.
 
-    Returns:
-        The path of `report.html`.
-
     Raises:
-        InputError: the results cannot be read, or the folder cannot be written to.
-
-    Example:
-        >>> write_growth(Path("runs/cold-start-ml-100k"))  # doctest: +SKIP
-        PosixPath('runs/cold-start-ml-100k/report.html')
+        InputError: the results cannot be read.
     """
     rows = read_growth(folder)
     panels = summarise_growth(rows).partition_by("measure", maintain_order=True)
     how, steps = _how(rows), rows["step"].unique().sort().to_list()
-    headings = ["Embedding", *map(str, steps)]
-    tables = {NAMES[panel["measure"][0]]: _table(panel, steps) for panel in panels}
-    glossary = {term: text for term, text in GLOSSARY.items() if term in {*tables, *_ALWAYS}}
-    said = [finding(panel) for panel in panels]
-    markdown = [
-        f"# {TITLE}: {plain(how['Data set'])}, {how['Held out']}",
-        "\n".join(f"- {sentence}" for sentence in said),
-    ]
-    for name, table in tables.items():
-        markdown += [f"## {name}", f"{how['Steps']}.", markdown_table(headings, table)]
-    for name, terms in (("How it was measured", how), ("Words", glossary)):
-        lines = [f"- {term}: {plain(text)}" for term, text in terms.items()]
-        markdown += [f"## {name}", "\n".join(lines)]
-    replace_file(folder / "summary.md", ("\n\n".join(markdown) + "\n").encode())
-    page = render(
-        "growth.html.jinja",
-        title=TITLE,
-        how=how,
-        findings=said,
-        marks=marks(rows["method"]),
-        tables=tables,
-        charts=[charts.page_spec(chart(panel)) for panel in panels],
-        headings=headings,
-        glossary=glossary,
+    names = [NAMES[panel["measure"][0]] for panel in panels]
+    figure = Figure(
+        "AUC by step",
+        f"{how['Steps']}. Higher is better; each chart has its own scale. Bars: one standard "
+        "deviation over seeds.",
+        {name: chart(panel) for name, panel in zip(names, panels, strict=True)},
+        marks(rows["method"]),
     )
-    path = folder / "report.html"
-    replace_file(path, page.encode())
-    return path
+    table = Table(
+        "All figures",
+        f"{how['Steps']}.",
+        "Measure",
+        ["Embedding", *map(str, steps)],
+        {name: _table(panel, steps) for name, panel in zip(names, panels, strict=True)},
+    )
+    title = f"{how['Data set']}, {how['Held out']}"
+    section = Section(title, [*map(finding, panels)], how, [figure], [table])
+    glossary = {term: text for term, text in GLOSSARY.items() if term in {*names, *_ALWAYS}}
+    return Report(TITLE, [section], NOTHING, glossary)
 
 
 def summarise_growth(rows: pl.DataFrame) -> pl.DataFrame:

@@ -5,9 +5,9 @@ from typing import Any
 
 import altair as alt
 
-from tablefree.experiments import charts
 from tablefree.fields.growth import extrapolated
 from tablefree.fields.profile import Profile
+from tablefree.reports import charts
 
 Growth = Sequence[tuple[int, int]]
 """(Rows read, distinct values until then), ascending; the last is all."""

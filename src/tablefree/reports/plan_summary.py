@@ -6,7 +6,7 @@ from typing import Any, Final
 import polars as pl
 
 from tablefree.experiments.plans import selected
-from tablefree.experiments.summary import (
+from tablefree.reports.summary import (
     Row,
     auc,
     fraction,
