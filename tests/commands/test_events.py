@@ -13,6 +13,7 @@ import tablefree as package
 from tablefree.data.synthetic import synthetic_clicks
 from tablefree.embeddings import EmbeddingCollection
 from tablefree.experiments.plan_columns import read_columns, read_plans
+from tablefree.training.metrics import auc
 
 QUICK = ("--epochs", "1", "--embedding-dim", "4")
 COMPARED = ("--methods", "hashing_trick", "--sizes", "1/2,0.5", "--trials", "1", "--seeds", "1")
@@ -432,6 +433,27 @@ class TestPredict:
     def test_a_folder_without_a_model(self, data, tmp_path, refused):
         options = ("--data", data, "--output", tmp_path / "p.parquet")
         refused(("predict", "--checkpoint", tmp_path, *options), "config.json cannot be read")
+
+
+class TestRatings:
+    def test_from_some_on_they_are_labels(self, tablefree, tmp_path, refused, capsys):
+        data = tmp_path / "ratings.parquet"
+        stars = pl.col("sold") * 3 + pl.int_range(pl.len()) % 2 + 1  # 1, 2; 4, 5
+        clicks().select(pl.exclude("sold"), stars=stars).write_parquet(data)
+        rated = ("--data", data, "--positive-rating", "4")
+        label = ("--label", "stars")
+        options = (*QUICK, "--method", "hashing_trick", "--output", tmp_path / "ctr")
+        refused(("train", "--data", data, *label, *options), "--positive-rating")
+        refused(("train", *rated, *options, "--categorical", "site"), "name it (--label)")
+        assert tablefree("plan", *rated, *label) == 0
+        assert tablefree("train", *rated, *label, *options) == 0
+        checkpoint = ("--checkpoint", tmp_path / "ctr")
+        refused(("evaluate", *checkpoint, "--data", data), "labels, 0 or 1")
+        capsys.readouterr()
+        assert tablefree("evaluate", *checkpoint, *rated) == 0
+        found = package.load(tmp_path / "ctr").predict(data)
+        wanted = auc(torch.from_numpy(found).logit(), torch.tensor(clicks()["sold"]))
+        assert f"{wanted:.4f}" in capsys.readouterr().out
 
 
 class TestEmbed:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tablefree.commands.events.compare import SIZES, compare_on_events
-from tablefree.commands.events.tables import are_events, refuse
+from tablefree.commands.events.tables import are_events, others_given, refuse
 from tablefree.commands.options import (
     METHOD_NAMES,
     MODELS,
@@ -94,9 +94,9 @@ def compare(
     if are_events(data, columns):
         chosen = sizes if num_bytes is None else num_bytes
         of_pairs = {"sizes_in": sizes_in, "precision": precision}
-        refuse([name for name in given(data, of_model, **of_pairs) if name != "data"])
+        refuse([*others_given(data), *given(of_model, **of_pairs)])
         compare_on_events(
-            data.data,
+            data,
             columns,
             training,
             split=split,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tablefree.commands.events.evaluate import evaluate_on_events
-from tablefree.commands.events.tables import refuse
+from tablefree.commands.events.tables import others_given, refuse
 from tablefree.commands.options import DATA, SPLITS, CheckpointFolder, DataOptions, given
 from tablefree.commands.screen import show_measures
 
@@ -31,8 +31,8 @@ def evaluate(
 
     loaded = load_checkpoint(checkpoint)
     if not isinstance(loaded.predictor.model, Recommender):
-        refuse([name for name in given(data, split=split) if name != "data"])
-        evaluate_on_events(loaded.predictor, data.data)
+        refuse([*others_given(data), *given(split=split)])
+        evaluate_on_events(loaded.predictor, data)
         return
     task = data.task(split or loaded.split)
     show_measures(evaluate_checkpoint(loaded, task))

@@ -34,6 +34,15 @@ Data = Annotated[
 ]
 
 
+PositiveRating = Annotated[
+    float | None,
+    typer.Option(
+        help="Ratings of at least this are label 1, others 0; of events those of --label.",
+        rich_help_panel=DATA,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class DataOptions:
     """Where interactions come from, and which columns say what."""
@@ -46,10 +55,7 @@ class DataOptions:
     ] = None
     rating_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None
     timestamp_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None
-    positive_rating: Annotated[
-        float | None,
-        typer.Option(help="Ratings of at least this are label 1, others 0.", rich_help_panel=DATA),
-    ] = None
+    positive_rating: PositiveRating = None
     id_type: Annotated[
         str | None,
         typer.Option(
@@ -146,7 +152,7 @@ class TrainingOptions:
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="At most; by default 20, and 10 for events of many columns.",
+            help="At most; by default 20, and 6 for events of many columns.",
             min=1,
             rich_help_panel=TRAINING,
         ),

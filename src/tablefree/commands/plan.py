@@ -9,17 +9,18 @@ from rich import box
 from rich.table import Table
 
 from tablefree.commands.events.tables import WIDTH, open_table, plan_tables, show_profile
-from tablefree.commands.options import ByteSize, ColumnOptions, Data
+from tablefree.commands.options import ByteSize, ColumnOptions, Data, PositiveRating
 from tablefree.commands.screen import console, say
 
 if TYPE_CHECKING:
-    from tablefree.fields.plan import FieldPlan, Plan
+    from tablefree.fields.plan import Plan
     from tablefree.fields.profile import Profile
 
 
 def plan(
     data: Data,
     columns: ColumnOptions,
+    positive_rating: PositiveRating = None,
     budget: Annotated[
         str,
         typer.Option(
@@ -46,7 +47,7 @@ def plan(
     from tablefree.fields.plan import plan as planned
 
     size = ByteSize.of(budget)
-    found = show_profile(open_table(data), columns)
+    found = show_profile(open_table(data, columns.label, positive_rating), columns)
     tables = plan_tables(found, embedding_dim, growth)
     num_bytes = round(size.ratio(tables.table_bytes) * tables.table_bytes)
     chosen = planned(found, num_bytes=num_bytes, embedding_dim=embedding_dim, growth=growth)
@@ -56,29 +57,31 @@ def plan(
 
 
 def _show(plan: "Plan") -> None:
-    """Print a plan, a feature a line, with what all come to."""
+    """Print a plan, a feature a line, with what all come to, and why."""
     from tablefree.reports.summary import fraction, megabytes
 
-    numbers = ("Distinct values", "Rows", "Bytes a row", "Bytes", "As a table")
-    table = Table("Feature", "Method", box=box.SIMPLE_HEAD, show_footer=True)
+    numbers = ("Values", "Rows", "A row", "Bytes", "A table")
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, collapse_padding=True, pad_edge=False)
+    for heading in ("Feature", "Method"):
+        table.add_column(heading, no_wrap=True)
     for heading in numbers:
-        table.add_column(heading, justify="right")
-    table.add_column("Why")
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in plan.fields:
-        table.add_row(*_cells(one))
+        counts = (one.num_ids, one.num_rows, round(one.row_bytes))
+        sizes = (one.num_bytes, one.table_bytes)
+        cells = [*(f"{count:,}" for count in counts), *map(megabytes, sizes)]
+        table.add_row(one.name, one.method, *cells)
     total = sum(one.num_bytes for one in plan.fields)
     table.columns[0].footer = "In all"
-    table.columns[5].footer, table.columns[6].footer = f"{total:,}", f"{plan.table_bytes:,}"
+    table.columns[5].footer = megabytes(total)
+    table.columns[6].footer = megabytes(plan.table_bytes)
     console.print(table)
+    for why in dict.fromkeys(one.why for one in plan.fields):
+        say(f"{', '.join(one.name for one in plan.fields if one.why == why)}: {why}")
     say(
         f"{megabytes(total)} in all, packed, against {megabytes(plan.table_bytes)} of tables in "
         f"float32 with their vocabularies: {fraction(total / plan.table_bytes)} of the bytes"
     )
-
-
-def _cells(one: "FieldPlan") -> list[str]:
-    counts = (one.num_ids, one.num_rows, round(one.row_bytes), one.num_bytes, one.table_bytes)
-    return [one.name, one.method, *(f"{count:,}" for count in counts), one.why]
 
 
 def _write(folder: Path, found: "Profile", plan: "Plan", growth: float) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tablefree.commands.events.tables import are_events, refuse
+from tablefree.commands.events.tables import are_events, others_given, refuse
 from tablefree.commands.events.train import METHOD, train_on_events
 from tablefree.commands.options import (
     METHOD_NAMES,
@@ -98,9 +98,9 @@ def train(
     """
     if are_events(data, columns):
         of_pairs = {"size": size, "precision": precision, "rows": rows}
-        refuse([name for name in given(data, of_model, **of_pairs) if name != "data"])
+        refuse([*others_given(data), *given(of_model, **of_pairs)])
         train_on_events(
-            data.data,
+            data,
             columns,
             training,
             split=split,

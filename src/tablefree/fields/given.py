@@ -24,7 +24,10 @@ CALLED = {
     "label": "the label",
     "group": "the group",
 }
-LABEL_REMEDY = "a label is 0 or 1, -1 or 1, or true or false"
+LABEL_REMEDY = (
+    "a label is 0 or 1, -1 or 1, or true or false; of ratings say from which on they are 1 "
+    "(--positive-rating)"
+)
 
 
 def check(evidence: Evidence, kind: str, source: str) -> None:

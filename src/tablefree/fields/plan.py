@@ -202,7 +202,7 @@ def _table(name: str, size: int, embedding_dim: int, found: Profile) -> FieldPla
         4 * embedding_dim * (size + 1) + vocabulary,
         pooling,
         is_growing,
-        f"{size:,} values: a table is small",
+        "few values: a table with its vocabulary is small",
     )
 
 

@@ -1,7 +1,7 @@
 """One view of all tables: rows of events in files or in memory, as batches of Arrow arrays."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,13 @@ import polars as pl
 import pyarrow as pa
 from pyarrow import compute, types
 
+from tablefree.data.numbers import as_numbers
 from tablefree.data.parser import CHUNK, Source
-from tablefree.data.parts import find_parts, reading
+from tablefree.data.parts import Part, Rows, find_parts, local_path, reading
+from tablefree.data.read import read_known
 from tablefree.errors import InputError
 from tablefree.fields import forms
+from tablefree.fields.sides import SUFFIXES, Side, in_memory, joined, sides_of
 
 FRAME = "the frame"
 _Batches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
@@ -34,20 +37,21 @@ class Table:
         batches: _Batches,
         *,
         form: forms.Form | None = None,
-        source: Source | None = None,
+        sources: Mapping[str, Source | None] | None = None,
     ) -> None:
         self.name, self.columns = name, list(columns)
         self.form = form or forms.form_of_columns(self.columns)
-        self._batches, self._source = batches, source
+        # Of each column the file that tells what is in it.
+        self._batches, self._sources = batches, sources or {}
 
     @classmethod
     def of(cls, data: Any) -> "Table":
         """The table in a file, a folder, a pattern or an address, or in a frame.
 
         Args:
-            data: a table; or a path of CSV, TSV, JSON lines, Parquet, RecBole or libFM files, as
-                `read_interactions` takes, of Criteo's or Avazu's; or a frame of pandas, of Polars
-                or of Arrow, or of whatever gives its rows to Arrow.
+            data: a table; or a path of CSV, TSV, JSON lines, Parquet, RecBole, MovieLens or libFM
+                files, as `read_interactions` takes, of Criteo's or Avazu's; or a frame of pandas,
+                of Polars or of Arrow, or of whatever gives its rows to Arrow.
 
         Raises:
             InputError: no table, one that cannot be read, or columns without names.
@@ -72,10 +76,31 @@ class Table:
 
     def is_text(self, column: str) -> bool:
         """Whether no file tells the type of a column: of CSV, of TSV, of names of folders."""
-        source = self._source
+        source = self._sources.get(column)
         if source is None or self._is_avazu_hour(column):
             return False
         return source.is_text(column) and source.kind(column) is None
+
+    def at_least(self, column: str, least: float) -> "Table":
+        """The same rows, a column of ratings replaced by whether each is at least this much.
+
+        Raises:
+            InputError: no such column; as the rows are read, a rating that is no number.
+        """
+        self.check(column)
+
+        def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+            start = 0
+            for batch in self._batches(names):
+                if column in names:
+                    place, rows = names.index(column), Rows(self.name, start=start)
+                    is_liked = _at_least(batch.column(place), least, column, rows)
+                    batch = batch.set_column(place, column, is_liked)
+                start += len(batch)
+                yield batch
+
+        sources = {name: one for name, one in self._sources.items() if name != column}
+        return Table(self.name, self.columns, batches, form=self.form, sources=sources)
 
     def check(self, column: str) -> None:
         """Refuse a column that is not there, or is there twice, with an InputError."""
@@ -106,7 +131,8 @@ class Table:
         array = plain(array)
         if self._is_avazu_hour(name):
             return forms.avazu_hours(array)
-        told = self._source.kind(name) if self._source else None
+        source = self._sources.get(name)
+        told = source.kind(name) if source else None
         if told == "float":
             with reading(f"the column {name!r} of {self.name}"):
                 return compute.cast(array, pa.float64())
@@ -114,6 +140,19 @@ class Table:
 
     def _is_avazu_hour(self, name: str) -> bool:
         return self.form is forms.AVAZU and name == "hour"
+
+
+def _at_least(ratings: pa.Array, least: float, column: str, rows: Rows) -> pa.Array:
+    ratings = plain(ratings)
+    numbers = as_numbers(pl.Series(pl.from_arrow(ratings)))
+    is_odd = (numbers.is_null().to_numpy()) & ratings.is_valid().to_numpy(zero_copy_only=False)
+    if is_odd.any():
+        at = int(is_odd.argmax())
+        raise InputError(
+            f"the column {column!r} is of ratings, and {rows.at(at)} has {ratings[at].as_py()!r}, "
+            "which is no number: correct it, or name another label"
+        )
+    return (numbers >= least).to_arrow()
 
 
 def plain(array: pa.Array) -> pa.Array:
@@ -164,15 +203,37 @@ def _of_path(address: str | Path) -> Table:
         table, form = found
         columns = table.column_names
         return Table(str(address), columns, lambda names: _of_arrow(table, names), form=form)
+    if (known := read_known(address)) is not None:
+        frame = in_memory(known)
+        return Table(str(address), frame.columns, lambda names: _of_polars(frame, names))
     if (criteo := forms.criteo_parts(parts)) is not None:
-        return _of_source(Source(address, *criteo), forms.CRITEO)
-    # Beside RecBole's events lie files of users and items.
-    events = [part for part in parts if not part.path.endswith((".user", ".item"))]
-    return _of_source(Source(address, events or parts))
+        return _of_source(Source(address, *criteo), [], forms.CRITEO)
+    events = [part for part in parts if not part.path.endswith(tuple(SUFFIXES))] or parts
+    source = Source(address, events)
+    beside = parts if len(events) > 1 or events != parts else _beside(events[0])
+    return _of_source(source, sides_of(source, beside, local_path(address)))
 
 
-def _of_source(source: Source, form: forms.Form | None = None) -> Table:
-    return Table(source.name, source.columns, source.batches, form=form, source=source)
+def _beside(events: Part) -> list[Part]:
+    """RecBole's files of users and items beside one of events."""
+    stem = events.path.removesuffix(".inter")
+    paths = [f"{stem}{end}" for end in SUFFIXES] if stem != events.path else []
+    return [Part(events.system, path) for path in paths if events.system.exists(path)]
+
+
+def _of_source(source: Source, sides: Sequence[Side], form: forms.Form | None = None) -> Table:
+    sources: dict[str, Source | None] = dict.fromkeys(source.columns, source)
+    columns = list(source.columns)  # one may be there twice
+    for side in sides:
+        columns += side.columns
+        sources |= dict.fromkeys(side.columns, side.source)
+    return Table(
+        source.name,
+        columns,
+        lambda names: joined(source, sides, names),
+        form=form,
+        sources=sources,
+    )
 
 
 def _of_arrow(table: pa.Table, names: Sequence[str]) -> Iterator[pa.RecordBatch]:

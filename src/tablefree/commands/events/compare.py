@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
-from tablefree.commands.options import ByteSize, ColumnOptions, TrainingOptions
+from tablefree.commands.options import ByteSize, ColumnOptions, DataOptions, TrainingOptions
 from tablefree.commands.screen import say
 from tablefree.commands.training import tell_results, train_all
 from tablefree.errors import InputError
@@ -15,7 +15,7 @@ SIZES = "1/4,1/16,1/64"
 
 
 def compare_on_events(
-    data: str,
+    data: DataOptions,
     columns: ColumnOptions,
     training: TrainingOptions,
     *,

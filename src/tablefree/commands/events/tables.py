@@ -22,21 +22,38 @@ def are_events(data: DataOptions, columns: ColumnOptions) -> bool:
     """Whether data are events of many columns: by the options, or by the form of the files."""
     if given(columns) or data.data == CLICKS:
         return True
-    return given(data) in ([], ["data"]) and _has_form(data.data)
+    return not others_given(data) and _has_form(data.data)
 
 
-def open_table(data: str) -> "Table":
+def others_given(data: DataOptions) -> list[str]:
+    """The options of data that events of many columns do not have."""
+    return [name for name in given(data) if name not in ("data", "positive_rating")]
+
+
+def open_table(
+    data: str, label: str | None = None, positive_rating: float | None = None
+) -> "Table":
     """The table of a path, or the click log that is generated.
 
+    Args:
+        data: what is read.
+        label: the column of labels, or of ratings.
+        positive_rating: from which on a rating is the label 1; None of labels.
+
     Raises:
-        InputError: neither, or what `Table.of` raises.
+        InputError: neither, ratings without the name of their column, or what `Table.of` raises.
     """
     from tablefree.data.parts import exists
     from tablefree.data.synthetic import synthetic_clicks
     from tablefree.fields.table import Table
 
     if exists(data):
-        return Table.of(data)
+        table = Table.of(data)
+        if positive_rating is None:
+            return table
+        if label is None:
+            raise InputError("a positive rating is of a column of ratings: name it (--label)")
+        return table.at_least(label, positive_rating)
     if data != CLICKS:
         raise InputError(
             f"{data} does not exist: events of many columns are read from a file or a folder; or "
@@ -78,8 +95,13 @@ def plan_tables(found: "Profile", width: int, growth: float = 1) -> "Plan":
     return tables
 
 
-def read_task(data: str, columns: ColumnOptions, split: str | None) -> "EventTask":
+def read_task(data: DataOptions, columns: ColumnOptions, split: str | None) -> "EventTask":
     """The events, split; what is in them is printed.
+
+    Args:
+        data: what is read, and from which on ratings are the label 1.
+        columns: what they are taken for.
+        split: of the events; None for the default.
 
     Raises:
         InputError: what `open_table`, `profile` and `EventTask.of` raise.
@@ -90,8 +112,8 @@ def read_task(data: str, columns: ColumnOptions, split: str | None) -> "EventTas
 
     if split is not None:
         check_choice("split", split, SPLITS)
-    table = open_table(data)
-    return EventTask.of(name_of(data), table, show_profile(table, columns), split)
+    table = open_table(data.data, columns.label, data.positive_rating)
+    return EventTask.of(name_of(data.data), table, show_profile(table, columns), split)
 
 
 def refuse(options: Sequence[str]) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
-from tablefree.commands.options import ByteSize, ColumnOptions, TrainingOptions
+from tablefree.commands.options import ByteSize, ColumnOptions, DataOptions, TrainingOptions
 from tablefree.commands.screen import EVENT_MEASURES, say, show_measures
 
 METHOD = "claimed_rows"
 
 
 def train_on_events(
-    data: str,
+    data: DataOptions,
     columns: ColumnOptions,
     training: TrainingOptions,
     *,
