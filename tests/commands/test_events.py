@@ -452,7 +452,7 @@ class TestRatings:
         capsys.readouterr()
         assert tablefree("evaluate", *checkpoint, *rated) == 0
         found = package.load(tmp_path / "ctr").predict(data)
-        wanted = auc(torch.from_numpy(found).logit(), torch.tensor(clicks()["sold"]))
+        wanted = auc(torch.from_numpy(found).logit(), torch.tensor(clicks()["sold"]).float())
         assert f"{wanted:.4f}" in capsys.readouterr().out
 
 

@@ -115,10 +115,11 @@ def write_plans(folder: Path, found: Profile, cells: Iterable[Cell]) -> None:
             for budget in cell.budgets:
                 of_budget = plan(found, num_bytes=budget, method=cell.method, embedding_dim=width)
                 rows += _rows(found, cell.method, budget, of_budget)
-    new = pl.DataFrame(rows, schema=PLAN_SCHEMA)
+    plans = pl.DataFrame(rows, schema=PLAN_SCHEMA)
     if (folder / PLANS).exists():
-        new = pl.concat([read_plans(folder), new]).unique(OF_PLAN, keep="last", maintain_order=True)
-    write_table(folder, new, PLANS)
+        plans = pl.concat([read_plans(folder), plans])
+    # Models over one plan are cells of their own.
+    write_table(folder, plans.unique(OF_PLAN, keep="last", maintain_order=True), PLANS)
 
 
 def read_plans(folder: Path) -> pl.DataFrame:

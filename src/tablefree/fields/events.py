@@ -163,7 +163,9 @@ def events_of(batch: pa.RecordBatch, columns: Sequence[Column], rows: Rows) -> E
                 found = times_of(array, name, rows, column.resolution)
                 if column.kind == "time":
                     times = found
-                ids |= {f"{name}:{period}": values for period, values in periods(found).items()}
+                if column.resolution != "order":
+                    of_periods = periods(found).items()
+                    ids |= {f"{name}:{period}": values for period, values in of_periods}
     return Events(
         tuple(ids),
         torch.from_numpy(_side_by_side(list(ids.values()), len(batch), np.int64)),
@@ -181,7 +183,7 @@ def feature_names(columns: Sequence[Column]) -> list[str]:
     for column in columns:
         if column.kind in ("categorical", "group"):
             names.append(column.name)
-        elif column.kind in ("date", "time"):
+        elif column.kind in ("date", "time") and column.resolution != "order":
             names += [f"{column.name}:{period}" for period in PERIODS]
     return names + [column.name for column in columns if column.kind == "bag"]
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute, types
 
+from tablefree.fields.digits import FORMATS, formats_of
 from tablefree.fields.distinct import DistinctCounter, hashes
 from tablefree.fields.table import is_list, is_string, plain
 from tablefree.fields.texts import Odd, Texts, text_hashes
@@ -27,10 +28,12 @@ class Range:
     Attributes:
         least, largest: of them; infinite without any.
         is_whole: whether all are integers that a float holds exactly.
+        written: formats of `digits` in which all of them are dates.
     """
 
     def __init__(self) -> None:
         self.least, self.largest, self.is_whole = math.inf, -math.inf, True
+        self.written = tuple(FORMATS)
 
     def add(self, numbers: NDArray[np.float64]) -> None:
         """Take numbers [n], none of them NaN."""
@@ -41,6 +44,8 @@ class Range:
         if self.is_whole:
             exact = np.abs(numbers) < EXACT
             self.is_whole = bool((exact & (np.trunc(numbers) == numbers)).all())
+        if self.written:
+            self.written = formats_of(numbers, self.written)
 
     @property
     def size(self) -> float:
@@ -121,15 +126,28 @@ class Evidence:
 
     @property
     def is_moment(self) -> bool:
-        """Whether values are dates, or numbers that may count the time since 1970."""
-        kind = self.type(reads_text=True)
-        return kind == "date" or (kind in ("integer", "float") and self.range.unit is not None)
+        """Whether values are dates, also as numbers."""
+        return self.type(reads_text=True) == "date" or self._written_as not in (None, "order")
+
+    @property
+    def written_as(self) -> str | None:
+        """The format of `digits` that numbers are dates in; None of others."""
+        return self._written_as if self._written_as in FORMATS else None
+
+    @property
+    def _written_as(self) -> str | None:
+        """How numbers are dates: in a format of `digits`, as a "moment", or only in "order"."""
+        if self.type(reads_text=True) not in ("integer", "float"):
+            return None
+        if self.num_occurrences and self.range.written:  # no count of seconds is, before 2032
+            return self.range.written[0]
+        return "order" if self.range.unit is None else "moment"
 
     @property
     def resolution(self) -> str:
         """How exact dates are, or numbers in their place: as a `Column` has it."""
-        if self.type(reads_text=True) in ("integer", "float"):
-            return "order" if self.range.unit is None else "moment"
+        if (written := self._written_as) is not None:
+            return written
         if not (self.has_moments or self.texts.has_moments):
             return "day"
         return "any" if self.has_days or self.texts.has_days else "moment"

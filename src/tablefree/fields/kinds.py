@@ -24,7 +24,10 @@ PLURAL = {
 }
 LABEL_NAMES = ("label", "click", "clicked", "target", "y")
 LABELS = ({"0", "1"}, {"-1", "1"}, {"false", "true"})
-TIME_NAMES = ("timestamp", "time", "ts", "time_hour")
+TIME_NAMES = (
+    *("timestamp", "time", "ts", "time_hour", "hour", "date", "datetime", "day"),
+    *("event_time", "event_timestamp", "event_date", "click_time", "created_at"),
+)
 # By what the name of a type of Arrow's has.
 REMEDIES = {
     "struct": "save their fields as columns of their own",
@@ -39,6 +42,7 @@ ID_NAME = re.compile(
     r"(^|_)(ids?|no|nr|zip|key|sku|ip|isbn|asin|uuid)$|code$"
     r"|(user|item|movie|product|customer|session|device|visitor|ad|campaign|order|store|site|app)id$"
 )
+FEWEST_DATES = 10  # distinct numbers which are all dates, so that it is no chance
 ROW_IDS, ROW_ID_SHARE = 1_000, 0.97  # rows, and values a row, from which a value names its row
 
 
@@ -54,8 +58,8 @@ class Column:
         type: of `TYPES`, of its values; of a bag, of those in it.
         reason: why, for the user.
         resolution: of dates and of the time: "day" where none has a time of the day, "moment" where
-            all have one, "order" of numbers that only tell what comes first, "any" where it is not
-            known or both are there.
+            all have one, a format of `digits.FORMATS` of dates as one number, "order" of numbers
+            that only tell what comes first, "any" where it is not known or both are there.
     """
 
     name: str
@@ -79,6 +83,9 @@ def find_kind(evidence: Evidence, taken: Collection[str] = ()) -> Column:
     kind = type_for(evidence)
     if evidence.is_list:
         return Column(evidence.name, "bag", kind, f"lists of {PLURAL[kind]}")
+    written = evidence.written_as
+    if kind == "integer" and written and evidence.num_values >= FEWEST_DATES:
+        return Column(evidence.name, "date", "date", f"dates as {written}")
     if kind == "integer":
         return Column(evidence.name, *_of_integers(evidence))
     return Column(evidence.name, KIND_OF_TYPE[kind], kind, PLURAL[kind])
@@ -86,6 +93,8 @@ def find_kind(evidence: Evidence, taken: Collection[str] = ()) -> Column:
 
 def type_for(evidence: Evidence, kind: str | None = None) -> str:
     """The type, of `TYPES`, as which values are to be read for a kind; by default for one found."""
+    if kind in ("date", "time") and evidence.written_as:
+        return "date"
     told = evidence.type(reads_text=kind in ("numeric", "date", "time", "label"))
     is_whole = evidence.range.is_whole
     if kind in ("categorical", "group"):
@@ -153,6 +162,8 @@ def _is_time(evidence: Evidence) -> bool:
 
 
 def _of_time(evidence: Evidence) -> str:
+    if evidence.written_as:
+        return f"dates as {evidence.written_as}, by its name"
     is_number = type_for(evidence, "time") in ("integer", "float")
     return f"{evidence.range.unit} since 1970, by its name" if is_number else "dates, by its name"
 

@@ -294,6 +294,11 @@ def _warnings(
                 f"the label {name!r} is missing in {evidence.num_missing:,} of "
                 f"{evidence.num_rows:,} rows, which are left out"
             )
+        if column.kind == "time" and column.resolution == "order":
+            yield (
+                f"the time {name!r} is numbers that are no dates: events are in its order, and no "
+                "hours and weekdays are embedded"
+            )
         if column.reason == PLURAL["string"] and (odd := evidence.odd_number) is not None:
             yield (
                 f"{name!r} is text of numbers for the most part, but {Rows(table.name).at(odd.row)}"

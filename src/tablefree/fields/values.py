@@ -13,6 +13,7 @@ from pyarrow import compute, types
 from tablefree.data.numbers import DAY, as_numbers, check_finite, nanoseconds
 from tablefree.data.parts import Rows
 from tablefree.errors import InputError
+from tablefree.fields.digits import FORMATS, moments
 from tablefree.fields.evidence import EARLIEST, EXACT, LATEST, type_of
 from tablefree.fields.kinds import PLURAL
 from tablefree.fields.table import is_string
@@ -130,6 +131,8 @@ def times_of(array: pa.Array, name: str, rows: Rows, resolution: str) -> NDArray
             is in no unit of the years 1973 to 2103.
     """
     column = _series(array, name, "dates", rows)
+    if resolution in FORMATS and as_numbers(column).is_not_null().any():
+        return _written_times(array, column, resolution, rows)
     times, places = np.full(len(column), NO_TIME), np.flatnonzero(_is_known(array))
     if not len(places):
         return times
@@ -148,6 +151,17 @@ def times_of(array: pa.Array, name: str, rows: Rows, resolution: str) -> NDArray
             raise refused(array, int(places[is_odd.argmax()]), name, what, rows)
     times[places] = found
     return times
+
+
+def _written_times(
+    array: pa.Array, column: pl.Series, written: str, rows: Rows
+) -> NDArray[np.int64]:
+    """Nanoseconds since 1970 of dates that are written as one number."""
+    found = moments(as_numbers(column).fill_null(-1.0).to_numpy(), written)
+    is_odd = (found < 0) & _is_known(array)
+    if is_odd.any():
+        raise refused(array, int(is_odd.argmax()), column.name, f"dates as {written}", rows)
+    return np.where(found < 0, NO_TIME, found)
 
 
 def refused(array: pa.Array, at: int, name: str, what: str, rows: Rows) -> InputError:

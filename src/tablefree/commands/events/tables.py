@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tablefree.checks import check_choice
 from tablefree.commands.options import ColumnOptions, DataOptions, given
-from tablefree.commands.screen import console
+from tablefree.commands.screen import console, say
 from tablefree.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 WIDTH = 16  # of embeddings
 CLICKS = "synthetic-clicks"
+_SAID_OF_SPLITS = {
+    "time": "by time, the last events for the test",
+    "group": "by group, each in one part",
+    "random": "at random; by time where a column is one (--time NAME)",
+}
 
 
 def are_events(data: DataOptions, columns: ColumnOptions) -> bool:
@@ -113,7 +118,9 @@ def read_task(data: DataOptions, columns: ColumnOptions, split: str | None) -> "
     if split is not None:
         check_choice("split", split, SPLITS)
     table = open_table(data.data, columns.label, data.positive_rating)
-    return EventTask.of(name_of(data.data), table, show_profile(table, columns), split)
+    task = EventTask.of(name_of(data.data), table, show_profile(table, columns), split)
+    say(f"split: {_SAID_OF_SPLITS[task.split]}")
+    return task
 
 
 def refuse(options: Sequence[str]) -> None:
