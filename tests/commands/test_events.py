@@ -13,6 +13,8 @@ import tablefree as package
 from tablefree.data.synthetic import synthetic_clicks
 from tablefree.embeddings import EmbeddingCollection
 from tablefree.experiments.plan_columns import read_columns, read_plans
+from tablefree.packing import packed_bytes
+from tablefree.training.checkpoint import load_checkpoint
 from tablefree.training.metrics import auc
 
 QUICK = ("--epochs", "1", "--embedding-dim", "4")
@@ -174,6 +176,21 @@ class TestTrain:
             assert measure in shown
         assert "packed" not in json.loads((tmp_path / "new" / "config.json").read_text())
 
+    def test_it_says_what_the_model_takes(self, tablefree, data, tmp_path, capsys):
+        options = ("--label", "sold", "--bytes", "20KB", "--method", "hashing_trick", *QUICK)
+        assert tablefree("train", "--data", data, *options, "--output", tmp_path / "new") == 0
+        said = capsys.readouterr().out
+        loaded = load_checkpoint(tmp_path / "new")
+        sizes = {name: loaded.run[f"{name}_bytes"] for name in ("embedding", "vocabulary")}
+        assert sum(sizes.values()) <= loaded.run["num_bytes"] == 20_000
+        assert sizes["embedding"] == packed_bytes(loaded.predictor.embeddings)
+        assert f"embeddings as {loaded.run['form']} and" in said
+        assert "of 20.0 KB allowed" in said
+        assert "before packing" in said
+        total = (tmp_path / "new" / "model.safetensors").stat().st_size
+        assert total >= sum(sizes.values()) + loaded.run["network_bytes"]
+        assert "split: by time" in said
+
     def test_a_column_option_alone_makes_it_events(self, tablefree, tmp_path, capsys):
         path = tmp_path / "clicks.csv"
         clicks(600).rename({"sold": "click"}).write_csv(path)
@@ -289,9 +306,38 @@ class TestEvaluate:
             ("evaluate", "--checkpoint", checkpoint, "--data", tmp_path / "bad.parquet"), *words
         )
 
-    def test_options_of_users_and_items(self, checkpoint, data, refused):
-        options = ("--checkpoint", checkpoint, "--data", data)
-        refused(("evaluate", *options, "--split", "time"), "--split is of users and items")
+    def test_a_split_gives_the_measures_of_the_training(self, tablefree, checkpoint, data, capsys):
+        options = ("evaluate", "--checkpoint", checkpoint, "--data", data)
+        assert tablefree(*options) == 0
+        assert "note: clicks is what the model was trained on" in capsys.readouterr().out
+        assert tablefree(*options, "--split", "time") == 0
+        shown = capsys.readouterr().out
+        assert "note: clicks" not in shown
+        measures = dict(load_checkpoint(checkpoint).measures)
+        del measures["validation_auc"]
+        assert measures["test_events"] == 150
+        for value in measures.values():
+            assert (str(value) if isinstance(value, int) else f"{value:.4f}") in shown
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--split", "cold-items"), ["split must be one of time, group, random"]),
+            (("--split", "group"), ["name its column (--group)"]),
+            (("--user-column", "site"), ["--user-column is of users and items"]),
+        ],
+    )
+    def test_options_that_do_not_apply(self, checkpoint, data, refused, options, words):
+        refused(("evaluate", "--checkpoint", checkpoint, "--data", data, *options), *words)
+
+    def test_no_data(self, checkpoint, refused):
+        refused(("evaluate", "--checkpoint", checkpoint), "(--data)")
+
+    def test_worse_than_nothing_is_said(self, tablefree, checkpoint, tmp_path, capsys):
+        path = tmp_path / "other.parquet"
+        clicks().with_columns(sold=1 - pl.col("sold")).write_parquet(path)
+        assert tablefree("evaluate", "--checkpoint", checkpoint, "--data", path) == 0
+        assert "worse than the mean label" in capsys.readouterr().out
 
 
 class TestPredict:

@@ -10,7 +10,13 @@ import pytest
 from tablefree.errors import InputError
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.plan_cells import cells
-from tablefree.experiments.plan_columns import read_columns, write_columns
+from tablefree.experiments.plan_columns import (
+    OF_PLAN,
+    read_columns,
+    read_plans,
+    write_columns,
+    write_plans,
+)
 from tablefree.experiments.plans import RECIPE, PlanComparison, read_results, selected
 from tablefree.fields.profile import profile
 from tablefree.fields.table import Table
@@ -131,3 +137,12 @@ def test_a_method_that_cannot_have_a_size_is_left_out_unless_named(task):
         cells(task.profile, (0.5, 0.02), ["deep_hash"], ["dlrm"], 4)
     with pytest.raises(InputError, match="bytes are too few"):
         cells(task.profile, (0.5, 1e-4), None, ["dlrm"], 4)
+
+
+def test_a_plan_of_several_models_is_told_once(task, tmp_path):
+    for models in (["dlrm", "dcn"], ["dcn"]):
+        chosen, _ = cells(task.profile, SIZES, ["claimed_rows"], models, 4)
+        write_plans(tmp_path, task.profile, chosen)
+        plans = read_plans(tmp_path)
+        assert len(plans) == 3 * 2  # tables and two budgets, of two columns
+        assert not plans.select(OF_PLAN).is_duplicated().any()

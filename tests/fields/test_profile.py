@@ -183,3 +183,9 @@ def test_names_and_values_are_no_markup_and_no_controls():
 def test_an_estimate_is_printed_as_one():
     text = printed(profile(pl.DataFrame({"x": np.arange(20_000) % 10_000 * 7})))
     assert "~" in next(line for line in text.splitlines() if line.strip().startswith("x "))
+
+
+@pytest.mark.parametrize("option", ["categorical", "numeric", "date", "drop"])
+def test_a_name_is_no_list_of_names(option):
+    with pytest.raises(InputError, match=rf"{option} is a list of columns, got 'ad'"):
+        profile(pl.DataFrame({"ad": [1, 2]}), **{option: "ad"})

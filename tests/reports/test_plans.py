@@ -84,7 +84,7 @@ def columns(worth=0.1, **changes):
         "model": "dlrm",
         "dataset": "clicks",
         "data_digest": "0123456789abcdef",
-        "num_events": [800, 100, 100],
+        "num_events": [800, 100, 100, 7],
         "max_epochs": 10,
         "reason": "strings",
         "num_nulls": 0,
@@ -185,6 +185,9 @@ class TestSummary:
         assert verdict.startswith("No plan holds")
         assert any(line.startswith("Tables packed within 1/4") for line in support)
 
+    def test_tables_that_fit_in_no_form_are_said(self):
+        assert "Tables fit in no form within 1/16 (40.0 KB), 1/64 (10.0 KB)." in advice()
+
     def test_one_seed_is_said(self):
         assert "one seed" in advice(seeds=1)[-1]
         assert "one seed" not in " ".join(advice(seeds=2))
@@ -223,7 +226,20 @@ class TestReport:
         assert len(tables) == 2
         for table in tables:
             assert len({len(line) for line in table.splitlines()}) == 1
-        assert "800 training, 100 validation, 100 test" in text
+        assert "800 training, 100 validation, 100 test, 7 of these with new values" in text
+
+    def test_what_is_as_trained_says_for_which_budget(self, tmp_path, write):
+        cell = pl.format("{} {}", "method", pl.col("budget_bytes").fill_null(FULL // 4))
+        runs = results().with_columns(cell=cell)
+        trained = runs.filter(pl.col("budget_bytes").is_null(), method="claimed_rows")
+        other = trained.with_columns(
+            cell=pl.lit(f"claimed_rows {FULL // 16}"),
+            validation_auc=pl.col("validation_auc") - 0.1,
+        )
+        write(runs.vstack(other))
+        text = (tmp_path / "summary.md").read_text()
+        rows = re.findall(r"^\| As trained.*?\| (.*?) +\|", text, re.MULTILINE)
+        assert rows == ["Claimed rows, for 1/4", "Hashing trick, for 1/4", "Claimed rows, for 1/16"]
 
     def test_the_columns_are_told_by_worth(self, tmp_path, write):
         write(results(), columns())

@@ -33,8 +33,11 @@ MEASURES = {
 
 EVENT_MEASURES = {
     "validation_auc": "Validation AUC",
+    "test_events": "Test events",
+    "test_events_unseen": "Test events with new values",
     "test_auc": "Test AUC",
     "test_log_loss": "Test log loss",
+    "events": "Events",
     "auc": "AUC",
     "log_loss": "Log loss",
     "normalized_entropy": "Normalised entropy",
@@ -79,6 +82,8 @@ def show_measures(
     for name, value in measures.items():
         table.add_row(names[name], _shown(value))
     console.print(table)
+    if (measures.get("normalized_entropy") or 0) > 1:
+        say("note: a normalised entropy above 1 is worse than the mean label for all events")
 
 
 def show_sections(sections: Iterable["Section"]) -> None:
@@ -96,6 +101,8 @@ def show_sections(sections: Iterable["Section"]) -> None:
 def _shown(value: float | None) -> str:
     if value is None:
         return "too few events"
+    if isinstance(value, int):
+        return f"{value:,}"
     return "all labels are the same" if isnan(value) else f"{value:.4f}"
 
 

@@ -1,6 +1,6 @@
 """One model of events: train it into a folder, measure it on any data, have it predict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,16 @@ from tablefree.experiments import plans
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.parquet import writing
 from tablefree.experiments.single import check_converged
-from tablefree.fields.events import event_batches
+from tablefree.fields.events import Events, event_batches, read_events
 from tablefree.fields.model import Predictor
 from tablefree.fields.plan import Plan
+from tablefree.fields.split import split_events
 from tablefree.fields.table import Table
+from tablefree.packing import packed_bytes
 from tablefree.packing.choice import SMALLEST
 from tablefree.packing.tables import packed_size
 from tablefree.training.checkpoint import LOGS, Checkpoint, check_folder, save_checkpoint
-from tablefree.training.event_measures import measures
+from tablefree.training.event_measures import has_new_value, measures
 from tablefree.training.events import new_predictor, train_events
 from tablefree.training.fit import Recipe
 
@@ -41,6 +43,7 @@ def train_predictor(
     seed: int,
     num_bytes: int | None,
     show_progress: bool = False,
+    on_packing: Callable[[], None] = lambda: None,
 ) -> Checkpoint:
     """Train a model, pack it, measure it on the test part and write its checkpoint.
 
@@ -53,6 +56,7 @@ def train_predictor(
         seed: of all that is random.
         num_bytes: of the packed embeddings and vocabularies; None to keep float32.
         show_progress: whether a progress bar is shown.
+        on_packing: called when the training is over and the packing begins, which takes as long.
 
     Raises:
         InputError: a folder that is not free or cannot be written to; no form that is as small; a
@@ -72,16 +76,24 @@ def train_predictor(
         log_folder=folder / LOGS,
         show_progress=show_progress,
     )
-    quality = fit.validation_auc
+    quality, form = fit.validation_auc, "float32"
     check_converged(quality, recipe)
     if num_bytes is not None:
+        on_packing()
         packer = plans.packer_of(predictor, task.events, task.parts)
         best, *_ = plans.packed_within(packer, predictor, num_bytes)
-        predictor, quality = best.module, best.quality
-    run = {"model": model, "seed": seed, "num_bytes": num_bytes, "recipe": asdict(recipe)}
+        predictor, quality, form = best.module, best.quality, str(best.form)
+    run = {
+        "model": model,
+        "seed": seed,
+        "recipe": asdict(recipe),
+        "float32_validation_auc": fit.validation_auc,
+        "form": form,
+        "num_bytes": num_bytes,
+        **bytes_of(predictor),
+    }
     test = task.events.at(task.parts.test)
-    tested = plans.tested(predictor, test, task.new_values)
-    measures = {"validation_auc": quality, **tested}
+    measures = {"validation_auc": quality, **_tested(predictor, test, task.new_values)}
     checkpoint = Checkpoint(predictor.eval(), task.name, task.split, run, measures)
     save_checkpoint(folder, checkpoint)
     return checkpoint
@@ -101,20 +113,55 @@ def _check_budget(task: EventTask, plan: Plan, model: str, num_bytes: int) -> No
         )
 
 
-def evaluate_predictor(predictor: Predictor, table: Table) -> dict[str, float]:
-    """The measures of a model on all rows of a table that have a label, read in batches.
+def bytes_of(predictor: Predictor) -> dict[str, int]:
+    """The bytes of embeddings, of vocabularies and of the network over them."""
+    tensors = (*predictor.parameters(), *predictor.buffers())
+    of_embeddings = packed_bytes(predictor.embeddings)
+    total = sum(one.nbytes for one in tensors)
+    vocabularies = predictor.vocabulary_bytes
+    return {
+        "embedding_bytes": of_embeddings,
+        "vocabulary_bytes": vocabularies,
+        "network_bytes": total - of_embeddings - vocabularies,
+    }
+
+
+def evaluate_predictor(
+    predictor: Predictor, table: Table, split: str | None = None
+) -> dict[str, float | None]:
+    """The measures of a model on the rows of a table that have a label.
+
+    Args:
+        predictor: the model.
+        table: of all rows, read in batches; or in memory for a split.
+        split: of `fields.split.SPLITS`, for the test part of the rows, as in training; None for all
+            of them.
 
     Raises:
         InputError: a column of the training that is missing, or has values of another type; no row
-            with a label.
+            with a label; a split that the rows do not have.
     """
+    if split is not None:
+        events = read_events(table, predictor.columns)
+        parts = split_events(events, split)
+        train, test = events.at(parts.train), events.at(parts.test)
+        return _tested(predictor, test, has_new_value(test, train))
     found = list(_scored(predictor, table))
     logits = torch.cat([torch.zeros(0), *(logits for logits, _ in found)])
     labels = torch.cat([torch.zeros(0), *(labels for _, labels in found)])
     is_known = ~labels.isnan()
     if not is_known.any():
         raise InputError(f"{table.name} has no row with a label: pass events whose end is known")
-    return measures(logits[is_known], labels[is_known])._asdict()
+    return {
+        "events": int(is_known.sum()),
+        **measures(logits[is_known], labels[is_known])._asdict(),
+    }
+
+
+def _tested(predictor: Predictor, test: Events, new_values: Tensor) -> dict[str, float | None]:
+    """The measures of a test part, and of how many events they are."""
+    found = plans.tested(predictor, test, new_values)
+    return {"test_events": len(test), "test_events_unseen": int(new_values.sum()), **found}
 
 
 def write_predictions(

@@ -23,7 +23,9 @@ _Kinds = dict[str, pl.DataType | type[pl.DataType]]
 _OF_DATA: _Kinds = {
     "dataset": pl.String,
     "data_digest": pl.String,  # of the events and their split: equal digits, equal events
-    "num_events": pl.List(pl.Int64),  # of the training, validation and test parts
+    "num_events": pl.List(
+        pl.Int64
+    ),  # of training, validation and test, and of the last with new values
     "max_epochs": pl.Int64,  # of each training
     "column": pl.String,
     "kind": pl.String,
@@ -136,7 +138,7 @@ def _columns(task: EventTask, max_epochs: int) -> pl.DataFrame:
         {
             "dataset": task.name,
             "data_digest": task.digest,
-            "num_events": [len(part) for part in task.parts],
+            "num_events": [*map(len, task.parts), int(task.new_values.sum())],
             "max_epochs": max_epochs,
             "column": name,
             "kind": one.column.kind,

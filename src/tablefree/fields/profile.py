@@ -138,6 +138,9 @@ def _given_kinds(
     drop: Sequence[str],
 ) -> dict[str, str]:
     """The kinds that the user gave, by column; each there, and given once."""
+    for option, names in (*many.items(), ("drop", drop)):
+        if isinstance(names, str):
+            raise InputError(f"{option} is a list of columns, got {names!r}: pass [{names!r}]")
     pairs = [(name, kind) for kind, names in many.items() for name in names]
     pairs += [(name, kind) for kind, name in single.items() if name is not None]
     kinds: dict[str, str] = {}

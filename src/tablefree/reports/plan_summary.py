@@ -94,7 +94,7 @@ def budget(num_bytes: int, full_bytes: float | None) -> str:
 
 
 TABLE: Mapping[str, Callable[[Row], str]] = {
-    "Method": lambda row: method_name(row["method"]),
+    "Method": lambda row: method_name(row["method"]) + row["planned_for"],
     "Form": lambda row: str(row["form"]),
     "Deployed bytes": lambda row: megabytes(row["deployed_bytes"]),
     "Ratio": lambda row: _ratio(row),
@@ -175,11 +175,23 @@ def plan_advice(rows: Sequence[Row], full_bytes: float | None) -> list[str]:
             f"({signed(row['difference'])})."
             for row in reversed(packed)
         ),
+        *_unpacked(best, packed, full_bytes),
         *too_large,
     ]
     if min(row["seeds"] for row in (tables, *best)) < 2:
         sentences.append("With one seed, how large the noise is is unknown: pass --seeds 3.")
     return sentences
+
+
+def _unpacked(
+    best: Sequence[Row], packed: Sequence[Row], full_bytes: float | None
+) -> Iterable[str]:
+    """The budgets of plans into which no form of the tables fits."""
+    fits = {row["budget_bytes"] for row in packed}
+    small = [row["budget_bytes"] for row in reversed(best) if row["budget_bytes"] not in fits]
+    if small:
+        shown = ", ".join(budget(one, full_bytes) for one in small)
+        yield f"Tables fit in no form within {shown}."
 
 
 def _best_by_budget(rows: Iterable[Row]) -> list[Row]:

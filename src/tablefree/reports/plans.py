@@ -31,7 +31,7 @@ from tablefree.reports.plan_summary import (
     tables_of,
 )
 from tablefree.reports.report import Figure, Report, Section, Table, cells
-from tablefree.reports.summary import Row, megabytes, method_name, signed
+from tablefree.reports.summary import Row, fraction, megabytes, method_name, signed
 
 NAMES = {"dlrm": "DLRM", "deepfm": "DeepFM", "dcn": "DCN-V2"}
 
@@ -120,8 +120,23 @@ def _planned_of(runs: pl.DataFrame, columns: pl.DataFrame, plans: pl.DataFrame) 
     for row in rows:
         row["ratio"] = None if measured is None else row["deployed_bytes"] / measured
     planned = int(plans.filter(method="full_table")["table_bytes"].sum())
+    full = planned or measured
+    for row in rows:
+        row["planned_for"] = _planned_for(row, runs, full)
     of_model = columns.filter(model=runs["model"][0])
-    return Planned(runs, rows, planned or measured, of_model, plans)
+    return Planned(runs, rows, full, of_model, plans)
+
+
+def _planned_for(row: Row, runs: pl.DataFrame, full_bytes: float | None) -> str:
+    """What tells plans of one method apart, as trained: the budgets that each is for."""
+    if row["budget_bytes"] is not None or row["method"] == "full_table":
+        return ""
+    budgets = runs.filter(cell=row["cell"])["budget_bytes"].drop_nulls().unique()
+    shown = [
+        fraction(one / full_bytes) if full_bytes else megabytes(one)
+        for one in budgets.sort(descending=True)
+    ]
+    return f", for {', '.join(shown)}" if shown else ""
 
 
 def _figures(section: Planned) -> list[Figure]:
@@ -253,7 +268,8 @@ def _how(section: Planned) -> Mapping[str, str]:
     }
     if section.columns.height:
         of_data = section.columns.row(0, named=True)
-        parts = zip(("training", "validation", "test"), of_data["num_events"], strict=True)
+        names = ("training", "validation", "test", "of these with new values")
+        parts = zip(names, of_data["num_events"], strict=False)  # the last is told since lately
         how["Events"] = ", ".join(f"{number:,} {part}" for part, number in parts)
         how["Epochs"] = f"at most {of_data['max_epochs']}"
         how["Label"] = ", ".join(section.columns.filter(kind="label")["column"])

@@ -159,7 +159,7 @@ def fit(
             callbacks=[
                 best,
                 EarlyStopping("validation_auc", mode="max", patience=recipe.patience),
-                *([RichProgressBar()] if show_progress else []),
+                *([_Progress()] if show_progress else []),
             ],
             enable_checkpointing=False,
             enable_progress_bar=show_progress,
@@ -184,6 +184,14 @@ def step_threads(work: int) -> int:
         work: multiply-adds of a step forward.
     """
     return max(1, min(torch.get_num_threads(), work // WORK_PER_THREAD))
+
+
+class _Progress(RichProgressBar):
+    """Lightning's bar, which counts epochs from 0, from 1."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        text = f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+        return text.ljust(len(self.validation_description))  # else the bars would flicker
 
 
 class _Module(L.LightningModule):

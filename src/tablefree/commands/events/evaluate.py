@@ -3,22 +3,37 @@
 from typing import TYPE_CHECKING
 
 from tablefree.commands.events.tables import open_table
-from tablefree.commands.options import DataOptions
-from tablefree.commands.screen import EVENT_MEASURES, show_measures
+from tablefree.commands.options import DataOptions, given
+from tablefree.commands.screen import EVENT_MEASURES, say, show_measures
+from tablefree.errors import InputError
 
 if TYPE_CHECKING:
-    from tablefree.fields.model import Predictor
+    from tablefree.training.checkpoint import Checkpoint
 
 
-def evaluate_on_events(predictor: "Predictor", data: DataOptions) -> None:
-    """Measure a model on all rows of a table.
+def evaluate_on_events(checkpoint: "Checkpoint", data: DataOptions, split: str | None) -> None:
+    """Measure a model on all rows of a table, or on the test part of a split.
 
     Args:
-        predictor: the model.
+        checkpoint: the model.
         data: what is read, and from which on ratings are the label 1.
+        split: of the events; None for all of them.
     """
+    from tablefree.checks import check_choice
+    from tablefree.data.parts import name_of
     from tablefree.experiments.event_models import evaluate_predictor
+    from tablefree.fields.split import SPLITS
 
+    if not given(data):
+        raise InputError("say which events the model is measured on (--data)")
+    if split is not None:
+        check_choice("split", split, SPLITS)
+    predictor = checkpoint.predictor
     label = next(one.name for one in predictor.columns if one.kind == "label")
     table = open_table(data.data, label, data.positive_rating)
-    show_measures(evaluate_predictor(predictor, table), EVENT_MEASURES)
+    if split is None and name_of(data.data) == checkpoint.data:
+        say(
+            f"note: {checkpoint.data} is what the model was trained on: pass --split "
+            f"{checkpoint.split} for its test part alone"
+        )
+    show_measures(evaluate_predictor(predictor, table, split), EVENT_MEASURES)

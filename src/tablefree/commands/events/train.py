@@ -1,5 +1,6 @@
 """`tablefree train`, on events of many columns."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,24 @@ def train_on_events(
         seed=seed,
         num_bytes=budget,
         show_progress=True,
+        on_packing=lambda: say("Packing: the best form of the rows is found in validation"),
     )
     show_measures(checkpoint.measures, EVENT_MEASURES)
+    say(_of_bytes(checkpoint.run))
     say(f"Checkpoint: {folder}")
+
+
+def _of_bytes(run: Mapping[str, Any]) -> str:
+    """What a model takes, and what its packing cost."""
+    from tablefree.reports.summary import auc, megabytes
+
+    embeddings, vocabularies, network = (
+        megabytes(run[f"{name}_bytes"]) for name in ("embedding", "vocabulary", "network")
+    )
+    text = f"{embeddings} of embeddings as {run['form']} and {vocabularies} of vocabularies"
+    if run["num_bytes"] is not None:
+        text += f", of {megabytes(run['num_bytes'])} allowed"
+    text += f"; {network} of network besides"
+    if run["form"] != "float32":
+        text += f"; validation AUC {auc(run['float32_validation_auc'])} before packing"
+    return text
