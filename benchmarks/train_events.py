@@ -84,10 +84,9 @@ def main() -> None:
     found, profile = events(np.random.default_rng(0))
     plans = {"tables by row number": plan(profile, method="full_table")}
     plans |= {f"planned at 1/{part}": plan(profile, ratio=1 / part) for part in (4, 16, 64)}
-    columns = [one.column for one in profile.columns.values()]
     runs: dict[str, tuple[Predictor, Iterator[Encoded], Optimizers, list[float]]] = {}
     for name, one in plans.items():
-        predictor = new_predictor(one, columns, found, model="dlrm", seed=0)
+        predictor = new_predictor(one, found, model="dlrm", seed=0)
         batches = iter(Batches(predictor, found, BATCH, seed=0))
         predictor = predictor.train().to(device)
         runs[name] = (predictor, batches, optimizers(predictor), [])

@@ -173,7 +173,6 @@ def test_a_model_of_events_scores_there_as_here(name):
     parts = split_events(events, "random")
     predictor, fitted = train_events(
         tablefree.plan(frame, label="clicked", ratio=0.5),
-        kinds,
         events,
         parts,
         Recipe(0.03),

@@ -49,6 +49,7 @@ from tablefree.training.optimizers import (
 from tablefree.version import __version__
 
 if TYPE_CHECKING:
+    from tablefree.fields.encoder import Encoder
     from tablefree.fields.model import load
     from tablefree.fields.plan import plan
     from tablefree.fields.profile import profile
@@ -74,6 +75,7 @@ __all__ = [
     "EmbeddingBag",
     "EmbeddingCollection",
     "EmbeddingNetwork",
+    "Encoder",
     "Form",
     "FullTable",
     "HashBuckets",
@@ -112,7 +114,7 @@ __all__ = [
 ]
 
 # Tables of events need Polars and Arrow: they are imported when they are asked for.
-_OF_EVENTS = {"load": "model", "plan": "plan", "profile": "profile"}
+_OF_EVENTS = {"Encoder": "encoder", "load": "model", "plan": "plan", "profile": "profile"}
 
 
 def __getattr__(name: str) -> Any:

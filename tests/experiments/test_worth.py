@@ -35,7 +35,7 @@ def events_by(told):
     columns = [one.column for one in found.columns.values()]
     events = read_events(Table.of(frame), columns)
     tables = plan(found, method="full_table", embedding_dim=4)
-    predictor = new_predictor(tables, columns, events, model="deepfm", seed=0)
+    predictor = new_predictor(tables, events, model="deepfm", seed=0)
     optimizer = torch.optim.Adam(predictor.parameters(), 0.02)
     features, dense = predictor.encoded(events)
     labels = torch.from_numpy(events.labels)

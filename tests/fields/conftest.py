@@ -125,7 +125,6 @@ def folder(frame, tmp_path_factory):
     events = read_events(Table.of(frame), columns)
     predictor, _ = train_events(
         plan(found, ratio=0.7, embedding_dim=4),
-        columns,
         events,
         split_events(events, "time"),
         Recipe(0.1, max_epochs=1, batch_size=32),

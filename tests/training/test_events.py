@@ -43,15 +43,14 @@ def data():
     found = profile(frame)
     columns = [one.column for one in found.columns.values()]
     events = read_events(Table.of(frame), columns)
-    return found, columns, events, split_events(events, "random")
+    return found, events, split_events(events, "random")
 
 
 def trained(data, events=None, seed=0, **changes):
-    found, columns, known, parts = data
+    found, known, parts = data
     recipe = Recipe(0.03, max_epochs=1, batch_size=64)
     predictor, _ = train_events(
         plan(found, ratio=0.4, embedding_dim=4),
-        columns,
         known if events is None else events,
         parts,
         recipe,
@@ -85,16 +84,16 @@ def assert_same(one, other):
 @pytest.mark.parametrize("part", ["validation", "test"])
 @pytest.mark.parametrize("model", ["dlrm", "deepfm", "dcn"])
 def test_other_parts_change_nothing(data, part, model):
-    _, _, events, parts = data
+    _, events, parts = data
     other = other_values(events, getattr(parts, part))
     assert_same(trained(data, model=model), trained(data, other, model=model))
 
 
 def test_the_training_part_does(data):
-    _, _, events, parts = data
+    _, events, parts = data
     one, other = trained(data), trained(data, other_values(events, parts.train[:50]))
     assert one.scalings != other.scalings
-    sizes = [sum(map(len, each._vocabularies().values())) for each in (one, other)]
+    sizes = [sum(map(len, each.vocabularies().values())) for each in (one, other)]
     assert sizes[0] < sizes[1]
 
 
@@ -107,7 +106,7 @@ def test_the_seed_is_all_that_is_random(data):
 
 
 def test_an_epoch_is_each_event_once_in_another_order(data):
-    _, _, events, parts = data
+    _, events, parts = data
     train = events.at(parts.train)
     predictor = trained(data)
     whole = encoded(predictor, train)
@@ -132,11 +131,11 @@ def test_batches_grow_with_the_events():
 
 
 def test_the_network_starts_the_same_whatever_the_embeddings(data):
-    found, columns, events, parts = data
+    found, events, parts = data
     networks = []
     for options in ({"method": "full_table"}, {"ratio": 0.4}):
         one = plan(found, embedding_dim=4, **options)
-        predictor = new_predictor(one, columns, events.at(parts.train), model="dlrm", seed=0)
+        predictor = new_predictor(one, events.at(parts.train), model="dlrm", seed=0)
         of_rows = {id(rows) for rows in predictor.model.embeddings.parameters()}
         networks.append([each for each in predictor.parameters() if id(each) not in of_rows])
     for first, second in zip(*networks, strict=True):

@@ -67,7 +67,6 @@ def train_predictor(
         _check_budget(task, plan, model, num_bytes)
     predictor, fit = train_events(
         plan,
-        task.columns,
         task.events,
         task.parts,
         recipe,
@@ -102,7 +101,7 @@ def train_predictor(
 def _check_budget(task: EventTask, plan: Plan, model: str, num_bytes: int) -> None:
     """Refuse, before any training, bytes that no form of the embeddings fits into."""
     train = task.events.at(task.parts.train)
-    outline = new_predictor(plan, task.columns, train, model=model, seed=0)
+    outline = new_predictor(plan, train, model=model, seed=0)
     packed = min(packed_size(outline.embeddings, form) for form in SMALLEST)
     least = packed + outline.vocabulary_bytes
     if least > num_bytes:

@@ -1,7 +1,6 @@
 """Events of many columns, split, as they are trained on."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from tablefree.errors import InputError
 from tablefree.fields.events import Events, read_events
-from tablefree.fields.kinds import Column
 from tablefree.fields.profile import Profile
 from tablefree.fields.split import Parts, default_split, split_events
 from tablefree.fields.table import Table
@@ -24,7 +22,6 @@ class EventTask:
     Attributes:
         name: of the data set.
         profile: what is in the table.
-        columns: those that are used.
         events: of all parts.
         split: its name.
         parts: rows of each part.
@@ -32,7 +29,6 @@ class EventTask:
 
     name: str
     profile: Profile
-    columns: Sequence[Column]
     events: Events
     split: str
     parts: Parts
@@ -53,7 +49,7 @@ class EventTask:
             )
         events = read_events(table, columns)
         how = split or default_split(events)
-        return cls(name, profile, columns, events, how, split_events(events, how))
+        return cls(name, profile, events, how, split_events(events, how))
 
     @cached_property
     def digest(self) -> str:

@@ -138,7 +138,6 @@ class PlanComparison(Comparison):
         recipe = self._recipe(job.cell, trials[: job.trial + 1], is_known=is_known)
         predictor, fit = train_events(
             job.cell.plan,
-            task.columns,
             task.events,
             task.parts,
             recipe,

@@ -8,21 +8,19 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tablefree.data.parser import CHUNK
 from tablefree.embeddings import Embedding
-from tablefree.embeddings.feature_ids import FeatureIds, naming
+from tablefree.embeddings.feature_ids import FeatureIds
 from tablefree.embeddings.history import HistoryUsers
-from tablefree.embeddings.jagged import Bags
 from tablefree.errors import CheckpointError, InputError
-from tablefree.fields.events import Events, event_batches, feature_names, regrouped
+from tablefree.fields.encoder import Encoder
+from tablefree.fields.events import Events, event_batches, regrouped
 from tablefree.fields.kinds import Column
 from tablefree.fields.scaling import Scaling
-from tablefree.fields.table import Table
-from tablefree.ids import ids_and_type
 from tablefree.models import DCN, DLRM, DeepFM, Recommender
 from tablefree.models import MODELS as RECOMMENDERS
 from tablefree.models.field_model import FieldModel
@@ -30,19 +28,17 @@ from tablefree.pretrained import Pretrained
 
 MODELS: dict[str, type[FieldModel]] = {"dlrm": DLRM, "deepfm": DeepFM, "dcn": DCN}
 _ALL: dict[str, type[FieldModel] | type[Recommender]] = {**MODELS, **RECOMMENDERS}
-INPUT_KINDS = ("categorical", "bag", "numeric", "date", "time", "group")
 EMBEDDED = 8_192  # ids at a time: bounds the memory of hidden layers
 
 
-class Predictor(Pretrained):
+class Predictor(Encoder, Pretrained):
     """Scores rows of a table as it comes: reads columns, scales numbers, embeds, scores.
 
     Args:
         model: over the features of the columns; a recommender over two, the user and the item.
-        columns: what each column is taken for; the label may be among them.
-        scalings: of the numeric columns, in their order, fitted on the training part.
-        vocabularies: for each feature with a table the distinct ids [n] that its rows are of,
-            ascending; other ids have its last row.
+        columns: as of every `Encoder`, as all that follow.
+        scalings: fitted on the training part.
+        vocabularies: of the training part.
 
     Raises:
         InputError: columns that the model does not have.
@@ -55,17 +51,8 @@ class Predictor(Pretrained):
         scalings: Sequence[Scaling],
         vocabularies: Mapping[str, Tensor],
     ) -> None:
-        super().__init__()
-        self.model, self.columns = model, list(columns)
-        self.scalings = list(scalings)
-        self._numbered = list(vocabularies)
-        for number, ids in enumerate(vocabularies.values()):
-            self.register_buffer(f"vocabulary_{number}", ids)
-
-    @property
-    def inputs(self) -> list[Column]:
-        """The columns that a row to be scored has."""
-        return [one for one in self.columns if one.kind in INPUT_KINDS]
+        super().__init__(columns, scalings, vocabularies)
+        self.model = model
 
     @property
     def embeddings(self) -> nn.Module:
@@ -73,23 +60,6 @@ class Predictor(Pretrained):
         if isinstance(self.model, Recommender):
             return nn.ModuleList([self.model.users, self.model.items])
         return self.model.embeddings
-
-    @property
-    def features(self) -> list[str]:
-        """The names of what is embedded: columns, and periods of dates, as "time:hour"."""
-        return feature_names(self.columns)
-
-    @property
-    def vocabulary_bytes(self) -> int:
-        """Of the ids that tables need to find their rows."""
-        return sum(one.nbytes for one in self.vocabularies().values())
-
-    def vocabularies(self) -> dict[str, Tensor]:
-        """The distinct ids [n] of each feature with a table, ascending."""
-        return {
-            name: getattr(self, f"vocabulary_{number}")
-            for number, name in enumerate(self._numbered)
-        }
 
     def forward(
         self, features: Mapping[str, FeatureIds], dense: Tensor | None = None
@@ -108,59 +78,6 @@ class Predictor(Pretrained):
             logits = self.model(features, dense)
         return logits
 
-    def encoded(self, events: Events) -> tuple[dict[str, FeatureIds], Tensor | None]:
-        """The ids of features, of tables the positions of their rows, and scaled numbers [n, d].
-
-        On the device of the model.
-        """
-        device = next(self.parameters()).device
-        features: dict[str, FeatureIds] = {}
-        for name, ids in events.features().items():
-            if isinstance(ids, Bags):
-                bags = ids.to(device)
-                features[name] = Bags(self.keys(name, bags.ids), bags.offsets)
-            else:
-                features[name] = self.keys(name, ids.to(device))
-        numbers = scaled(events, self.scalings)
-        return features, None if numbers is None else numbers.to(device)
-
-    def keys(self, feature: str, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-        """What the embedding of a feature takes for ids: themselves, or the positions of rows.
-
-        Of a table the last row is of ids that training has not, see `is_known`.
-        """
-        known = self.vocabularies().get(feature)
-        return ids if known is None else _positions(known, ids)
-
-    def is_known(self, feature: str, ids: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
-        """Whether training had ids; without a vocabulary nobody can tell, and all are known."""
-        known = self.vocabularies().get(feature)
-        return torch.ones_like(ids, dtype=torch.bool) if known is None else torch.isin(ids, known)
-
-    def ids(self, feature: str, values: Any) -> Int[Tensor, " n"]:
-        """The ids of values of a feature.
-
-        Args:
-            feature: one of `features`.
-            values: a list, an array or a series of values, 0 and 1 of booleans; or ids, a tensor.
-
-        Raises:
-            InputError: another feature, or values of another type than in training.
-        """
-        if feature not in self.features:
-            known = ", ".join(map(repr, self.features))
-            raise InputError(f"the model has no feature {feature!r} to embed: it has {known}")
-        kind = next((one.type for one in self.columns if one.name == feature), "integer")
-        with naming(feature):
-            ids, found = ids_and_type(values)
-        wanted = "string" if kind == "string" else "integer"
-        if found not in (None, wanted):
-            raise InputError(
-                f"feature {feature!r} was trained on ids of type {wanted}, and these are of type "
-                f"{found}, of which none is equal: convert them"
-            )
-        return ids
-
     def embed(self, feature: str, values: Any) -> Float[Tensor, "n embedding_dim"]:
         """The embeddings of values of a feature, in evaluation mode.
 
@@ -175,8 +92,7 @@ class Predictor(Pretrained):
         Example:
             >>> tablefree.load("checkpoints/ctr").embed("ad_id", ["a17", "b4"])  # doctest: +SKIP
         """
-        device = next(self.parameters()).device
-        keys = self.keys(feature, self.ids(feature, values).to(device))
+        keys = self.keys(feature, self.ids(feature, values).to(self._device))
         with self._in_evaluation():
             found = [self._embedded(feature, some) for some in torch.split(keys, EMBEDDED)]
         return torch.cat(found)
@@ -186,7 +102,7 @@ class Predictor(Pretrained):
         rows = np.arange(len(events))
         parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
         with self._in_evaluation():
-            found = [self(*self.encoded(events.at(part))).cpu() for part in parts]
+            found = [self(*self.encoded(events.at(part), self._device)).cpu() for part in parts]
         return torch.cat(found) if found else torch.zeros(0)
 
     def predict(self, data: Any) -> NDArray[np.float32]:
@@ -204,13 +120,7 @@ class Predictor(Pretrained):
 
     def predictions(self, data: Any) -> Iterator[NDArray[np.float32]]:
         """What `predict` gives, a batch of rows at a time: memory stays bounded."""
-        table = Table.of(data)
-        missing = [one.name for one in self.inputs if one.name not in table.columns]
-        if missing:
-            raise InputError(
-                f"{table.name} lacks the column(s) {', '.join(map(repr, missing))}, on which the "
-                "model was trained: add them, with nulls where nothing is known"
-            )
+        table = self.table_of(data)
         # In batches of one size, for the last bits of a product of matrices depend on its size.
         for events in regrouped(event_batches(table, self.inputs), CHUNK):
             probabilities: NDArray[np.float32] = self.logits(events).sigmoid().numpy()
@@ -219,12 +129,11 @@ class Predictor(Pretrained):
     def saved_config(self) -> dict[str, object]:
         """What `config.json` says of the model."""
         name = next(name for name, kind in _ALL.items() if type(self.model) is kind)
-        sizes = {key: len(ids) for key, ids in self.vocabularies().items()}
         return {
             "model": {"name": name, **self.model.saved_config()},
             "columns": [asdict(one) for one in self.columns],
             "scalings": [one.config() for one in self.scalings],
-            "vocabularies": sizes,
+            "vocabularies": self.sizes,
         }
 
     @classmethod
@@ -241,6 +150,10 @@ class Predictor(Pretrained):
                 for name, size in config["vocabularies"].items()
             },
         )
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
 
     def _embedded(self, feature: str, keys: Int[Tensor, " n"]) -> Float[Tensor, "n embedding_dim"]:
         if not isinstance(self.model, Recommender):
@@ -285,26 +198,9 @@ def load(folder: str | Path, *, mapped: bool = False) -> Predictor:
     return predictor
 
 
-def scaled(events: Events, scalings: Sequence[Scaling]) -> Tensor | None:
-    """The numbers of events as the model takes them; None without any."""
-    if not scalings:
-        return None
-    columns = [scale(events.numbers[:, at]) for at, scale in enumerate(scalings)]
-    return torch.cat(columns, dim=1)
-
-
 def _check_users(embedding: Embedding) -> None:
     if isinstance(embedding, HistoryUsers):
         raise InputError(
             "the users of this model are histories, which no id tells: embed the items, or use "
             "HistoryUsers.embed_bags"
         )
-
-
-def _positions(known: Tensor, ids: Tensor) -> Tensor:
-    """Where ids are in an ascending vocabulary; its length for those that are not."""
-    if not len(known):
-        return torch.zeros_like(ids)
-    places = torch.searchsorted(known, ids.contiguous())
-    found = known[places.clamp(max=len(known) - 1)] == ids
-    return torch.where(found, places, len(known))

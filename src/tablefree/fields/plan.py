@@ -72,23 +72,31 @@ class Plan:
         embedding_dim: width of all embeddings.
         num_bytes: the budget of all packed embeddings and vocabularies; None for tables in float32.
         fields: in the order of the columns.
+        columns: of the table, the label among them.
     """
 
     embedding_dim: int
     num_bytes: int | None
     fields: tuple[FieldPlan, ...]
+    columns: tuple[Column, ...]
 
     @property
     def table_bytes(self) -> int:
         """Of float32 tables with their vocabularies."""
         return sum(one.table_bytes for one in self.fields)
 
-    def config(self) -> dict[str, dict[str, Any]]:
+    def config(self, sizes: Mapping[str, int] | None = None) -> dict[str, dict[str, Any]]:
         """What `EmbeddingCollection` is made of.
 
         The tables in it are of positions in a vocabulary, and the last row is of unknown values.
+
+        Args:
+            sizes: of the vocabularies, see `Encoder`; by default as planned.
         """
-        return {one.name: _config(one, self.embedding_dim) for one in self.fields}
+        config = {one.name: _config(one, self.embedding_dim) for one in self.fields}
+        for name, size in (sizes or {}).items():
+            config[name]["num_embeddings"] = max(1, size)
+        return config
 
 
 def plan(
@@ -136,11 +144,12 @@ def plan(
         size = {"num_bytes": num_bytes} if ratio is None else {"ratio": ratio}
         check_number(0, **size)
     found = data if isinstance(data, Profile) else profile(data, **columns)
+    columns_of_table = tuple(one.column for one in found.columns.values())
     sizes = expected_values(found, growth)
     tables = {name: _table(name, size, embedding_dim, found) for name, size in sizes.items()}
     total = sum(one.table_bytes for one in tables.values())
     if method == "full_table":
-        return Plan(embedding_dim, None, tuple(tables.values()))
+        return Plan(embedding_dim, None, tuple(tables.values()), columns_of_table)
     budget = num_bytes if num_bytes is not None else int(total * (ratio or 0))
     small = _small(tables, budget)
     large = {name: size for name, size in sizes.items() if name not in small}
@@ -153,7 +162,7 @@ def plan(
         )
     planned = _large(large, left, embedding_dim, method, tables)
     fields = [small.get(name) or planned[name] for name in sizes]
-    return Plan(embedding_dim, budget, tuple(fields))
+    return Plan(embedding_dim, budget, tuple(fields), columns_of_table)
 
 
 def _small(tables: Mapping[str, FieldPlan], num_bytes: int) -> dict[str, FieldPlan]:

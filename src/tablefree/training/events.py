@@ -1,6 +1,6 @@
 """From a table of events and a plan to a trained model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +11,12 @@ from torch import Tensor
 
 from tablefree.data.parser import CHUNK
 from tablefree.embeddings import EmbeddingCollection
-from tablefree.embeddings.feature_ids import FeatureIds, flat_ids
+from tablefree.embeddings.feature_ids import FeatureIds
 from tablefree.embeddings.jagged import Bags
+from tablefree.fields.encoder import Encoder
 from tablefree.fields.events import Events
-from tablefree.fields.kinds import Column
 from tablefree.fields.model import MODELS, Predictor
 from tablefree.fields.plan import Plan
-from tablefree.fields.scaling import Scaling
 from tablefree.fields.split import Parts
 from tablefree.models.field_model import FieldModel
 from tablefree.training.fit import Fit, Recipe, fit
@@ -129,7 +128,6 @@ OBJECTIVE = Objective(event_loss, event_auc, event_work)
 
 def train_events(
     plan: Plan,
-    columns: Sequence[Column],
     events: Events,
     parts: Parts,
     recipe: Recipe,
@@ -144,7 +142,6 @@ def train_events(
 
     Args:
         plan: of the embeddings.
-        columns: of the events.
         events: of all parts.
         parts: rows of each.
         recipe: of the training.
@@ -153,7 +150,7 @@ def train_events(
         options: of `fit`.
     """
     train, validation = events.at(parts.train), events.at(parts.validation)
-    predictor = new_predictor(plan, columns, train, model=model, seed=seed)
+    predictor = new_predictor(plan, train, model=model, seed=seed)
     batches = Batches(predictor, train, recipe.batch_size or batch_size(len(train)), seed)
     found = fit(
         predictor,
@@ -166,31 +163,24 @@ def train_events(
     return predictor.eval(), found
 
 
-def new_predictor(
-    plan: Plan, columns: Sequence[Column], train: Events, *, model: str, seed: int
-) -> Predictor:
+def new_predictor(plan: Plan, train: Events, *, model: str, seed: int) -> Predictor:
     """An untrained model, with the vocabularies and scalings of the training part."""
-    scalings = [Scaling.fit(train.numbers[:, at]) for at in range(train.numbers.shape[1])]
-    features, config = train.features(), plan.config()
-    vocabularies = {}
-    for field in plan.fields:
-        if field.method == "full_table":
-            vocabularies[field.name] = torch.unique(flat_ids(features[field.name]))
-            config[field.name]["num_embeddings"] = max(1, len(vocabularies[field.name]))
+    encoder = Encoder.fit(plan, train)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        embeddings = EmbeddingCollection(config)
+        embeddings = EmbeddingCollection(plan.config(encoder.sizes))
         # Whatever the embeddings are, the network over them starts the same: what it starts from
         # can matter more than they do.
         torch.manual_seed(seed)
-        num_dense = sum(one.width for one in scalings)
-        return Predictor(MODELS[model](embeddings, num_dense), columns, scalings, vocabularies)
+        scorer = MODELS[model](embeddings, encoder.num_dense)
+    return Predictor(scorer, encoder.columns, encoder.scalings, encoder.vocabularies())
 
 
 def encoded(predictor: Predictor, events: Events) -> Encoded:
     """Events as the model takes them."""
     assert events.labels is not None
-    return Encoded(*predictor.encoded(events), torch.from_numpy(events.labels))
+    device = next(predictor.parameters()).device
+    return Encoded(*predictor.encoded(events, device), torch.from_numpy(events.labels))
 
 
 def batch_size(num_events: int) -> int:
