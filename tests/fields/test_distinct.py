@@ -37,6 +37,22 @@ def test_a_merge_is_as_if_one_had_counted_all(left, right):
     assert kept(merged) == kept(counter(left + right)) == kept(counter(left, right))
 
 
+@given(WORDS, st.lists(st.integers(0, 300), max_size=5))
+def test_what_is_kept_is_counted_from_its_first_occurrence(words, cuts):
+    """However the values are divided, and whether or not repeats come counted."""
+    parts = np.split(np.array(words, np.int64), sorted(min(cut, len(words)) for cut in cuts))
+    found = DistinctCounter(SMALL)
+    for at, part in enumerate(parts):
+        values, times = np.unique(part, return_counts=True)
+        if at % 2:
+            found.add(hashes(pa.array(values)), times)
+        else:
+            found.add(hashes(pa.array(part)))
+    times_of = {one: words.count(one) for one in set(words)}
+    of_hash = {int(hashes(pa.array([one]))[0]): times for one, times in times_of.items()}
+    assert [of_hash[one] for one in kept(found)] == found.occurrences.tolist()
+
+
 @given(st.sets(st.integers(-(2**63), 2**63 - 1), max_size=SMALL - 1))
 def test_few_are_counted_exactly(values):
     found = counter(sorted(values))

@@ -73,6 +73,22 @@ def test_late_values_of_a_column_that_grows_have_what_new_ones_have(found):
     assert "the others share some" in by_name["item"].why
 
 
+def test_values_that_occur_once_have_no_row_where_bytes_are_few():
+    """A column of such values leaves its bytes to the others."""
+    rng = np.random.default_rng(0)
+    device = np.where(rng.random(ROWS) < 0.5, rng.integers(400, size=ROWS), np.arange(ROWS) + 400)
+    ad = rng.integers(500, size=ROWS)
+    found = profile(pl.DataFrame({"device": device, "ad": ad}), categorical=["device", "ad"])
+    values = {name: one.num_values for name, one in found.columns.items()}
+    by_name = {field.name: field for field in plan(found, ratio=1 / 16).fields}
+    rows = {name: field.num_rows for name, field in by_name.items()}
+    assert rows["ad"] >= values["ad"]
+    assert 400 <= rows["device"] < 0.3 * values["device"]
+    assert "a row for each value" in by_name["ad"].why
+    whole = {field.name: field.num_rows for field in plan(found, ratio=1 / 4).fields}
+    assert whole["device"] >= values["device"]
+
+
 def test_it_plans_for_rows_to_come(found):
     sizes = [
         {field.name: field.num_ids for field in plan(found, ratio=0.25, growth=growth).fields}

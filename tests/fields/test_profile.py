@@ -185,6 +185,22 @@ def test_an_estimate_is_printed_as_one():
     assert "~" in next(line for line in text.splitlines() if line.strip().startswith("x "))
 
 
+@pytest.mark.parametrize("form", ["frame", "text"])
+def test_how_often_values_occur(form, tmp_path):
+    rng = np.random.default_rng(0)
+    ids = rng.zipf(1.5, 60_000) % 30_000
+    frame = pl.DataFrame({"ad": [f"a{one}" if one % 2 else str(one) for one in ids]})
+    if form == "text":
+        frame.write_csv(tmp_path / "x.csv")
+        frame = tmp_path / "x.csv"
+    occurrences = np.array(profile(frame, categorical=["ad"]).columns["ad"].occurrences)
+    _, wanted = np.unique(ids, return_counts=True)
+    assert len(occurrences) == min(len(wanted), 8_192)
+    assert (np.diff(occurrences) <= 0).all()
+    for times in (2, 5):  # a sample's share of a few thousand
+        assert (occurrences >= times).mean() == pytest.approx((wanted >= times).mean(), abs=0.03)
+
+
 @pytest.mark.parametrize("option", ["categorical", "numeric", "date", "drop"])
 def test_a_name_is_no_list_of_names(option):
     with pytest.raises(InputError, match=rf"{option} is a list of columns, got 'ad'"):

@@ -1,10 +1,11 @@
-"""How many distinct values there are, in one pass and in memory that does not grow.
+"""How many distinct values there are, and how often they occur, in one pass of bounded memory.
 
 The k smallest of the values' 64-bit hashes are kept (Bar-Yossef et al., "Counting Distinct Elements
 in a Data Stream", 2002). Where the k-th smallest is the share u of all 2^64, there are about
 (k - 1) / u distinct values, which is unbiased with an error of 1 / sqrt(k - 2) (Beyer et al., "On
 Synopses for Distinct-Value Estimation Under Multiset Operations", 2007). What is kept depends on
-the set of values alone: not on their order, nor on how they were divided.
+the set of values alone: not on their order, nor on how they were divided. The values behind it are
+a uniform sample of all, and each was counted from its first occurrence on.
 """
 
 import numpy as np
@@ -22,30 +23,44 @@ class DistinctCounter:
     """Counts distinct 64-bit hashes: exactly below `size`, within about 1 % from there on.
 
     Args:
-        size: how many hashes are kept, of 8 bytes each.
+        size: how many hashes are kept, of 16 bytes each with their occurrences.
+
+    Attributes:
+        occurrences: int64 [at most size], of each hash that is kept.
     """
 
     def __init__(self, size: int = SIZE) -> None:
         self.size = size
-        self._smallest = np.zeros(0, np.uint64)
+        self._smallest, self.occurrences = np.zeros(0, np.uint64), np.zeros(0, np.int64)
 
     @property
     def is_exact(self) -> bool:
         """Whether the count is no estimate."""
         return len(self._smallest) < self.size
 
-    def add(self, hashes: NDArray[np.uint64]) -> None:
-        """Count hashes [n], of which some may have come before."""
+    def add(self, hashes: NDArray[np.uint64], times: NDArray[np.int64] | None = None) -> None:
+        """Count hashes [n], of which some may have come before.
+
+        Args:
+            hashes: of values.
+            times: how often each occurs; once by default.
+        """
+        times = np.ones(len(hashes), np.int64) if times is None else times
         if not self.is_exact:
-            hashes = hashes[hashes < self._smallest[-1]]
+            is_kept = hashes <= self._smallest[-1]
+            hashes, times = hashes[is_kept], times[is_kept]
         if len(hashes):
-            ordered = np.sort(np.concatenate([self._smallest, hashes]))  # np.unique takes longer
-            is_new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-            self._smallest = ordered[is_new][: self.size]
+            both = np.concatenate([self._smallest, hashes])
+            order = np.argsort(both)
+            ordered = both[order]
+            first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+            sums = np.add.reduceat(np.concatenate([self.occurrences, times])[order], first)
+            self._smallest = ordered[first][: self.size]
+            self.occurrences = sums[: self.size]
 
     def merge(self, other: "DistinctCounter") -> None:
         """Count what another counter of the same size has counted too."""
-        self.add(other._smallest)
+        self.add(other._smallest, other.occurrences)
 
     def count(self) -> int:
         """The number of distinct hashes so far."""

@@ -99,6 +99,11 @@ class Evidence:
         return self._counter.count()
 
     @property
+    def occurrences(self) -> NDArray[np.int64]:
+        """How often values occur, of a uniform sample of them, the most frequent first."""
+        return -np.sort(-self._counter.occurrences)
+
+    @property
     def is_exact(self) -> bool:
         """Whether the number of distinct values is no estimate."""
         return self._counter.is_exact
@@ -189,11 +194,12 @@ class Evidence:
         self.growth.append((self.num_rows, self.num_values))
 
     def _count(self, known: pa.Array) -> None:
-        if self.is_text:
-            self._counter.add(text_hashes(known))
-        else:
-            # Once few hashes count, to hash all costs less than to find the distinct values.
-            self._counter.add(hashes(compute.unique(known) if self.is_exact else known))
+        if self.is_text or self.is_exact:
+            counted = compute.value_counts(known)
+            values, times = counted.field("values"), counted.field("counts").to_numpy()
+            self._counter.add(text_hashes(values) if self.is_text else hashes(values), times)
+        else:  # once few hashes count, to hash all costs less than to find the distinct values
+            self._counter.add(hashes(known))
         if len(self.examples) < NUM_EXAMPLES:
             found = _as_text(compute.unique(known)[:NUM_EXAMPLES])
             self.examples = list(dict.fromkeys([*self.examples, *found]))[:NUM_EXAMPLES]

@@ -2,15 +2,18 @@
 
 A table and its vocabulary grow with the distinct values of a column, and a small one is cheap. In
 the others an id claims a row of full width while it trains, and the rows are packed afterwards (see
-`tablefree.pack`). Where the bytes do not reach for a row for each id, the ids that are met first in
-several batches, the frequent ones, have rows, and the others share some. In a column whose values
-grow they have one in common, which is then what a value that is new has: sums of rows that others
-have learnt would be noise. Where the bytes hardly reach for any, all ids share rows, two each.
+`tablefree.pack`). Where the bytes do not reach for a row for each id, those that are met first in
+several batches, the frequent ones, have rows, and the others share some: a value that occurs once
+teaches a row of its own nothing that is asked again. In a column whose values grow they have one in
+common, which is then what a value that is new has: sums of rows that others have learnt would be
+noise. Where the bytes hardly reach for any, all ids share rows, two each.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
+
+import numpy as np
 
 from tablefree.checks import check_choice, check_number, check_positive
 from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, deep_hash_shape
@@ -27,6 +30,7 @@ SMALL = 300  # values: a table of so many costs less than what is shared by any 
 MOST_OF_TABLES = 0.5  # of the bytes
 ID_BYTES = 8  # of an id in a vocabulary
 FEWEST_CODE_BYTES = 4  # of a row: with fewer, fewer rows are better
+FEWEST_ROW_BYTES = FINGERPRINT_BYTES + FEWEST_CODE_BYTES
 FEWEST_BYTES = 3  # for an id, from which on some have rows
 SHARED_HASHES = 2  # rows that an id without one of its own shares
 GROWING = 0.2  # exponent of the distinct values to the rows, from where on new ones keep coming
@@ -160,7 +164,7 @@ def plan(
             f"{budget:,} bytes are too few for {len(sizes)} features: {budget - left:,} go into "
             f"small tables, and the others need {least:,}: allow more, or drop columns"
         )
-    planned = _large(large, left, embedding_dim, method, tables)
+    planned = _large(large, left, embedding_dim, method, tables, found)
     fields = [small.get(name) or planned[name] for name in sizes]
     return Plan(embedding_dim, budget, tuple(fields), columns_of_table)
 
@@ -221,8 +225,39 @@ def _large(
     embedding_dim: int,
     method: str,
     tables: Mapping[str, FieldPlan],
+    found: Profile,
 ) -> dict[str, FieldPlan]:
     """Plans of the columns that have no tables: bytes are shared out by their distinct values."""
+    if method != "claimed_rows":
+        return _shared_out(sizes, num_bytes, embedding_dim, method, tables)
+    fewest = FEWEST_ROW_BYTES * CLAIMED_ROOM / (1 - CLAIMED_SHARED)
+    values: Mapping[str, float] = sizes
+    if num_bytes < fewest * sum(sizes.values()):  # not for all, and so for those that occur again
+        values = {name: size * _share_met_again(name, found) for name, size in sizes.items()}
+    total = sum(values.values())
+    if num_bytes < FEWEST_BYTES * total:
+        return _shared_out(sizes, num_bytes, embedding_dim, method, tables)
+    reached = min(1.0, num_bytes / (fewest * total))
+    return {
+        name: _claimed(tables[name], number * reached, num_bytes * number / total)
+        for name, number in values.items()
+    }
+
+
+def _share_met_again(name: str, found: Profile) -> float:
+    """The share of a feature's values that occur often enough for a row; of periods all do."""
+    if name not in found.columns:
+        return 1.0
+    return float(np.mean(np.array(found.columns[name].occurrences) >= SIGHTINGS))
+
+
+def _shared_out(
+    sizes: Mapping[str, int],
+    num_bytes: int,
+    embedding_dim: int,
+    method: str,
+    tables: Mapping[str, FieldPlan],
+) -> dict[str, FieldPlan]:
     num_ids = sum(sizes.values())
     return {
         name: _share(tables[name], method, embedding_dim, num_bytes * size / num_ids)
@@ -231,10 +266,8 @@ def _large(
 
 
 def _share(table: FieldPlan, method: str, embedding_dim: int, num_bytes: float) -> FieldPlan:
-    """What a column gets in the place of a table, for so many bytes."""
-    if method == "claimed_rows" and num_bytes >= FEWEST_BYTES * table.num_ids:
-        num_rows, row_bytes, why = _claimed(table, num_bytes)
-    elif method == "claimed_rows":
+    """What a column gets for so many bytes in the place of a table, and of rows of its own."""
+    if method == "claimed_rows":
         method, row_bytes = "multi_hash", float(SHARED_CODE_BYTES)
         num_rows = max(2, int(num_bytes / row_bytes))
         why = "too few bytes for rows of their own: values share rows, two each"
@@ -254,16 +287,23 @@ def _share(table: FieldPlan, method: str, embedding_dim: int, num_bytes: float) 
     )
 
 
-def _claimed(table: FieldPlan, num_bytes: float) -> tuple[int, float, str]:
-    """Rows for ids of their own, the bytes of each, and why."""
-    rows, fewest = CLAIMED_ROOM * table.num_ids, FINGERPRINT_BYTES + FEWEST_CODE_BYTES
-    for_own = num_bytes * (1 - CLAIMED_SHARED)
-    if for_own >= fewest * rows:
-        return _own_rows(rows), for_own / rows, "a row for each value"
-    own = for_own / fewest
-    others = "have one" if table.is_growing else "share some"
-    why = f"rows for {own / rows:.0%} of the values, the frequent ones; the others {others}"
-    return _own_rows(own), fewest, why + (" in common, as new ones do" if table.is_growing else "")
+def _claimed(table: FieldPlan, num_values: float, num_bytes: float) -> FieldPlan:
+    """Rows of their own for some or all of the values of a column."""
+    rows = CLAIMED_ROOM * num_values
+    if _own_rows(rows) >= table.num_ids:
+        why = "a row for each value"
+    else:
+        others = "have one" if table.is_growing else "share some"
+        why = f"rows for {num_values / table.num_ids:.0%} of the values, the frequent ones; the "
+        why += f"others {others}" + (" in common, as new ones do" if table.is_growing else "")
+    return replace(
+        table,
+        method="claimed_rows",
+        num_rows=_own_rows(rows),
+        row_bytes=num_bytes * (1 - CLAIMED_SHARED) / max(rows, 1),
+        num_bytes=round(num_bytes),
+        why=why,
+    )
 
 
 def _own_rows(rows: float) -> int:

@@ -34,6 +34,8 @@ class ColumnProfile:
         num_values: distinct values, those of all bags in a column of bags: exact below 8,192,
             within about 1 % from there on.
         num_occurrences: values: rows that have one, or values in bags.
+        occurrences: how often values occur, of a uniform sample of at most 8,192 of them, the most
+            frequent first.
         examples: the first distinct values, at most three, as text.
         growth: (rows read, distinct values until then), rows doubling from 1,024; the last is all.
         auc: of the label from this column alone (see `leaks`); None without a label, for the label
@@ -45,6 +47,7 @@ class ColumnProfile:
     num_nulls: int
     num_values: int
     num_occurrences: int
+    occurrences: tuple[int, ...]
     examples: tuple[str, ...]
     growth: tuple[tuple[int, int], ...]
     auc: float | None
@@ -278,6 +281,7 @@ def _profiled(column: Column, evidence: Evidence, auc: float | None) -> ColumnPr
         evidence.num_nulls + num_nans,
         evidence.num_values - (num_nans > 0),
         evidence.num_occurrences - num_nans,
+        tuple(evidence.occurrences.tolist()),
         tuple(evidence.examples),
         tuple(evidence.growth),
         auc,

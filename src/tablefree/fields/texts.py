@@ -106,11 +106,14 @@ class Texts:
 
 
 def text_hashes(values: pa.Array) -> NDArray[np.uint64]:
-    """Hashes of the distinct strings of a file without types, integers as if it had them."""
-    text = pl.Series(pl.from_arrow(compute.unique(values)))
+    """Hashes of the strings of a file without types, integers as if it had them."""
+    text = pl.Series(pl.from_arrow(values))
     integers = text.set(~text.str.contains(INTEGER), None).cast(pl.Int64, strict=False)
-    strings = text.filter(integers.is_null())
-    return np.concatenate([hashes(part.drop_nulls().to_arrow()) for part in (integers, strings)])
+    is_integer = integers.is_not_null()
+    found = np.empty(len(text), np.uint64)
+    for is_part, part in ((is_integer, integers), (~is_integer, text)):
+        found[is_part.to_numpy()] = hashes(part.filter(is_part).to_arrow())
+    return found
 
 
 def are_days(text: pl.Series) -> pl.Series:
