@@ -200,6 +200,15 @@ class TestTrain:
         names = [one.name for one in package.load(tmp_path / "new").inputs]
         assert "device_id" not in names
 
+    def test_many_columns_without_an_item_are_events(self, tablefree, tmp_path, refused):
+        path = tmp_path / "clicks.csv"
+        clicks(600).rename({"sold": "click", "device_id": "user_id"}).write_csv(path)
+        options = ("--method", "hashing_trick", "--bytes", "1/2", *QUICK)
+        assert tablefree("train", "--data", path, *options, "--output", tmp_path / "new") == 0
+        assert "user_id" in package.load(tmp_path / "new").features
+        clicks(600).write_csv(path)
+        refused(("train", "--data", path, *options), "(--label)", "(--user-column, --item-column)")
+
     def test_the_form_of_a_file_makes_it_events(self, tablefree, tmp_path):
         rng = np.random.default_rng(0)
         path = tmp_path / "frappe.libfm"

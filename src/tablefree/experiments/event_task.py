@@ -45,7 +45,8 @@ class EventTask:
         if not any(one.kind == "label" for one in columns):
             raise InputError(
                 f"{table.name} has no column that goes by the name and the values of a label: name "
-                "the one to be predicted, of 0 and 1 (--label)"
+                "the one to be predicted, of 0 and 1 (--label); or, of pairs, the columns of users "
+                "and items (--user-column, --item-column)"
             )
         events = read_events(table, columns)
         how = split or default_split(events)

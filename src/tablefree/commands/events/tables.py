@@ -24,10 +24,10 @@ _SAID_OF_SPLITS = {
 
 
 def are_events(data: DataOptions, columns: ColumnOptions) -> bool:
-    """Whether data are events of many columns: by the options, or by the form of the files."""
+    """Whether data are events of many columns: by the options, or by what is in the files."""
     if given(columns) or data.data == CLICKS:
         return True
-    return not others_given(data) and _has_form(data.data)
+    return not others_given(data) and _are_no_pairs(data.data)
 
 
 def others_given(data: DataOptions) -> list[str]:
@@ -137,12 +137,18 @@ def refuse(options: Sequence[str]) -> None:
         )
 
 
-def _has_form(data: str) -> bool:
-    """Whether the owner of such files says what their columns are, the label among them."""
+def _are_no_pairs(data: str) -> bool:
+    """Whether the form of files has a label, or many columns are no users, or no items."""
     from tablefree.data.parts import exists
+    from tablefree.data.read import KNOWN_NAMES
     from tablefree.fields.table import Table
 
+    if not exists(data):
+        return False
     try:
-        return exists(data) and Table.of(data).form is not None
+        table = Table.of(data)
     except InputError:  # which the readers of interactions will say in their own words
         return False
+    of_pairs = [{*KNOWN_NAMES[side]} & {*table.columns} for side in ("user", "item")]
+    are_many = len(table.columns) > len(KNOWN_NAMES)  # the columns that pairs may have
+    return table.form is not None or (are_many and not all(of_pairs))
