@@ -44,7 +44,8 @@ def compare(
         str | None,
         typer.Option(
             help=f"{METHOD_NAMES}; by default all, each at the sizes that it can have. Of large "
-            "columns of events: claimed_rows, hashing_trick, deep_hash; small ones keep tables."
+            "columns of events: claimed_rows, multi_hash, hashing_trick, deep_hash; small ones "
+            "keep tables."
         ),
     ] = None,
     sizes: Annotated[

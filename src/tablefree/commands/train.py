@@ -36,7 +36,7 @@ def train(
         str | None,
         typer.Option(
             help=f"{METHOD_NAMES}; by default sketch. Of large columns of events: claimed_rows, "
-            "hashing_trick, deep_hash, full_table; by default claimed_rows."
+            "multi_hash, hashing_trick, deep_hash, full_table; by default claimed_rows."
         ),
     ] = None,
     size: Annotated[

@@ -76,7 +76,8 @@ def cells(
         for model in models:
             name = json.dumps(config, sort_keys=True)
             known = by_name.get((model, name), Cell(method, model, one, ()))
-            by_name[model, name] = replace(known, budgets=(*known.budgets, budget))
+            budgets = dict.fromkeys([*known.budgets, budget])  # methods may be one in few bytes
+            by_name[model, name] = replace(known, budgets=tuple(budgets))
     plans = [cell for cell in by_name.values() if cell.method != "full_table"]
     for reason, budget in left_out.items():
         if not any(budget in cell.budgets for cell in plans):

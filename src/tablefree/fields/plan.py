@@ -6,7 +6,8 @@ the others an id claims a row of full width while it trains, and the rows are pa
 several batches, the frequent ones, have rows, and the others share some: a value that occurs once
 teaches a row of its own nothing that is asked again. In a column whose values grow they have one in
 common, which is then what a value that is new has: sums of rows that others have learnt would be
-noise. Where the bytes hardly reach for any, all ids share rows, two each.
+noise. Where the bytes hardly reach for any, all ids share rows, two each, as by the method
+"multi_hash" they do everywhere: better where many values occur once and yet tell something.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from tablefree.fields.kinds import Column
 from tablefree.fields.periods import PERIODS
 from tablefree.fields.profile import Profile, profile
 
-LARGE_METHODS: Final = ("claimed_rows", "hashing_trick", "deep_hash", "full_table")
+LARGE_METHODS: Final = ("claimed_rows", "multi_hash", "hashing_trick", "deep_hash", "full_table")
 SMALL = 300  # values: a table of so many costs less than what is shared by any packed rows
 MOST_OF_TABLES = 0.5  # of the bytes
 ID_BYTES = 8  # of an id in a vocabulary
@@ -45,7 +46,7 @@ class FieldPlan:
 
     Attributes:
         name: of the feature: the column, or a period of it.
-        method: "full_table", with a vocabulary, another of `LARGE_METHODS`, or "multi_hash".
+        method: one of `LARGE_METHODS`; "full_table" has a vocabulary.
         num_ids: distinct values that are expected.
         num_rows: of its embedding.
         row_bytes: of a packed row, about; of a table in float16.
@@ -267,10 +268,13 @@ def _shared_out(
 
 def _share(table: FieldPlan, method: str, embedding_dim: int, num_bytes: float) -> FieldPlan:
     """What a column gets for so many bytes in the place of a table, and of rows of its own."""
-    if method == "claimed_rows":
-        method, row_bytes = "multi_hash", float(SHARED_CODE_BYTES)
-        num_rows = max(2, int(num_bytes / row_bytes))
-        why = "too few bytes for rows of their own: values share rows, two each"
+    if method in ("claimed_rows", "multi_hash"):
+        is_wanted, method = method == "multi_hash", "multi_hash"
+        # With more rows than two for each value codes had better be longer.
+        num_rows = max(2, min(SHARED_HASHES * table.num_ids, int(num_bytes / SHARED_CODE_BYTES)))
+        row_bytes = num_bytes / num_rows
+        why = "values share rows, two each"
+        why = why if is_wanted else f"too few bytes for rows of their own: {why}"
     elif method == "hashing_trick":
         row_bytes = float(HASHED_BYTES * embedding_dim)
         num_rows, why = max(1, int(num_bytes / row_bytes)), "rows that values share by a hash"
