@@ -89,6 +89,16 @@ def test_values_that_occur_once_have_no_row_where_bytes_are_few():
     assert whole["device"] >= values["device"]
 
 
+@pytest.mark.parametrize("part", [2, 16, 60])
+def test_values_that_share_rows_have_no_more_than_two_each(found, part):
+    fields = plan(found, ratio=1 / part, method="multi_hash").fields
+    large = [field for field in fields if field.method == "multi_hash"]
+    assert {field.name for field in large} == {*LARGE}
+    for field in large:
+        assert field.num_rows <= 2 * field.num_ids
+        assert field.row_bytes * field.num_rows == pytest.approx(field.num_bytes, abs=1)
+
+
 def test_it_plans_for_rows_to_come(found):
     sizes = [
         {field.name: field.num_ids for field in plan(found, ratio=0.25, growth=growth).fields}
