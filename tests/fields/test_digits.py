@@ -1,6 +1,6 @@
 """Dates as one number are dates exactly: every one that there is, and no other."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import polars as pl
@@ -13,9 +13,11 @@ from tablefree.fields.digits import FORMATS, moments
 from tablefree.fields.events import read_events
 from tablefree.fields.profile import profile
 from tablefree.fields.table import Table
+from tablefree.fields.values import MISSING
 
 WRITTEN = {"YYYYMMDD": "%Y%m%d", "YYYYMMDDHH": "%Y%m%d%H", "YYMMDDHH": "%y%m%d%H"}
 TIMES = st.datetimes(datetime(2001, 1, 1), datetime(2099, 12, 31, 23))
+DAYS = [date(2014, 10, day) for day in range(1, 12) for _ in range(3)]
 HOURS = [datetime(2014, 10, day, hour) for day in range(20, 31) for hour in (0, 7, 23)]
 
 
@@ -94,6 +96,23 @@ def test_dates_are_taken_for_them_and_others_are_refused():
     assert same.ids.tolist() == read_events(Table.of(log(numbers)), [column]).ids.tolist()
     with pytest.raises(InputError, match="has dates as YYMMDDHH for the model, and row 1 of"):
         read_events(Table.of(log([14102124, *numbers[1:]])), [column])
+
+
+@pytest.mark.parametrize(("written", "odd"), [("YYYYMMDD", HOURS), ("YYMMDDHH", DAYS)])
+def test_dates_of_another_resolution_are_refused(written, odd):
+    numbers = [int(time.strftime(WRITTEN[written])) for time in HOURS]
+    column = column_of(log(numbers))
+    with pytest.raises(InputError, match="the column 'hour' has dates with"):
+        read_events(Table.of(log(odd)), [column])
+
+
+def test_what_says_that_it_is_no_number_is_missing(tmp_path):
+    numbers = [time.strftime("%y%m%d%H") for time in HOURS]
+    log(numbers).write_csv(tmp_path / "x.csv")
+    column = column_of(tmp_path / "x.csv")
+    events = read_events(Table.of(log(["nan", *numbers[1:]])), [column])
+    assert events.ids[0].tolist() == [MISSING, MISSING]
+    assert events.ids[1, 0] == HOURS[1].hour
 
 
 def test_numbers_that_are_no_dates_are_an_order_alone():

@@ -75,3 +75,14 @@ def test_a_table_without_a_column_is_refused(log, planned):
         encoder.encode(log.drop("site"))
     with pytest.raises(InputError, match="has no column 'site'"):
         tablefree.Encoder.fit(planned, log.drop("site"))
+
+
+def test_a_table_that_was_fitted_on_nothing_knows_nothing(log, planned):
+    encoder = tablefree.Encoder.fit(planned, log[:0])
+    embeddings, _ = embedded(planned, encoder, log[:5])
+    assert not embeddings["site"].any()
+
+
+def test_one_value_is_embedded_as_many_are(log, planned):
+    encoder = tablefree.Encoder.fit(planned, log)
+    assert torch.equal(encoder.ids("site", "a"), encoder.ids("site", ["a"]))

@@ -1,5 +1,7 @@
 """A plan: what each feature gets, within the bytes, and that it can be built and packed so."""
 
+from datetime import datetime
+
 import numpy as np
 import polars as pl
 import pytest
@@ -97,6 +99,20 @@ def test_values_that_share_rows_have_no_more_than_two_each(found, part):
     for field in large:
         assert field.num_rows <= 2 * field.num_ids
         assert field.row_bytes * field.num_rows == pytest.approx(field.num_bytes, abs=1)
+
+
+@pytest.mark.parametrize("growth", [1, 2, 10])
+def test_a_column_whose_values_all_occur_once(growth):
+    frame = pl.DataFrame({"session": [f"s{one}" for one in range(900)], "sold": [0, 1] * 450})
+    one = plan(frame, label="sold", ratio=1 / 16, growth=growth)
+    assert EmbeddingCollection(one.config()).names == ("session",)
+
+
+def test_a_column_named_as_a_period_is_refused():
+    hours = [datetime(2026, 1, 1, hour) for hour in range(24)]
+    frame = pl.DataFrame({"seen": hours, "seen:hour": ["a", "b"] * 12})
+    with pytest.raises(InputError, match="'seen:hour' is named as the period of a date"):
+        plan(frame, date=["seen"], ratio=0.5)
 
 
 def test_it_plans_for_rows_to_come(found):

@@ -112,3 +112,9 @@ def test_browser_draws_every_chart_without_a_word_on_the_console(write, browser,
     assert all(chart.size["width"] > 200 for chart in charts)
     assert browser.get_log("browser") == []
     assert browser.find_elements("css selector", "b") == []
+
+
+def test_when_nothing_was_measured(write):
+    rows = invented("time", seeds=1)
+    nothing = rows.with_columns(pl.col("^auc_.*$").fill_null(0.0) * float("nan"))
+    assert "all trainings diverged" in write(nothing).read_text()

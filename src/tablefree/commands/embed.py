@@ -62,7 +62,7 @@ def embed(
     chunks = read_ids(
         path,
         column=id_column,
-        feature=feature,
+        feature=feature if name in ("user_id", "item_id") else name,
         id_type="string" if is_string else "integer",
         taken_for=cast(IdType | None, id_type),
     )

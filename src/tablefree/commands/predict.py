@@ -6,9 +6,9 @@ import typer
 
 from tablefree.commands.events.tables import open_table
 from tablefree.commands.options import (
+    DATA,
     LISTED,
     CheckpointFolder,
-    Data,
     ParquetFile,
     check_apart,
     names,
@@ -18,7 +18,13 @@ from tablefree.commands.screen import say
 
 def predict(
     checkpoint: CheckpointFolder,
-    data: Data,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="A file, a folder or pattern of files, or an address such as s3://bucket/x.parquet.",
+            rich_help_panel=DATA,
+        ),
+    ],
     output: ParquetFile,
     keep: Annotated[
         str,

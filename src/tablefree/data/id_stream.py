@@ -127,7 +127,10 @@ def _rows(path: str, column: str | None, feature: str) -> Iterator[_Chunk]:
     if (tables := read_known(path)) is not None:
         if column not in (None, feature):
             raise InputError(f"{path} is {tables.form}: leave the name of the column out")
-        yield _Chunk(tables.events[feature], False)
+        name = {"user_id": "user", "item_id": "item"}.get(feature, feature)
+        if name not in tables.events.columns:
+            raise InputError(f"{path} is {tables.form}, and has no ids of {feature!r}: pass others")
+        yield _Chunk(tables.events[name], False)
         return
     source = Source(path)
     name = column_of(feature, column, source)

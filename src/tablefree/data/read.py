@@ -172,7 +172,8 @@ def read_known(address: str | Path) -> Tables | None:
             return movielens.read_zip(local)
         paths = [Path(part.path) for part in find_parts(address)]
         if paths and all(form_of(path.name) == "libfm" for path in paths):
-            return Tables(str(address), libfm.read_files(paths), form="libFM")
+            frame = libfm.read_files(paths)
+            return Tables(str(address), frame, form="libFM", user_column="user", item_column="item")
     return None
 
 

@@ -173,6 +173,7 @@ class Encoder(nn.Module):
         kind = next((one.type for one in self.columns if one.name == feature), "integer")
         with naming(feature):
             ids, found = ids_and_type(values)
+            ids = ids.flatten()
         wanted = "string" if kind == "string" else "integer"
         if found not in (None, wanted):
             raise InputError(
@@ -199,8 +200,8 @@ class Encoder(nn.Module):
 
 def _positions(known: Tensor, ids: Tensor) -> Tensor:
     """Where ids are in an ascending vocabulary; its length for those that are not."""
-    if not len(known):
-        return torch.zeros_like(ids)
+    if not len(known):  # a table has a row for one, and the last
+        return torch.ones_like(ids)
     places = torch.searchsorted(known, ids.contiguous())
     found = known[places.clamp(max=len(known) - 1)] == ids
     return torch.where(found, places, len(known))

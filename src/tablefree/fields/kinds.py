@@ -84,7 +84,7 @@ def find_kind(evidence: Evidence, taken: Collection[str] = ()) -> Column:
     if evidence.is_list:
         return Column(evidence.name, "bag", kind, f"lists of {PLURAL[kind]}")
     written = evidence.written_as
-    if kind == "integer" and written and evidence.num_values >= FEWEST_DATES:
+    if kind in ("integer", "float") and written and evidence.num_values >= FEWEST_DATES:
         return Column(evidence.name, "date", "date", f"dates as {written}")
     if kind == "integer":
         return Column(evidence.name, *_of_integers(evidence))

@@ -165,7 +165,7 @@ def plan(
             f"{budget:,} bytes are too few for {len(sizes)} features: {budget - left:,} go into "
             f"small tables, and the others need {least:,}: allow more, or drop columns"
         )
-    planned = _large(large, left, embedding_dim, method, tables, found)
+    planned = _large(large, left, embedding_dim, method, tables, found, growth)
     fields = [small.get(name) or planned[name] for name in sizes]
     return Plan(embedding_dim, budget, tuple(fields), columns_of_table)
 
@@ -185,7 +185,12 @@ def expected_values(found: Profile, growth: float = 1.0) -> dict[str, int]:
     """Distinct values of each feature in `growth` times the rows, a missing one among them."""
     sizes: dict[str, int] = {}
     by_name = {one.column.name: one for one in found.columns.values()}
-    for name in feature_names([one.column for one in found.columns.values()]):
+    names = feature_names([one.column for one in found.columns.values()])
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(
+            f"the column {min(twice)!r} is named as the period of a date: rename it, or drop it"
+        )
+    for name in names:
         if name in by_name:
             of_column = by_name[name]
             rows = of_column.growth[-1][0] * growth
@@ -227,6 +232,7 @@ def _large(
     method: str,
     tables: Mapping[str, FieldPlan],
     found: Profile,
+    growth: float,
 ) -> dict[str, FieldPlan]:
     """Plans of the columns that have no tables: bytes are shared out by their distinct values."""
     if method != "claimed_rows":
@@ -234,9 +240,11 @@ def _large(
     fewest = FEWEST_ROW_BYTES * CLAIMED_ROOM / (1 - CLAIMED_SHARED)
     values: Mapping[str, float] = sizes
     if num_bytes < fewest * sum(sizes.values()):  # not for all, and so for those that occur again
-        values = {name: size * _share_met_again(name, found) for name, size in sizes.items()}
+        values = {
+            name: size * _share_met_again(name, found, growth) for name, size in sizes.items()
+        }
     total = sum(values.values())
-    if num_bytes < FEWEST_BYTES * total:
+    if not total or num_bytes < FEWEST_BYTES * total:
         return _shared_out(sizes, num_bytes, embedding_dim, method, tables)
     reached = min(1.0, num_bytes / (fewest * total))
     return {
@@ -245,11 +253,11 @@ def _large(
     }
 
 
-def _share_met_again(name: str, found: Profile) -> float:
+def _share_met_again(name: str, found: Profile, growth: float) -> float:
     """The share of a feature's values that occur often enough for a row; of periods all do."""
     if name not in found.columns:
         return 1.0
-    return float(np.mean(np.array(found.columns[name].occurrences) >= SIGHTINGS))
+    return float(np.mean(growth * np.array(found.columns[name].occurrences) >= SIGHTINGS))
 
 
 def _shared_out(

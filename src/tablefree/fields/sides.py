@@ -4,22 +4,21 @@ RecBole and MovieLens have such files. A row of events has what they say of its 
 to a model their columns are columns like any other.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-from pyarrow import compute
+from pyarrow import compute, types
 
 from tablefree.data import movielens
 from tablefree.data.columns import Tables
 from tablefree.data.parser import Source
-from tablefree.data.parts import Part
-from tablefree.data.read import column_of
-from tablefree.errors import InputError
+from tablefree.data.parts import CODECS, Part, reading
+from tablefree.data.read import KNOWN_NAMES
 
-SUFFIXES = {".user": "user", ".item": "item"}  # of RecBole's files
+INTER, SUFFIXES = ".inter", {".user": "user", ".item": "item"}  # of RecBole's files
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,13 @@ class Side:
         key: the column of the events that has their ids.
         rows: their ids, then their columns.
         source: where they are from, for the types of text; None of typed ones.
+        told: the names that they have there.
     """
 
     key: str
     rows: pa.Table
-    source: Source | None = None
+    source: Source | None
+    told: Mapping[str, str]
 
     @property
     def columns(self) -> list[str]:
@@ -42,14 +43,43 @@ class Side:
         return list(self.rows.column_names[1:])
 
     def of(self, ids: pa.Array, name: str) -> pa.Array:
-        """What a column says of each id; null for an id that is not there."""
+        """What a column says of each id; null for an id that is not there, or is missing."""
         known = self.rows.column(0).combine_chunks()
-        places = compute.index_in(ids.cast(known.type), value_set=known)
+        if types.is_integer(ids.type) and types.is_integer(known.type):
+            ids = ids.cast(known.type, safe=False)
+        if types.is_string(ids.type) or types.is_large_string(ids.type):  # in text empty is missing
+            is_missing = compute.equal(compute.binary_length(ids), 0)
+            ids = compute.if_else(is_missing, pa.scalar(None, ids.type), ids)
+        with reading(f"the ids of {self.key}"):  # integers as text, or as floats
+            known = known.cast(ids.type)
+        places = compute.index_in(ids, value_set=known, skip_nulls=True)
         return self.rows[name].combine_chunks().take(places)
 
 
+def side_of(path: str) -> str | None:
+    """Whether a file is one of RecBole's "user" or "item", packed or not; None of others."""
+    name = path.lower()
+    for codec in CODECS:
+        name = name.removesuffix(codec)
+    return next((kind for end, kind in SUFFIXES.items() if name.endswith(end)), None)
+
+
+def beside(events: Part) -> list[Part]:
+    """RecBole's files of users and items beside one of events, packed as that or not."""
+    at = events.path.lower().rfind(INTER)
+    if at < 0:
+        return []
+    stem, codec = events.path[:at], events.path[at + len(INTER) :]
+    is_upper = events.path[at : at + len(INTER)].isupper()
+    ends = [end.upper() if is_upper else end for end in SUFFIXES]
+    paths = [f"{stem}{one}{packed}" for one in ends for packed in dict.fromkeys(("", codec))]
+    return [Part(events.system, path) for path in paths if events.system.exists(path)]
+
+
 def sides_of(events: Source, parts: Sequence[Part], folder: Path | None) -> list[Side]:
-    """The files of users and items beside a table of events.
+    """The files of users and items beside a table of events, as far as it has their ids.
+
+    Of a column that the events, or another side, have too, the name has "user." or "item." before.
 
     Args:
         events: the table.
@@ -57,26 +87,39 @@ def sides_of(events: Source, parts: Sequence[Part], folder: Path | None) -> list
         folder: where it is, if that is a folder of this machine: MovieLens 1M's may be there.
 
     Raises:
-        InputError: a side without ids, or with a column that the events have too.
+        InputError: a side that cannot be read.
     """
-    found: list[Side] = []
-    for part in parts:
-        kind = next((one for end, one in SUFFIXES.items() if part.path.endswith(end)), None)
-        if kind is None or events.form != "recbole":
+    sides: list[Side] = []
+    taken = set(events.columns)
+    for kind, rows, source in _found(events, parts, folder):
+        key = next(
+            (one for one in (*KNOWN_NAMES[kind], *rows.column_names[:1]) if one in events.columns),
+            None,
+        )
+        if key is None:
             continue
-        source = Source(part.path, [part])
-        key = column_of(kind, None, source)
-        if key not in events.columns:
-            continue
-        others = [name for name in source.columns if name != key]
-        found.append(Side(key, source.read([key, *others]), source))
+        names = [key, *rows.column_names[1:]]
+        names = [key, *(f"{kind}.{name}" if name in taken else name for name in names[1:])]
+        told = dict(zip(names, rows.column_names, strict=True))
+        taken |= {*names}
+        sides.append(Side(key, rows.rename_columns(names), source, told))
+    return sides
+
+
+def _found(
+    events: Source, parts: Sequence[Part], folder: Path | None
+) -> Iterator[tuple[str, pa.Table, Source | None]]:
+    """Which side a file is of, its rows, the ids first, and where text is from."""
+    for part in parts if events.form == "recbole" else ():
+        if (kind := side_of(part.path)) is not None:
+            source = Source(part.path, [part])
+            usual = [name for name in source.columns if name in KNOWN_NAMES[kind]]
+            names = list(dict.fromkeys([*usual[:1], *source.columns]))
+            yield kind, source.read(names), source
     if folder is not None and (folder / "movies.dat").is_file():
-        frames = zip(("user", "item"), movielens.features_1m(folder), strict=True)
-        found += [
-            _side(column_of(kind, None, events), one) for kind, one in frames if one is not None
-        ]
-    _check_names(events, found)
-    return found
+        for kind, frame in zip(("user", "item"), movielens.features_1m(folder), strict=True):
+            if frame is not None:
+                yield kind, frame.to_arrow(compat_level=pl.CompatLevel.oldest()), None
 
 
 def joined(events: Source, sides: Sequence[Side], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -102,20 +145,3 @@ def in_memory(tables: Tables) -> pl.DataFrame:
                 side.unique(key, keep="first"), on=key, how="left", maintain_order="left"
             )
     return frame.rename({"user": "user_id", "item": "item_id"})
-
-
-def _side(key: str, frame: pl.DataFrame) -> Side:
-    typed = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return Side(key, typed)
-
-
-def _check_names(events: Source, sides: Iterable[Side]) -> None:
-    taken = dict.fromkeys(events.columns, events.name)
-    for side in sides:
-        where = side.source.name if side.source else "the file of its users or items"
-        for name in side.columns:
-            if name in taken:
-                raise InputError(
-                    f"the column {name!r} is in {taken[name]} and in {where}: rename one of them"
-                )
-            taken[name] = where

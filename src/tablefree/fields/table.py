@@ -11,11 +11,11 @@ from pyarrow import compute, types
 
 from tablefree.data.numbers import as_numbers
 from tablefree.data.parser import CHUNK, Source
-from tablefree.data.parts import Part, Rows, find_parts, local_path, reading
+from tablefree.data.parts import Rows, find_parts, local_path, reading
 from tablefree.data.read import read_known
 from tablefree.errors import InputError
 from tablefree.fields import forms
-from tablefree.fields.sides import SUFFIXES, Side, in_memory, joined, sides_of
+from tablefree.fields.sides import Side, beside, in_memory, joined, side_of, sides_of
 
 FRAME = "the frame"
 _Batches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
@@ -37,11 +37,11 @@ class Table:
         batches: _Batches,
         *,
         form: forms.Form | None = None,
-        sources: Mapping[str, Source | None] | None = None,
+        sources: Mapping[str, tuple[Source, str]] | None = None,
     ) -> None:
         self.name, self.columns = name, list(columns)
         self.form = form or forms.form_of_columns(self.columns)
-        # Of each column the file that tells what is in it.
+        # Of each column the file that tells what is in it, and its name there.
         self._batches, self._sources = batches, sources or {}
 
     @classmethod
@@ -76,10 +76,10 @@ class Table:
 
     def is_text(self, column: str) -> bool:
         """Whether no file tells the type of a column: of CSV, of TSV, of names of folders."""
-        source = self._sources.get(column)
-        if source is None or self._is_avazu_hour(column):
+        if column not in self._sources or self._is_avazu_hour(column):
             return False
-        return source.is_text(column) and source.kind(column) is None
+        source, name = self._sources[column]
+        return source.is_text(name) and source.kind(name) is None
 
     def at_least(self, column: str, least: float) -> "Table":
         """The same rows, a column of ratings replaced by whether each is at least this much.
@@ -131,8 +131,8 @@ class Table:
         array = plain(array)
         if self._is_avazu_hour(name):
             return forms.avazu_hours(array)
-        source = self._sources.get(name)
-        told = source.kind(name) if source else None
+        source, its_name = self._sources.get(name, (None, name))
+        told = source.kind(its_name) if source else None
         if told == "float":
             with reading(f"the column {name!r} of {self.name}"):
                 return compute.cast(array, pa.float64())
@@ -144,8 +144,19 @@ class Table:
 
 def _at_least(ratings: pa.Array, least: float, column: str, rows: Rows) -> pa.Array:
     ratings = plain(ratings)
-    numbers = as_numbers(pl.Series(pl.from_arrow(ratings)))
-    is_odd = (numbers.is_null().to_numpy()) & ratings.is_valid().to_numpy(zero_copy_only=False)
+    if types.is_decimal(ratings.type):
+        ratings = ratings.cast(pa.float64())
+    is_number = types.is_integer(ratings.type) or types.is_floating(ratings.type)
+    if not (is_number or is_string(ratings.type) or types.is_null(ratings.type)):
+        raise InputError(
+            f"the column {column!r} is of ratings, and has the type {ratings.type}: convert it to "
+            "numbers"
+        )
+    series = pl.Series(pl.from_arrow(ratings))
+    numbers = as_numbers(series)
+    is_odd = (numbers.is_null() & series.is_not_null()).to_numpy()
+    if series.dtype == pl.String:
+        is_odd &= (series.str.to_lowercase() != "nan").fill_null(False).to_numpy()
     if is_odd.any():
         at = int(is_odd.argmax())
         raise InputError(
@@ -208,25 +219,19 @@ def _of_path(address: str | Path) -> Table:
         return Table(str(address), frame.columns, lambda names: _of_polars(frame, names))
     if (criteo := forms.criteo_parts(parts)) is not None:
         return _of_source(Source(address, *criteo), [], forms.CRITEO)
-    events = [part for part in parts if not part.path.endswith(tuple(SUFFIXES))] or parts
+    events = [part for part in parts if side_of(part.path) is None] or parts
     source = Source(address, events)
-    beside = parts if len(events) > 1 or events != parts else _beside(events[0])
-    return _of_source(source, sides_of(source, beside, local_path(address)))
-
-
-def _beside(events: Part) -> list[Part]:
-    """RecBole's files of users and items beside one of events."""
-    stem = events.path.removesuffix(".inter")
-    paths = [f"{stem}{end}" for end in SUFFIXES] if stem != events.path else []
-    return [Part(events.system, path) for path in paths if events.system.exists(path)]
+    others = beside(events[0]) if len(parts) == 1 else parts
+    return _of_source(source, sides_of(source, others, local_path(address)))
 
 
 def _of_source(source: Source, sides: Sequence[Side], form: forms.Form | None = None) -> Table:
-    sources: dict[str, Source | None] = dict.fromkeys(source.columns, source)
     columns = list(source.columns)  # one may be there twice
+    sources = {name: (source, name) for name in columns}
     for side in sides:
         columns += side.columns
-        sources |= dict.fromkeys(side.columns, side.source)
+        if side.source is not None:
+            sources |= {name: (side.source, side.told[name]) for name in side.columns}
     return Table(
         source.name,
         columns,

@@ -63,11 +63,12 @@ def ids_of(array: pa.Array, kind: str, name: str, rows: Rows) -> NDArray[np.int6
     Raises:
         InputError: a value of another type that is not exactly one of this.
     """
-    _check_type(array, name, PLURAL[kind], rows)
+    if not (kind == "string" and _is_binary(array.type)):
+        _check_type(array, name, PLURAL[kind], rows)
     if array.null_count == len(array):
         return np.full(len(array), MISSING)
     known = array.drop_null()
-    if type_of(array.type) == kind:
+    if type_of(array.type) == kind or _is_binary(array.type):
         typed = known.cast(pa.int8()) if kind == "boolean" else known
         found: NDArray[np.int64] = to_ids(typed).numpy()
     else:
@@ -131,8 +132,10 @@ def times_of(array: pa.Array, name: str, rows: Rows, resolution: str) -> NDArray
             is in no unit of the years 1973 to 2103.
     """
     column = _series(array, name, "dates", rows)
-    if resolution in FORMATS and as_numbers(column).is_not_null().any():
-        return _written_times(array, column, resolution, rows)
+    if resolution in FORMATS:
+        if as_numbers(column).is_not_null().any():
+            return _written_times(array, column, resolution, rows)
+        resolution = "moment" if FORMATS[resolution][1] else "day"  # of what are dates
     times, places = np.full(len(column), NO_TIME), np.flatnonzero(_is_known(array))
     if not len(places):
         return times
@@ -159,6 +162,8 @@ def _written_times(
     """Nanoseconds since 1970 of dates that are written as one number."""
     found = moments(as_numbers(column).fill_null(-1.0).to_numpy(), written)
     is_odd = (found < 0) & _is_known(array)
+    if column.dtype == pl.String:
+        is_odd &= (column.str.to_lowercase() != "nan").fill_null(False).to_numpy()
     if is_odd.any():
         raise refused(array, int(is_odd.argmax()), column.name, f"dates as {written}", rows)
     return np.where(found < 0, NO_TIME, found)
@@ -219,6 +224,11 @@ def _are_days(kind: pa.DataType, known: pl.Series) -> NDArray[np.bool_]:
     if known.dtype == pl.String:
         return are_days(known).to_numpy()
     return np.full(len(known), types.is_date(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    tests = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+    return any(test(kind) for test in tests)
 
 
 def _check_type(array: pa.Array, name: str, what: str, rows: Rows) -> None:

@@ -13,7 +13,7 @@ from tablefree.reports.report import Figure, Report, Section, Table
 from tablefree.reports.summary import auc, fraction, method_name, spread
 
 TITLE = "New ids"
-NOTHING = "Nothing is finished yet."
+NOTHING = "Nothing was measured: all trainings diverged."
 STEPS = {
     "item": "By the number of known events of each new item",
     "user": "By the number of known events of each new user",
@@ -68,6 +68,8 @@ def growth_report(folder: Path) -> Report:
     """
     rows = read_growth(folder)
     panels = summarise_growth(rows).partition_by("measure", maintain_order=True)
+    if not panels:  # all diverged
+        return Report(TITLE, [], NOTHING, {})
     how, steps = _how(rows), rows["step"].unique().sort().to_list()
     names = [NAMES[panel["measure"][0]] for panel in panels]
     figure = Figure(

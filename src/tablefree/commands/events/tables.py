@@ -61,8 +61,8 @@ def open_table(
         return table.at_least(label, positive_rating)
     if data != CLICKS:
         raise InputError(
-            f"{data} does not exist: events of many columns are read from a file or a folder; or "
-            f"pass {CLICKS} for generated ones"
+            f"{data} does not exist: pass a file, a folder or an address; or {CLICKS} for "
+            "generated events"
         )
     table = Table.of(synthetic_clicks())
     table.name = CLICKS
