@@ -28,6 +28,7 @@ from tablefree.training.optimizers import Optimizers, optimizers
 ROWS, BATCH, STEPS, FIRST = 1_000_000, 8_192, 40, 5
 VALUES = [10] * 10 + [300] * 6 + [2_000] * 6 + [20_000] * 6 + [1_000_000] * 2
 NUMBERS = 10
+PLANNED_ROWS = 10_000_000  # in which each value occurs several times
 ID = 2_654_435_761  # makes of a number an id like any other
 
 
@@ -42,7 +43,9 @@ def events(rng: np.random.Generator) -> tuple[Events, Profile]:
     columns += [Column(f"n{number}", "numeric", "float") for number in range(NUMBERS)]
     sizes = [*VALUES, *[ROWS] * NUMBERS]
     profiles = {
-        column.name: ColumnProfile(column, ROWS, 0, size, ROWS, (), ((ROWS, size),), None)
+        column.name: ColumnProfile(
+            column, ROWS, 0, size, ROWS, (PLANNED_ROWS // size,), (), ((ROWS, size),), None
+        )
         for column, size in zip(columns, sizes, strict=True)
     }
     found = Events(
