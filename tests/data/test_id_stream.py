@@ -150,3 +150,18 @@ def test_a_truncated_parquet_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="cannot be read"):
         read(path)
+
+
+def test_ids_of_recboles_events_beside_files_of_their_sides(tmp_path):
+    write(tmp_path / "x.inter", "user_id:token\titem_id:token\n1\t7\n2\t8\n")
+    write(tmp_path / "x.item", "item_id:token\tclass:token\n9\tDrama\n")
+    assert read(tmp_path, "string", feature="item_id") == ["7", "8"]
+    assert read(tmp_path, "string") == ["1", "2"]
+
+
+def test_ids_of_a_known_form_go_by_the_names_of_its_columns(tmp_path):
+    write(tmp_path / "ratings.dat", "1::7::5::978300760\n2::8::3::978300761\n")
+    assert read(tmp_path, feature="user_id") == read(tmp_path) == [1, 2]
+    assert read(tmp_path, feature="item_id") == [7, 8]
+    with pytest.raises(InputError, match="is MovieLens, and has no ids of 'genre'"):
+        read(tmp_path, feature="genre")

@@ -31,11 +31,20 @@ FORMS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+SIDES = {".user": "user", ".item": "item"}  # RecBole's files beside those of events
 CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
 PACKED_WITHIN = ("parquet", "libfm")  # what is read from places of a file, not as a stream
 DELETED_ROWS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 WILDCARDS = frozenset("*?[")
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+def side_of(path: str) -> str | None:
+    """Whether a file is one of RecBole's "user" or "item", packed or not; None of others."""
+    name = path.lower()
+    for codec in CODECS:
+        name = name.removesuffix(codec)
+    return next((kind for end, kind in SIDES.items() if name.endswith(end)), None)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,16 @@ from tablefree.data.columns import Tables, to_interactions
 from tablefree.data.interactions import Interactions
 from tablefree.data.numbers import feature_from_text
 from tablefree.data.parser import COLUMNAR, Source
-from tablefree.data.parts import Part, Rows, find_parts, form_of, local_path, name_of, reading
+from tablefree.data.parts import (
+    Part,
+    Rows,
+    find_parts,
+    form_of,
+    local_path,
+    name_of,
+    reading,
+    side_of,
+)
 from tablefree.errors import InputError
 from tablefree.ids import ID_TYPES, IdType
 
@@ -142,7 +151,7 @@ def read_tables(address: str | Path, columns: _Columns) -> Tables:
             )
         return tables
     parts = find_parts(address)
-    events = [part for part in parts if not part.path.endswith((".user", ".item"))] or parts
+    events = [part for part in parts if side_of(part.path) is None] or parts
     if not events or len({part.form for part in events}) > 1 or events[0].form not in COLUMNAR:
         raise InputError(
             f"{address} is in no known form{_found(local)}: recognised are {RECOGNISED}"

@@ -15,10 +15,10 @@ from pyarrow import compute, types
 from tablefree.data import movielens
 from tablefree.data.columns import Tables
 from tablefree.data.parser import Source
-from tablefree.data.parts import CODECS, Part, reading
+from tablefree.data.parts import SIDES, Part, reading, side_of
 from tablefree.data.read import KNOWN_NAMES
 
-INTER, SUFFIXES = ".inter", {".user": "user", ".item": "item"}  # of RecBole's files
+INTER = ".inter"  # of RecBole's events
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,6 @@ class Side:
         return self.rows[name].combine_chunks().take(places)
 
 
-def side_of(path: str) -> str | None:
-    """Whether a file is one of RecBole's "user" or "item", packed or not; None of others."""
-    name = path.lower()
-    for codec in CODECS:
-        name = name.removesuffix(codec)
-    return next((kind for end, kind in SUFFIXES.items() if name.endswith(end)), None)
-
-
 def beside(events: Part) -> list[Part]:
     """RecBole's files of users and items beside one of events, packed as that or not."""
     at = events.path.lower().rfind(INTER)
@@ -71,7 +63,7 @@ def beside(events: Part) -> list[Part]:
         return []
     stem, codec = events.path[:at], events.path[at + len(INTER) :]
     is_upper = events.path[at : at + len(INTER)].isupper()
-    ends = [end.upper() if is_upper else end for end in SUFFIXES]
+    ends = [end.upper() if is_upper else end for end in SIDES]
     paths = [f"{stem}{one}{packed}" for one in ends for packed in dict.fromkeys(("", codec))]
     return [Part(events.system, path) for path in paths if events.system.exists(path)]
 

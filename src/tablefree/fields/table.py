@@ -11,11 +11,11 @@ from pyarrow import compute, types
 
 from tablefree.data.numbers import as_numbers
 from tablefree.data.parser import CHUNK, Source
-from tablefree.data.parts import Rows, find_parts, local_path, reading
+from tablefree.data.parts import Rows, find_parts, local_path, reading, side_of
 from tablefree.data.read import read_known
 from tablefree.errors import InputError
 from tablefree.fields import forms
-from tablefree.fields.sides import Side, beside, in_memory, joined, side_of, sides_of
+from tablefree.fields.sides import Side, beside, in_memory, joined, sides_of
 
 FRAME = "the frame"
 _Batches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
