@@ -34,7 +34,7 @@ def test_a_split_is_a_partition_of_what_has_a_label(how, seed, num_events, missi
         assert (np.diff(part) > 0).all()
 
 
-@given(seed=st.integers(0, 2**32), num_moments=st.integers(15, 400))
+@given(seed=st.integers(0, 2**32), num_moments=st.integers(60, 400))
 @settings(max_examples=20, deadline=None)
 def test_time_orders_the_parts_and_keeps_moments_together(seed, num_moments):
     data = events(num_moments=num_moments, seed=seed)
