@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tablefree.data.id_types import id_type_of, typed_ids
 from tablefree.data.parser import CHUNK, HEAD, Source, as_utf8, encoding_of
-from tablefree.data.parts import Rows, find_parts, form_of, local_path, reading, side_of
+from tablefree.data.parts import Rows, find_parts, form_of, local_path, of_events, reading
 from tablefree.data.read import column_of, read_known, series_of
 from tablefree.errors import InputError
 from tablefree.ids import IdType
@@ -132,8 +132,7 @@ def _rows(path: str, column: str | None, feature: str) -> Iterator[_Chunk]:
             raise InputError(f"{path} is {tables.form}, and has no ids of {feature!r}: pass others")
         yield _Chunk(tables.events[name], False)
         return
-    parts = find_parts(path)
-    source = Source(path, [part for part in parts if side_of(part.path) is None] or parts)
+    source = Source(path, of_events(find_parts(path)))
     name = column_of(feature, column, source)
     for batch in source.batches([name]):
         yield _Chunk(series_of(batch.column(0), feature, source), source.is_text(name))

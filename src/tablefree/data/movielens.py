@@ -6,7 +6,7 @@ publishes them; genres and the decade of release of movies.
 
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,14 +33,24 @@ FEATURE_FILES = ("u.user", "u.item", "users.dat", "movies.dat", "movies.csv")
 
 def read_folder(folder: Path) -> Tables | None:
     """Read an unpacked MovieLens folder; None when it is not one."""
+    read = _reader_of(folder)
+    return None if read is None else read(folder)
+
+
+def is_movielens(path: Path) -> bool:
+    """Whether a path is read as MovieLens: a zip, or an unpacked folder."""
+    return path.suffix.lower() == ".zip" or (path.is_dir() and _reader_of(path) is not None)
+
+
+def _reader_of(folder: Path) -> Callable[[Path], Tables] | None:
     if (folder / "u.data").is_file():
-        return _read_100k(folder)
+        return _read_100k
     if (folder / "ratings.dat").is_file():
-        return _read_1m(folder)
+        return _read_1m
     if (folder / "ratings.csv").is_file():
         with (folder / "ratings.csv").open(encoding="utf-8") as file:
             if file.readline().strip() == HEADER_20M:
-                return _read_20m(folder)
+                return _read_20m
     return None
 
 

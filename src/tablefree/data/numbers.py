@@ -40,6 +40,14 @@ def as_numbers(column: pl.Series) -> pl.Series:
     return column.cast(pl.Float64, strict=False).fill_nan(None)
 
 
+def no_numbers(column: pl.Series, values: pl.Series) -> pl.Series:
+    """Where a column has a value and no number was found for it; NaN, also in text, is no value."""
+    is_odd = values.is_null() & column.is_not_null()
+    if column.dtype == pl.String:
+        is_odd &= column.str.to_lowercase() != "nan"
+    return is_odd
+
+
 def numbers(column: pl.Series, rows: Rows) -> npt.NDArray[np.float64]:
     """Finite numbers, one for each row.
 

@@ -4,7 +4,7 @@ fsspec finds files, on this machine or elsewhere; Arrow unpacks them as they are
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -45,6 +45,11 @@ def side_of(path: str) -> str | None:
     for codec in CODECS:
         name = name.removesuffix(codec)
     return next((kind for end, kind in SIDES.items() if name.endswith(end)), None)
+
+
+def of_events(parts: Sequence["Part"]) -> list["Part"]:
+    """The files of a table of events, without those of RecBole's sides beside them."""
+    return [part for part in parts if side_of(part.path) is None] or list(parts)
 
 
 @dataclass(frozen=True)

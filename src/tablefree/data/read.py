@@ -24,8 +24,8 @@ from tablefree.data.parts import (
     form_of,
     local_path,
     name_of,
+    of_events,
     reading,
-    side_of,
 )
 from tablefree.errors import InputError
 from tablefree.ids import ID_TYPES, IdType
@@ -151,7 +151,7 @@ def read_tables(address: str | Path, columns: _Columns) -> Tables:
             )
         return tables
     parts = find_parts(address)
-    events = [part for part in parts if side_of(part.path) is None] or parts
+    events = of_events(parts)
     if not events or len({part.form for part in events}) > 1 or events[0].form not in COLUMNAR:
         raise InputError(
             f"{address} is in no known form{_found(local)}: recognised are {RECOGNISED}"

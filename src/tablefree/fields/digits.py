@@ -5,7 +5,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-DAY, HOUR = 86_400 * 10**9, 3_600 * 10**9  # nanoseconds
+from tablefree.data.numbers import DAY
+
+HOUR = DAY // 24  # nanoseconds
 # How they are written, the likelier first where numbers may be either → what comes before the year
 # of two digits, and whether there is an hour.
 FORMATS: Final = {"YYYYMMDD": (0, False), "YYYYMMDDHH": (0, True), "YYMMDDHH": (2000, True)}

@@ -5,9 +5,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tablefree.data.numbers import DAY
+from tablefree.fields.digits import HOUR
 from tablefree.fields.values import MISSING, NO_TIME
 
-HOUR, DAY = 3_600 * 10**9, 86_400 * 10**9  # nanoseconds
 PERIODS: Final = {"hour": 24, "weekday": 7}  # and how many of each there are
 THURSDAY = 3  # of 1970-01-01, where Monday is 0
 

@@ -277,12 +277,12 @@ def _shared_out(
 def _share(table: FieldPlan, method: str, embedding_dim: int, num_bytes: float) -> FieldPlan:
     """What a column gets for so many bytes in the place of a table, and of rows of its own."""
     if method in ("claimed_rows", "multi_hash"):
-        is_wanted, method = method == "multi_hash", "multi_hash"
         # With more rows than two for each value codes had better be longer.
         num_rows = max(2, min(SHARED_HASHES * table.num_ids, int(num_bytes / SHARED_CODE_BYTES)))
         row_bytes = num_bytes / num_rows
         why = "values share rows, two each"
-        why = why if is_wanted else f"too few bytes for rows of their own: {why}"
+        if method == "claimed_rows":
+            method, why = "multi_hash", f"too few bytes for rows of their own: {why}"
     elif method == "hashing_trick":
         row_bytes = float(HASHED_BYTES * embedding_dim)
         num_rows, why = max(1, int(num_bytes / row_bytes)), "rows that values share by a hash"

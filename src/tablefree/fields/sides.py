@@ -136,4 +136,4 @@ def in_memory(tables: Tables) -> pl.DataFrame:
             frame = frame.join(
                 side.unique(key, keep="first"), on=key, how="left", maintain_order="left"
             )
-    return frame.rename({"user": "user_id", "item": "item_id"})
+    return frame.rename({"user": tables.user_column, "item": tables.item_column})

@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow as pa
 from pyarrow import compute, types
 
-from tablefree.data.numbers import as_numbers
+from tablefree.data.numbers import as_numbers, no_numbers
 from tablefree.data.parser import CHUNK, Source
-from tablefree.data.parts import Rows, find_parts, local_path, reading, side_of
+from tablefree.data.parts import Rows, find_parts, local_path, of_events, reading
 from tablefree.data.read import read_known
 from tablefree.errors import InputError
 from tablefree.fields import forms
@@ -154,11 +154,9 @@ def _at_least(ratings: pa.Array, least: float, column: str, rows: Rows) -> pa.Ar
         )
     series = pl.Series(pl.from_arrow(ratings))
     numbers = as_numbers(series)
-    is_odd = (numbers.is_null() & series.is_not_null()).to_numpy()
-    if series.dtype == pl.String:
-        is_odd &= (series.str.to_lowercase() != "nan").fill_null(False).to_numpy()
+    is_odd = no_numbers(series, numbers)
     if is_odd.any():
-        at = int(is_odd.argmax())
+        at = int(is_odd.arg_max() or 0)
         raise InputError(
             f"the column {column!r} is of ratings, and {rows.at(at)} has {ratings[at].as_py()!r}, "
             "which is no number: correct it, or name another label"
@@ -219,7 +217,7 @@ def _of_path(address: str | Path) -> Table:
         return Table(str(address), frame.columns, lambda names: _of_polars(frame, names))
     if (criteo := forms.criteo_parts(parts)) is not None:
         return _of_source(Source(address, *criteo), [], forms.CRITEO)
-    events = [part for part in parts if side_of(part.path) is None] or parts
+    events = of_events(parts)
     source = Source(address, events)
     others = beside(events[0]) if len(parts) == 1 else parts
     return _of_source(source, sides_of(source, others, local_path(address)))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute, types
 
-from tablefree.data.numbers import DAY, as_numbers, check_finite, nanoseconds
+from tablefree.data.numbers import DAY, as_numbers, check_finite, nanoseconds, no_numbers
 from tablefree.data.parts import Rows
 from tablefree.errors import InputError
 from tablefree.fields.digits import FORMATS, moments
@@ -161,11 +161,9 @@ def _written_times(
 ) -> NDArray[np.int64]:
     """Nanoseconds since 1970 of dates that are written as one number."""
     found = moments(as_numbers(column).fill_null(-1.0).to_numpy(), written)
-    is_odd = (found < 0) & _is_known(array)
-    if column.dtype == pl.String:
-        is_odd &= (column.str.to_lowercase() != "nan").fill_null(False).to_numpy()
+    is_odd = no_numbers(column, pl.Series(found).set(pl.Series(found < 0), None))
     if is_odd.any():
-        raise refused(array, int(is_odd.argmax()), column.name, f"dates as {written}", rows)
+        raise refused(array, int(is_odd.arg_max() or 0), column.name, f"dates as {written}", rows)
     return np.where(found < 0, NO_TIME, found)
 
 
@@ -250,9 +248,7 @@ def _known_numbers(
     array: pa.Array, values: pl.Series, column: pl.Series, what: str, rows: Rows
 ) -> NDArray[np.float64]:
     """Numbers, NaN where there is no value, once all values have one that is finite."""
-    is_odd = values.is_null() & column.is_not_null()
-    if column.dtype == pl.String:
-        is_odd &= column.str.to_lowercase() != "nan"
+    is_odd = no_numbers(column, values)
     if is_odd.any():
         raise refused(array, int(is_odd.arg_max() or 0), column.name, what, rows)
     check_finite(values, rows)

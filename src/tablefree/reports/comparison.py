@@ -62,7 +62,7 @@ class Compared:
         """The verdict, then the sentences that support it."""
         return advice_in_bytes(self.frontier) if self.frontier else advice(self.rows)
 
-    @property
+    @cached_property
     def how(self) -> dict[str, str]:
         """How the runs were made."""
         return how_measured(self.runs)

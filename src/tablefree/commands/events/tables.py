@@ -139,11 +139,13 @@ def refuse(options: Sequence[str]) -> None:
 
 def _are_no_pairs(data: str) -> bool:
     """Whether the form of files has a label, or many columns are no users, or no items."""
-    from tablefree.data.parts import exists
+    from tablefree.data.movielens import is_movielens
+    from tablefree.data.parts import exists, local_path
     from tablefree.data.read import KNOWN_NAMES
     from tablefree.fields.table import Table
 
-    if not exists(data):
+    local = local_path(data)
+    if not exists(data) or (local is not None and is_movielens(local)):
         return False
     try:
         table = Table.of(data)
