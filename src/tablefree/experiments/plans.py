@@ -21,7 +21,8 @@ from tablefree.experiments.tuning import ROW_DECAYS, ROW_RATES, new_study
 from tablefree.experiments.worth import column_worth
 from tablefree.fields.events import Events
 from tablefree.fields.model import Predictor
-from tablefree.packing import Form, packed_bytes
+from tablefree.packing import packed_bytes
+from tablefree.packing.choice import SMALLEST
 from tablefree.packing.packer import Packer, Trial
 from tablefree.packing.tables import packed_size
 from tablefree.training.event_measures import measures
@@ -272,12 +273,11 @@ def packed_within(
     packer: Packer[Predictor], predictor: Predictor, budget: int
 ) -> list[Trial[Predictor]]:
     """The best form within a budget; none where none fits, as of a large vocabulary."""
-    vocabularies = predictor.vocabulary_bytes
-
-    def fits(form: Form) -> bool:
-        return packed_size(predictor.embeddings, form) + vocabularies <= budget
-
-    return packer.ranked(fits, "budget")[:1] if packer.forms(fits) else []
+    some = SMALLEST[0]
+    network = packer.size(some) - packed_size(predictor.embeddings, some)
+    most = budget - predictor.vocabulary_bytes + network
+    fits = packer.forms(lambda form: packer.size(form) <= most)
+    return packer.within(most)[:1] if fits else []
 
 
 def tested(predictor: Predictor, test: Events, new_values: Tensor) -> dict[str, float | None]:
