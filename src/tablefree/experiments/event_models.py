@@ -23,7 +23,9 @@ from tablefree.fields.model import Predictor
 from tablefree.fields.plan import Plan
 from tablefree.fields.split import Parts, check_labels, split_events
 from tablefree.fields.table import Table
+from tablefree.models.field_model import FieldModel
 from tablefree.packing import packed_bytes
+from tablefree.packing.books import Books
 from tablefree.packing.choice import SMALLEST
 from tablefree.packing.tables import packed_size
 from tablefree.training.checkpoint import LOGS, Checkpoint, check_folder, save_checkpoint
@@ -93,11 +95,28 @@ def train_predictor(
         "num_bytes": num_bytes,
         "pair": None if task.positives is None else task.positives.pair.config(),
         **bytes_of(predictor),
+        "features": features_of(predictor),
     }
     measures = {"validation_auc": quality, **_tested(predictor, task.test, task.new_values)}
     checkpoint = Checkpoint(predictor.eval(), task.name, task.split, run, measures)
     save_checkpoint(folder, checkpoint)
     return checkpoint
+
+
+def features_of(predictor: Predictor) -> dict[str, dict[str, Any]]:
+    """What each feature has: its method, the form of its rows, and the bytes with a vocabulary."""
+    assert isinstance(predictor.model, FieldModel)
+    embeddings, vocabularies = predictor.model.embeddings, predictor.vocabularies()
+    found = {}
+    for name, config in embeddings.config().items():
+        module = embeddings.embedding(name)
+        forms = [str(one.form) for one in module.modules() if isinstance(one, Books)]
+        num_bytes = packed_bytes(module)
+        if name in vocabularies:
+            num_bytes += vocabularies[name].nbytes
+        form = forms[0] if forms else "float32"
+        found[name] = {"method": config["method"], "form": form, "num_bytes": num_bytes}
+    return found
 
 
 def _check_budget(task: EventTask, plan: Plan, model: str, num_bytes: int) -> None:
