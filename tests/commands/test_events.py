@@ -164,7 +164,7 @@ class TestTrain:
         sizes = {name: loaded.run[f"{name}_bytes"] for name in ("embedding", "vocabulary")}
         assert sum(sizes.values()) <= loaded.run["num_bytes"] == 20_000
         assert sizes["embedding"] == packed_bytes(loaded.predictor.embeddings)
-        assert f"embeddings and" in said
+        assert "embeddings and" in said
         assert "of 20.0 KB allowed" in said
         assert "before packing" in said
         total = (tmp_path / "new" / "model.safetensors").stat().st_size

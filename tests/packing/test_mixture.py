@@ -9,21 +9,22 @@ from hypothesis import strategies as st
 
 from tablefree import GMF, FullTable, pack, packed_bytes, unpack
 from tablefree.packing.forms import Form
-from tablefree.packing.mixture import LADDER, Mixture, Option, best_within
+from tablefree.packing.mixture import LADDER, Choice, Mixture, Option, best_within
 from tablefree.packing.packer import Packer
 from tablefree.packing.tables import packed_size
 
 FORMS = LADDER[:4]
+ONE, OTHER = Choice(FORMS[0]), Choice(FORMS[1])
 options = st.lists(
     st.tuples(st.integers(1, 40), st.floats(0, 10)), min_size=1, max_size=len(FORMS)
-).map(lambda some: [Option(*one, form) for one, form in zip(some, FORMS, strict=False)])
+).map(lambda some: [Option(*one, Choice(form)) for one, form in zip(some, FORMS, strict=False)])
 
 
 def found(tables, chosen):
     """The options of the forms."""
     return [
-        next(one for one in some if one.form == form)
-        for some, form in zip(tables, chosen, strict=True)
+        next(one for one in some if one.choice == choice)
+        for some, choice in zip(tables, chosen, strict=True)
     ]
 
 
@@ -47,12 +48,12 @@ def test_the_bytes_are_held_and_well_spent(tables, num_bytes):
 
 def test_with_bytes_enough_each_has_what_costs_least():
     tables = {
-        "small": [Option(1, 3.0, FORMS[0]), Option(5, 1.0, FORMS[1])],
-        "large": [Option(100, 9.0, FORMS[0]), Option(300, 8.5, FORMS[1])],
+        "small": [Option(1, 3.0, ONE), Option(5, 1.0, OTHER)],
+        "large": [Option(100, 9.0, ONE), Option(300, 8.5, OTHER)],
     }
-    assert best_within(tables, 305) == {"small": FORMS[1], "large": FORMS[1]}
-    assert best_within(tables, 304) == {"small": FORMS[1], "large": FORMS[0]}
-    assert best_within(tables, 101) == {"small": FORMS[0], "large": FORMS[0]}
+    assert best_within(tables, 305) == {"small": OTHER, "large": OTHER}
+    assert best_within(tables, 304) == {"small": OTHER, "large": ONE}
+    assert best_within(tables, 101) == {"small": ONE, "large": ONE}
     assert best_within(tables, 100) == {}
 
 

@@ -132,6 +132,13 @@ class RowClaims(nn.Module):
             self._warn_if_full(rows)
         return rows
 
+    def give(self, ids: Int[Tensor, " n"]) -> None:
+        """Give a row to each of some distinct ids that have none, as far as there are any.
+
+        They are served in order, and none of them is waited for in other batches.
+        """
+        self._give_rows(ids)
+
     @property
     def num_claimed(self) -> int:
         """Rows that have an owner; counts all."""

@@ -26,8 +26,7 @@ from tablefree.fields.table import Table
 from tablefree.models.field_model import FieldModel
 from tablefree.packing import packed_bytes
 from tablefree.packing.books import Books
-from tablefree.packing.choice import SMALLEST
-from tablefree.packing.tables import packed_size
+from tablefree.packing.tables import least_size
 from tablefree.training.checkpoint import LOGS, Checkpoint, check_folder, save_checkpoint
 from tablefree.training.event_measures import has_new_value, measures
 from tablefree.training.events import new_predictor, train_events
@@ -122,8 +121,7 @@ def features_of(predictor: Predictor) -> dict[str, dict[str, Any]]:
 def _check_budget(task: EventTask, plan: Plan, model: str, num_bytes: int) -> None:
     """Refuse, before any training, bytes that no form of the embeddings fits into."""
     outline = new_predictor(plan, task.train, model=model, seed=0)
-    packed = min(packed_size(outline.embeddings, form) for form in SMALLEST)
-    least = packed + outline.vocabulary_bytes
+    least = least_size(outline.embeddings) + outline.vocabulary_bytes
     if least > num_bytes:
         raise InputError(
             f"these embeddings take {least:,} bytes at least when they are packed, "

@@ -140,8 +140,7 @@ def _score_bytes(model: Recommender) -> int:
 
 def _ranked(packer: Packer[Recommender], most: int) -> list[Trial[Recommender]]:
     """The forms of at most so many bytes, the best first."""
-    fits = packer.forms(lambda form: packer.size(form) <= most)
-    return packer.within(most) if fits else []
+    return packer.within(most)
 
 
 def _examples(

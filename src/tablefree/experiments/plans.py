@@ -276,8 +276,7 @@ def packed_within(
     some = SMALLEST[0]
     network = packer.size(some) - packed_size(predictor.embeddings, some)
     most = budget - predictor.vocabulary_bytes + network
-    fits = packer.forms(lambda form: packer.size(form) <= most)
-    return packer.within(most)[:1] if fits else []
+    return packer.within(most)[:1]
 
 
 def tested(predictor: Predictor, test: Events, new_values: Tensor) -> dict[str, float | None]:

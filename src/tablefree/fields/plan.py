@@ -2,12 +2,11 @@
 
 A table and its vocabulary grow with the distinct values of a column, and a small one is cheap. In
 the others an id claims a row of full width while it trains, and the rows are packed afterwards (see
-`tablefree.pack`). Where the bytes do not reach for a row for each id, those that are met first in
-several batches, the frequent ones, have rows, and the others share some: a value that occurs once
-teaches a row of its own nothing that is asked again. In a column whose values grow they have one in
-common, which is then what a value that is new has: sums of rows that others have learnt would be
-noise. Where the bytes hardly reach for any, all ids share rows, two each, as by the method
-"multi_hash" they do everywhere: better where many values occur once and yet tell something.
+`tablefree.pack`). Where the bytes do not reach for a row for each id, packing keeps those that are
+worth the most, and the others have one in common: a value that occurs once teaches a row of its own
+nothing that is asked again. Where the bytes hardly reach for any, all ids share rows, two each, as
+by the method "multi_hash" they do everywhere: better where many values occur once and yet tell
+something.
 """
 
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from tablefree.embeddings.budget import CLAIMED_ROOM, CLAIMED_SHARED, deep_hash_
 from tablefree.encodings.row_claims import FINGERPRINT_BYTES, SLOTS
 from tablefree.errors import InputError
 from tablefree.fields.events import feature_names
-from tablefree.fields.growth import exponent, extrapolated
+from tablefree.fields.growth import extrapolated
 from tablefree.fields.kinds import Column
 from tablefree.fields.periods import PERIODS
 from tablefree.fields.profile import Profile, profile
@@ -34,10 +33,9 @@ FEWEST_CODE_BYTES = 4  # of a row: with fewer, fewer rows are better
 FEWEST_ROW_BYTES = FINGERPRINT_BYTES + FEWEST_CODE_BYTES
 FEWEST_BYTES = 3  # for an id, from which on some have rows
 SHARED_HASHES = 2  # rows that an id without one of its own shares
-GROWING = 0.2  # exponent of the distinct values to the rows, from where on new ones keep coming
 SHARED_CODE_BYTES = 2  # of a row that ids share
 HASHED_BYTES = 2  # of a number, of rows that are hashed and packed as float16
-SIGHTINGS = 2  # batches that an id must be in, where not every id can have a row
+SIGHTINGS = 2  # of a value, for a row of its own where not every one can have one
 
 
 @dataclass(frozen=True)
@@ -48,12 +46,11 @@ class FieldPlan:
         name: of the feature: the column, or a period of it.
         method: one of `LARGE_METHODS`; "full_table" has a vocabulary.
         num_ids: distinct values that are expected.
-        num_rows: of its embedding.
+        num_rows: of its embedding when it is packed.
         row_bytes: of a packed row, about; of a table in float16.
         num_bytes: in all when packed, about, the vocabulary included.
         table_bytes: of a float32 table with its vocabulary.
         pooling: of a bag, "mean"; else None.
-        is_growing: whether new values keep coming.
         why: for the user.
     """
 
@@ -65,7 +62,6 @@ class FieldPlan:
     num_bytes: int
     table_bytes: int
     pooling: str | None
-    is_growing: bool
     why: str
 
 
@@ -207,8 +203,6 @@ def _column_of(name: str, found: Profile) -> Column:
 
 def _table(name: str, size: int, embedding_dim: int, found: Profile) -> FieldPlan:
     pooling = "mean" if _column_of(name, found).kind == "bag" else None
-    of_column = found.columns.get(name)  # periods are all known
-    is_growing = of_column is not None and exponent(of_column.growth) >= GROWING
     vocabulary = ID_BYTES * size
     row_bytes = HASHED_BYTES * embedding_dim
     return FieldPlan(
@@ -220,7 +214,6 @@ def _table(name: str, size: int, embedding_dim: int, found: Profile) -> FieldPla
         row_bytes * (size + 1) + vocabulary,
         4 * embedding_dim * (size + 1) + vocabulary,
         pooling,
-        is_growing,
         "few values: a table with its vocabulary is small",
     )
 
@@ -305,9 +298,8 @@ def _claimed(table: FieldPlan, num_values: float, num_bytes: float) -> FieldPlan
     if _own_rows(rows) >= table.num_ids:
         why = "a row for each value"
     else:
-        others = "have one" if table.is_growing else "share some"
         why = f"rows for {num_values / table.num_ids:.0%} of the values, the frequent ones; the "
-        why += f"others {others}" + (" in common, as new ones do" if table.is_growing else "")
+        why += "others have one in common"
     return replace(
         table,
         method="claimed_rows",
@@ -328,13 +320,9 @@ def _config(field: FieldPlan, embedding_dim: int) -> dict[str, Any]:
         case "full_table":
             config["num_embeddings"] = field.num_ids
         case "claimed_rows":
-            shared = CLAIMED_SHARED / (1 - CLAIMED_SHARED) * field.num_rows / SHARED_HASHES
-            config |= {
-                "capacity": field.num_rows,
-                "num_rows": 1 if field.is_growing else max(1, round(shared)),
-                "num_hashes": 1 if field.is_growing else SHARED_HASHES,
-                "sightings": 1 if field.num_rows >= field.num_ids else SIGHTINGS,
-            }
+            # All learn with rows of their own; which are worth their bytes, packing finds out.
+            capacity = max(field.num_rows, _own_rows(CLAIMED_ROOM * field.num_ids))
+            config |= {"capacity": capacity, "num_rows": 1, "num_hashes": 1}
         case "hashing_trick":
             config["num_rows"] = field.num_rows
         case "multi_hash":

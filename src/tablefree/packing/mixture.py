@@ -1,4 +1,4 @@
-"""A form for each table, so that the bytes go where an error costs the score most.
+"""A form for each table, and rows for some of its ids: bytes go where an error costs the most.
 
 With one form for all, small tables, whose rows are looked up the most, get no more bits than the
 largest, and what is left below the next form is left over.
@@ -27,11 +27,23 @@ LADDER = tuple(
 )
 
 
+class Choice(NamedTuple):
+    """What becomes of a table.
+
+    Attributes:
+        form: of its rows.
+        kept: of a sketch, how many ids have rows of their own; None for as many as have them.
+    """
+
+    form: Form
+    kept: int | None = None
+
+
 @dataclass(frozen=True)
 class Mixture:
-    """The form of each of several tables, in their order."""
+    """What becomes of each of several tables, in their order."""
 
-    forms: tuple[Form, ...]
+    choices: tuple[Choice, ...]
 
     def __str__(self) -> str:
         """The name in results."""
@@ -39,20 +51,20 @@ class Mixture:
 
 
 class Option(NamedTuple):
-    """A form that a table can have.
+    """What can become of a table.
 
     Attributes:
-        num_bytes: of the table in it.
+        num_bytes: of the table then.
         cost: what its errors cost.
-        form: itself.
+        choice: what becomes of it.
     """
 
     num_bytes: int
     cost: float
-    form: Form
+    choice: Choice
 
 
-def best_within(options: Mapping[Key, Sequence[Option]], num_bytes: float) -> dict[Key, Form]:
+def best_within(options: Mapping[Key, Sequence[Option]], num_bytes: float) -> dict[Key, Choice]:
     """The options of least cost in all within so many bytes, nearly.
 
     Step by step the table takes its next form whose bytes spare the most (Shoham and Gersho,
@@ -63,7 +75,7 @@ def best_within(options: Mapping[Key, Sequence[Option]], num_bytes: float) -> di
         num_bytes: of all.
 
     Returns:
-        The form of each table; none where the smallest are too large.
+        The choice of each table; none where the smallest are too large.
     """
     ladders = {key: _hull(some) for key, some in options.items()}
     chosen = {key: ladder[0] for key, ladder in ladders.items()}
@@ -77,7 +89,7 @@ def best_within(options: Mapping[Key, Sequence[Option]], num_bytes: float) -> di
         if chosen[key] == before and more <= left:
             left -= more
             chosen[key] = after
-    return {key: one.form for key, one in chosen.items()}
+    return {key: one.choice for key, one in chosen.items()}
 
 
 def _hull(options: Sequence[Option]) -> list[Option]:

@@ -22,15 +22,16 @@ from tablefree.packing.choice import SMALLEST, candidates, smallest
 from tablefree.packing.encoding import Encoded, Statistics, encoded
 from tablefree.packing.examples import Examples, evaluating, statistics_of, weighted_error
 from tablefree.packing.forms import Form
-from tablefree.packing.mixture import LADDER, Mixture, Option, best_within
+from tablefree.packing.mixture import LADDER, Choice, Mixture, Option, best_within
 from tablefree.packing.packed_rows import PackedRows
 from tablefree.packing.packed_sketch import PackedSketch, parts_of
+from tablefree.packing.pruning import FEWEST, STEPS, Owners, by_worth, owners_in, pruned, tail_costs
 from tablefree.packing.tables import (
     Table,
     check_module,
+    choices_of,
     float_size,
     form_of,
-    forms_of,
     halved_in,
     packed_size,
     rows_bytes,
@@ -123,9 +124,15 @@ def pack(
         return packer.within_loss(max_loss).module
     size = num_bytes if num_bytes is not None else (ratio or 0) * float_size(module)
 
-    if bytes_per_id is None:
-        return packer.within(size, name)[0].module
-    return packer.of_few_bytes(bytes_per_id)[0].module
+    found = packer.within(size) if bytes_per_id is None else packer.of_few_bytes(bytes_per_id)
+    if not found:
+        least = min(map(packer.size, SMALLEST if packer.tables else [Form("float16")]))
+        raise InputError(
+            f"no form is as small as this {name}: the smallest takes {least} bytes, "
+            f"{least / float_size(packer.module):.3g} of the module's: allow more, or train rows "
+            "that are fewer or narrower"
+        )
+    return found[0].module
 
 
 def unpack(module: ModuleType) -> ModuleType:
@@ -195,26 +202,37 @@ class Packer(Generic[ModuleType]):
         self.examples = None if examples is None else Examples("examples", examples)
         self.validation = None if validation is None else Examples("validation", validation)
         self._trials: dict[Form | Mixture, Trial[ModuleType]] = {}
-        self._costs: dict[tuple[Table, Form], float] = {}
+        self._known_options: dict[tuple[Table, Form], list[Option]] = {}
+        self._owners: dict[nn.Module, Owners] = {}
         self._statistics: dict[nn.Module, Statistics] = {}
         known = self.examples or self.validation
         if known is not None and self.tables:
             rows = list(dict.fromkeys(map(rows_in, self.tables.values())))
             with evaluating(module):
                 self._statistics = statistics_of(module, rows, known)
+                if self.examples is not None and self.validation is not None:
+                    self._owners = self._ordered(owners_in(module, self.examples))
+
+    def _ordered(self, owners: Mapping[nn.Module, Owners]) -> dict[nn.Module, Owners]:
+        """The owners, the worthiest first, as often as the statistics have them.
+
+        Of a sketch with few of them all are to stay.
+        """
+        ordered = {}
+        for table, some in owners.items():
+            known = self._known(cast(Table, table))
+            if known.counts is not None and known.metric is not None and len(some.ids) >= FEWEST:
+                scale = known.counts.sum() / some.counts.sum()
+                ordered[table] = by_worth(some._replace(counts=some.counts * scale), known.metric)
+        return ordered
 
     def trial(self, form: Form | Mixture) -> Trial[ModuleType]:
         """The module in a form; a form is made once."""
         if form not in self._trials:
             tables = list(self.tables.values())
-            packed = _with_tables(
-                self.module,
-                {
-                    table: _filled(table, of_table, self._known(table))
-                    for table, of_table in zip(tables, forms_of(tables, form), strict=True)
-                },
-                halved_in,
-            )
+            choices = zip(tables, choices_of(tables, form), strict=True)
+            made = {table: self._made(table, choice) for table, choice in choices}
+            packed = _with_tables(self.module, made, halved_in)
             self._trials[form] = Trial(form, packed, self._quality(packed))
         return self._trials[form]
 
@@ -226,42 +244,21 @@ class Packer(Generic[ModuleType]):
             trial.is_tuned = True
         return trial
 
-    def within(self, num_bytes: float, what: str = "budget") -> list[Trial[ModuleType]]:
-        """The forms of at most so many bytes of the module, the best first.
+    def within(self, num_bytes: float) -> list[Trial[ModuleType]]:
+        """The forms of at most so many bytes of the module, the best first; none where none fits.
 
         Args:
             num_bytes: of all tensors.
-            what: says how small that is, in the message.
-
-        Raises:
-            InputError: no form fits.
         """
-        trials = self._trials_of(self.forms(lambda form: self.size(form) <= num_bytes), what)
-        trials += map(self.trial, self._mixtures(num_bytes, trials))
-        return self._tuned_first(trials)
+        forms = self.forms(lambda form: self.size(form) <= num_bytes)
+        trials = [*map(self.trial, forms)]
+        mixtures = map(self.trial, self._mixtures(num_bytes, trials))
+        return self._tuned_first([*trials, *mixtures])
 
     def of_few_bytes(self, bytes_per_id: float) -> list[Trial[ModuleType]]:
-        """The forms of at most so many bytes a row, the best first.
-
-        Raises:
-            InputError: no form fits.
-        """
-
-        def fits(form: Form) -> bool:
-            return self.bytes_per_id(form) <= bytes_per_id
-
-        return self._tuned_first(self._trials_of(self.forms(fits), "bytes_per_id"))
-
-    def _trials_of(self, forms: Sequence[Form], what: str) -> list[Trial[ModuleType]]:
-        if not forms:
-            tried = SMALLEST if self.tables else [Form("float16")]
-            least = min(map(self.size, tried))
-            raise InputError(
-                f"no form is as small as this {what}: the smallest takes {least} bytes, "
-                f"{least / float_size(self.module):.3g} of the module's: allow more, or train "
-                "rows that are fewer or narrower"
-            )
-        return [*map(self.trial, forms)]
+        """The forms of at most so many bytes a row, the best first; none where none fits."""
+        forms = self.forms(lambda form: self.bytes_per_id(form) <= bytes_per_id)
+        return self._tuned_first([*map(self.trial, forms)])
 
     def _tuned_first(self, trials: list[Trial[ModuleType]]) -> list[Trial[ModuleType]]:
         """The best first; the codebooks of the best few are tuned."""
@@ -270,40 +267,58 @@ class Packer(Generic[ModuleType]):
         return sorted(trials, key=_by_quality, reverse=True)
 
     def _mixtures(self, num_bytes: float, trials: Sequence[Trial[ModuleType]]) -> list[Mixture]:
-        """The form of each table that suits them best together; none where that cannot be told.
+        """What becomes of each table so that it is best of all; none where that cannot be told.
 
         Args:
             num_bytes: of the module.
-            trials: of one form for all, which fit.
+            trials: of one form for all, if any fits.
         """
         tables = list(self.tables.values())
-        if len(tables) < 2 or any(self._known(one).counts is None for one in tables):
+        if self.examples is None or self.validation is None:
             return []
-        best = max(trials, key=_by_quality)
-        before = forms_of(tables, best.form)
-        others = self.size(best.form) - sum(map(rows_bytes, tables, before))
+        if any(self._known(one).counts is None for one in tables):
+            return []
+        near = max(trials, key=_by_quality).form if trials else SMALLEST[-1]
+        before = choices_of(tables, near)
+        sizes = [rows_bytes(table, *one) for table, one in zip(tables, before, strict=True)]
         options = {
             table: [
-                Option(rows_bytes(table, form), self._cost(table, form), form)
-                for form in _ladder(table, form_before)
+                option
+                for form in _ladder(table, of_table.form)
+                for option in self._options(table, form)
             ]
-            for table, form_before in zip(tables, before, strict=True)
+            for table, of_table in zip(tables, before, strict=True)
         }
-        chosen = best_within(options, num_bytes - others)
+        chosen = best_within(options, num_bytes - (self.size(near) - sum(sizes)))
         return [Mixture(tuple(chosen[table] for table in tables))] if chosen else []
 
-    def _cost(self, table: Table, form: Form) -> float:
-        """The square error of the score, summed over the look-ups, to first order."""
-        if (table, form) not in self._costs:
+    def _options(self, table: Table, form: Form) -> list[Option]:
+        """A table in a form, with the rows of all its ids or of some; made once.
+
+        Costs are square errors of the score, summed over the look-ups, to first order.
+        """
+        if (table, form) not in self._known_options:
             known, used = self._known(table), _used_rows(table)
             assert known.counts is not None
             assert known.metric is not None
-            packed = _filled(table, form, known).all_rows()[used]
-            counts, errors = known.counts[used], packed - _float_rows(table)[used]
-            squares = ((errors @ known.metric) * errors).sum(1)
-            cost = float(((counts + 0.5) * squares).sum() / known.counts.sum())
-            self._costs[table, form] = cost
-        return self._costs[table, form]
+            metric = known.metric / known.counts.sum()
+            packed = _filled(table, form, known)
+            errors = packed.all_rows()[used] - _float_rows(table)[used]
+            cost = float(((known.counts[used] + 0.5) * _squares(errors, metric)).sum())
+            options = [Option(rows_bytes(table, form), cost, Choice(form))]
+            if table in self._owners:
+                options += _with_fewer_rows(table, form, packed, self._owners[table], metric)
+            self._known_options[table, form] = options
+        return self._known_options[table, form]
+
+    def _made(self, table: Table, choice: Choice) -> Books:
+        """A table as it was chosen."""
+        if choice.kept is None:
+            return _filled(table, choice.form, self._known(table))
+        assert isinstance(table, SketchEncoding)
+        metric = self._known(table).metric
+        small, known = pruned(table, self._owners[table], choice.kept, metric)
+        return _filled(small, choice.form, known)
 
     def forms(self, fits: Callable[[Form], bool]) -> list[Form]:
         """The forms to try of those that fit."""
@@ -323,9 +338,8 @@ class Packer(Generic[ModuleType]):
             before = self.validation.auc(self.module)
 
         def loss_of(budget: int) -> float:
-            if not self.forms(lambda form: self.size(form) <= budget):
-                return inf
-            return before - self.within(budget)[0].quality
+            found = self.within(budget)
+            return before - found[0].quality if found else inf
 
         smallest(loss_of, self.size(Form("float16")), max_loss)
         held = [one for one in self._trials.values() if before - one.quality <= max_loss]
@@ -358,6 +372,27 @@ class Packer(Generic[ModuleType]):
 
     def _known(self, table: Table) -> Statistics:
         return self._statistics.get(rows_in(table), Statistics())
+
+
+def _squares(errors: Tensor, metric: Tensor) -> Tensor:
+    return ((errors @ metric) * errors).sum(1)
+
+
+def _with_fewer_rows(
+    table: Table, form: Form, packed: Books, owners: Owners, metric: Tensor
+) -> list[Option]:
+    """A sketch in a form with rows for the first of its owners, the others having their mean."""
+    assert isinstance(table, SketchEncoding)
+    assert table.claims is not None
+    places = table.claims(owners.ids) + table.first_own
+    errors = packed.all_rows()[places] - owners.rows
+    costs = (owners.counts * _squares(errors, metric)).cumsum(0)
+    kept = sorted({max(1, round(share * len(owners.ids))) for share in STEPS})
+    tails = tail_costs(owners, metric, kept)
+    return [
+        Option(rows_bytes(table, form, first), float(costs[first - 1]) + tail, Choice(form, first))
+        for first, tail in zip(kept, tails, strict=True)
+    ]
 
 
 def _ladder(table: Table, form: Form) -> list[Form]:

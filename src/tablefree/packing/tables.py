@@ -7,8 +7,10 @@ from torch import nn
 from tablefree.encodings.row_claims import FINGERPRINT_BYTES
 from tablefree.encodings.sketch import SketchEncoding
 from tablefree.errors import InputError
+from tablefree.packing.choice import SMALLEST
 from tablefree.packing.forms import Form
-from tablefree.packing.mixture import Mixture
+from tablefree.packing.mixture import Choice, Mixture
+from tablefree.packing.pruning import FEWEST, STEPS, capacity_for
 from tablefree.pretrained import Pretrained
 
 Table = nn.Embedding | SketchEncoding
@@ -63,24 +65,37 @@ def form_of(table: Table, form: Form) -> Form:
     return form if rows_bytes(table, form) < rows_bytes(table, _FEW) else _FEW
 
 
-def rows_bytes(table: Table, form: Form) -> int:
-    """Bytes of a packed table, its fingerprints and hash functions included."""
+def rows_bytes(table: Table, form: Form, kept: int | None = None) -> int:
+    """Bytes of a packed table, its fingerprints and hash functions included.
+
+    Args:
+        table: of any kind.
+        form: of its rows.
+        kept: of a sketch, how many ids keep rows of their own; None for all that it has.
+    """
     rows = rows_in(table)
-    width = rows.embedding_dim
-    total = rows.num_embeddings * form.row_bytes(width)
-    total += sum(book.num_bytes for book in form.book_shapes(width))
+    width, num_rows, capacity = rows.embedding_dim, rows.num_embeddings, 0
     if isinstance(table, SketchEncoding):
-        total += FINGERPRINT_BYTES * table.capacity
-    return total
+        capacity = table.capacity
+        if kept is not None:
+            capacity = capacity_for(kept)
+            num_rows = 1 + capacity
+    total = num_rows * form.row_bytes(width) + FINGERPRINT_BYTES * capacity
+    return total + sum(book.num_bytes for book in form.book_shapes(width))
 
 
-def forms_of(tables: Collection[Table], form: Form | Mixture) -> list[Form]:
-    """The form of each table."""
-    return [*form.forms] if isinstance(form, Mixture) else [form_of(one, form) for one in tables]
+def choices_of(tables: Collection[Table], form: Form | Mixture) -> list[Choice]:
+    """What becomes of each table."""
+    if isinstance(form, Mixture):
+        return [*form.choices]
+    return [Choice(form_of(one, form)) for one in tables]
 
 
 def packed_size(module: nn.Module, form: Form | Mixture) -> int:
-    """Bytes of the tensors of a module in a form, or in one for each of its tables."""
+    """Bytes of the tensors of a module in a form, or in one for each of its tables.
+
+    Where rows are left out it is an upper bound, by some digits of a hash function's text.
+    """
     tables = tables_in(module)
     gone = {one for table in tables.values() for one in table.parameters()}
     halved = {getattr(owner, name) for owner, name in halved_in(module)} - gone
@@ -89,8 +104,25 @@ def packed_size(module: nn.Module, form: Form | Mixture) -> int:
     of_claims = sum(one.nbytes for table in tables.values() for one in table.buffers())
     total = of_state - of_claims
     total += sum(2 * one.numel() for one in halved) + sum(one.nbytes for one in others)
-    forms = forms_of(tables.values(), form)
-    return int(total) + sum(map(rows_bytes, tables.values(), forms))
+    choices = zip(tables.values(), choices_of(tables.values(), form), strict=True)
+    return int(total) + sum(rows_bytes(table, *choice) for table, choice in choices)
+
+
+def least_size(module: nn.Module) -> int:
+    """Bytes of a module in the smallest form, of sketches with rows for the fewest ids."""
+    tables = tables_in(module).values()
+    sizes = [
+        packed_size(module, Mixture(tuple(_least(table, form) for table in tables)))
+        for form in (SMALLEST if tables else (_FEW,))
+    ]
+    return min(sizes)
+
+
+def _least(table: Table, form: Form) -> Choice:
+    kept = None
+    if isinstance(table, SketchEncoding) and table.capacity >= FEWEST:
+        kept = round(STEPS[-1] * table.capacity)
+    return Choice(form_of(table, form), kept)
 
 
 def float_size(module: nn.Module) -> int:
