@@ -12,6 +12,7 @@ from tablefree.fields.events import Events, read_events
 from tablefree.fields.profile import Profile
 from tablefree.fields.split import Parts, default_split, split_events
 from tablefree.fields.table import Table
+from tablefree.fields.warnings import shown_names
 from tablefree.training.event_measures import has_new_value
 
 
@@ -43,10 +44,11 @@ class EventTask:
         """
         columns = [one.column for one in profile.columns.values()]
         if not any(one.kind == "label" for one in columns):
+            like = f" ({shown_names(profile.like_labels)})" if profile.like_labels else ""
             raise InputError(
                 f"{table.name} has no column that goes by the name and the values of a label: name "
-                "the one to be predicted, of 0 and 1 (--label); or, of pairs, the columns of users "
-                "and items (--user-column, --item-column)"
+                f"the one to be predicted, of 0 and 1{like} (--label); or, of pairs, the columns "
+                "of users and items (--user-column, --item-column)"
             )
         events = read_events(table, columns)
         how = split or default_split(events)
