@@ -21,7 +21,9 @@ WRITTEN = {
     "YYMMDDHH": "%y%m%d%H",
     "YYYYMMDDHHMM": "%Y%m%d%H%M",
     "YYYYMMDDHHMMSS": "%Y%m%d%H%M%S",
+    "YYYYMMDDHHMMSSFFF": "%Y%m%d%H%M%S000",
 }
+EXACT = [one for one in WRITTEN if len(one) < 16]
 TIMES = st.datetimes(datetime(2001, 1, 1), datetime(2099, 12, 31, 23))
 DAYS = [date(2014, 10, day) for day in range(1, 12) for _ in range(3)]
 HOURS = [datetime(2014, 10, day, hour) for day in range(20, 31) for hour in (0, 7, 23)]
@@ -44,6 +46,14 @@ def test_a_date_is_the_moment_it_says(time, written):
 def test_what_python_does_not_read_is_no_date(number, written):
     (found,) = moments(np.array([float(number)]), written)
     assert (found >= 0) == is_date(f"{number:0{len(written)}d}", written)
+
+
+@given(time=TIMES, milliseconds=st.integers(0, 999))
+def test_milliseconds_are_exact_to_a_few(time, milliseconds):
+    number = float(time.strftime("%Y%m%d%H%M%S") + f"{milliseconds:03}")
+    (found,) = moments(np.array([number]), "YYYYMMDDHHMMSSFFF")
+    wanted = int(time.replace(microsecond=0, tzinfo=UTC).timestamp()) * 1000 + milliseconds
+    assert abs(found - wanted * 10**6) <= 2 * 10**6
 
 
 def is_date(text, written):

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from tablefree.data.numbers import DAY
 
-HOUR = DAY // 24  # nanoseconds
-# Of the clock: how many there are, and the nanoseconds of each.
-CLOCK: Final = ((24, HOUR), (60, HOUR // 60), (60, 10**9))
+HOUR, SECOND = DAY // 24, 10**9  # nanoseconds
+# Of the clock: how many there are, how they are written, and the nanoseconds of each.
+CLOCK: Final = ((24, 100, HOUR), (60, 100, HOUR // 60), (60, 100, SECOND), (1000, 1000, 10**6))
 # How they are written, the likelier first where numbers may be either → what comes before the year
 # of two digits, and how much of the clock there is.
 FORMATS: Final = {
@@ -18,7 +18,9 @@ FORMATS: Final = {
     "YYMMDDHH": (2000, 1),
     "YYYYMMDDHHMM": (0, 2),
     "YYYYMMDDHHMMSS": (0, 3),
+    "YYYYMMDDHHMMSSFFF": (0, 4),
 }
+MOST_EXACT = 3  # of the clock; numbers of more digits are floats of a few milliseconds
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 FIRST_OF_CENTURY = 1  # 2001: numbers of fewer than seven digits are no dates
 
@@ -31,12 +33,13 @@ def moments(numbers: NDArray[np.float64], written: str) -> NDArray[np.int64]:
         written: one of `FORMATS`.
     """
     century, num_clock = FORMATS[written]
-    is_date = (np.abs(numbers) < 10.0**14) & (np.trunc(numbers) == numbers)
+    is_date = (np.abs(numbers) < 10.0**17) & (np.trunc(numbers) == numbers)
     rest = np.where(is_date, numbers, 0).astype(np.int64)
     clock = np.zeros_like(rest)
-    for count, nanoseconds in reversed(CLOCK[:num_clock]):
-        rest, digits = np.divmod(rest, 100)
-        is_date &= digits < count
+    for count, written_to, nanoseconds in reversed(CLOCK[:num_clock]):
+        rest, digits = np.divmod(rest, written_to)
+        is_rounded = num_clock > MOST_EXACT and nanoseconds == SECOND  # 59.999 may be 60
+        is_date &= digits < count + is_rounded
         clock += digits * nanoseconds
     rest, day = np.divmod(rest, 100)
     year, month = np.divmod(rest, 100)
