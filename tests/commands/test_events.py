@@ -136,6 +136,15 @@ class TestPlan:
         wanted = "split must be one of time, group, random" if is_split else "as 500KB or 6GB"
         assert f"{wanted}; got 'abc'" in printed.err
 
+    def test_options_in_warnings_are_whole(self, tablefree, tmp_path, capsys):
+        """However narrow the screen is."""
+        path = tmp_path / "clicks.csv"
+        flags = {f"an_outcome_of_clicks_{at}": pl.col("sold") for at in range(9)}
+        clicks(600).with_columns(**flags).write_csv(path)
+        assert tablefree("plan", "--data", path, "--label", "sold", "--budget", "1/2") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert sum(line.endswith(f"--drop {','.join(flags)}") for line in lines) == 1
+
     def test_columns_of_any_name(self, tablefree, tmp_path, capsys):
         path = tmp_path / "clicks.csv"
         rows = [f"{n % 2},{n % 7},v{n % 5},{n % 2 + n / 1000}" for n in range(600)]

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tablefree.errors import InputError
 from tablefree.fields.profile import profile
-from tablefree.fields.show import table_of
+from tablefree.fields.show import lines_of, table_of
 
 
 @settings(max_examples=25, deadline=None)
@@ -152,7 +152,7 @@ def test_no_rows():
 def printed(found, width=120):
     console = Console(file=io.StringIO(), width=width)
     console.print(table_of(found))
-    return console.file.getvalue()
+    return console.file.getvalue() + "\n".join(lines_of(found))
 
 
 def test_it_is_printed_as_a_table():

@@ -76,10 +76,12 @@ def show_profile(table: "Table", columns: ColumnOptions) -> "Profile":
         InputError: what `profile` raises.
     """
     from tablefree.fields.profile import profile
-    from tablefree.fields.show import table_of
+    from tablefree.fields.show import lines_of, table_of
 
     found = profile(table, **columns.kinds())
     console.print(table_of(found))
+    for line in lines_of(found):
+        say(line)
     return found
 
 
