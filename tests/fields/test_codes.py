@@ -139,7 +139,8 @@ def test_how_often_codes_occur_follows_no_order(name, seed, tmp_path):
     frame = pl.DataFrame({"x": SCATTERED[name](rng), "y": rng.random(ROWS) < 0.3})
     frame.with_columns(pl.col("x").cast(pl.String)).write_csv(tmp_path / "x.csv")
     missing = frame.with_columns(pl.when(pl.int_range(ROWS) % 9 > 0).then("x"), "y").to_pandas()
-    for data in (frame, tmp_path / "x.csv", missing):
+    floats = frame.with_columns(pl.col("x").cast(pl.Float64))  # as encoders of scikit-learn give
+    for data in (frame, tmp_path / "x.csv", missing, floats):
         for given in ({}, {"label": "y"}):
             column = profile(data, **given).columns["x"].column
             assert (column.kind, column.type) == ("categorical", "integer")
@@ -150,7 +151,8 @@ def test_how_often_codes_occur_follows_no_order(name, seed, tmp_path):
 @pytest.mark.parametrize("name", SMOOTH)
 def test_how_often_numbers_occur_does(name, seed):
     values = SMOOTH[name](np.random.default_rng(seed)).astype(int)
-    assert profile(pl.DataFrame({"x": values})).columns["x"].column.kind == "numeric"
+    for one in (values, values.astype(float)):
+        assert profile(pl.DataFrame({"x": one})).columns["x"].column.kind == "numeric"
 
 
 def test_amounts_by_their_names_are_numbers():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tablefree.data.numbers import LARGEST
 from tablefree.fields import names
-from tablefree.fields.evidence import EARLIEST, TYPES, Evidence
+from tablefree.fields.evidence import EXACT, TYPES, Evidence
 
 KINDS = ("categorical", "bag", "numeric", "date", "label", "time", "group")
 KIND_OF_TYPE = {
@@ -36,6 +36,7 @@ REMEDIES = {
     "time": "save them as numbers",
 }
 MOST_CATEGORIES = 100  # integers with more values, and nothing that says codes, are numbers
+MOST_SECONDS = 2**63 // 10**9  # of which 64 bits hold the nanoseconds
 FEWEST_DATES = 10  # distinct numbers which are all dates, so that it is no chance
 ROW_IDS, ROW_ID_SHARE = 1_000, 0.97  # rows, and values a row, from which a value names its row
 
@@ -122,8 +123,14 @@ def type_for(evidence: Evidence, kind: str | None = None) -> str:
     if kind == "numeric" and told != "integer":
         told = "float"  # as "+5", which no program writes of an integer
     # Integers of pandas are floats where some are missing, for NumPy has no other null.
-    is_integer = is_whole and (evidence.num_nulls > 0 or kind == "label" or evidence.is_list)
+    are_codes = names.is_id(evidence.name) or names.is_thing(evidence.name) or kind == "label"
+    is_integer = is_whole and (evidence.num_nulls > 0 or are_codes or evidence.is_list)
     return "integer" if told == "float" and is_integer else told
+
+
+def are_integers(evidence: Evidence) -> bool:
+    """Whether the numbers are integers, also where they are held as floats."""
+    return evidence.type() == "integer" or (evidence.type() == "float" and evidence.range.is_whole)
 
 
 def useless(evidence: Evidence) -> str | None:
@@ -174,12 +181,11 @@ def label_values(examples: Sequence[str]) -> set[str]:
 
 
 def _are_in_order(evidence: Evidence) -> bool:
-    """Whether many numbers may say what comes first: all from some start, or in one unit."""
+    """Whether many numbers may say what comes first, counted from some start."""
     if type_for(evidence, "time") not in ("integer", "float") or evidence.is_list:
         return False
-    least, largest = evidence.range.least, evidence.range.largest
-    is_one_unit = largest < 10 * least or 0 <= least < EARLIEST
-    return is_one_unit and evidence.num_values > MOST_CATEGORIES
+    is_count = evidence.range.least >= 0 and evidence.range.largest < MOST_SECONDS
+    return is_count and evidence.num_values > MOST_CATEGORIES
 
 
 def _of_time(evidence: Evidence) -> str:
@@ -198,6 +204,8 @@ def _of_integers(evidence: Evidence) -> tuple[str, str, str]:
         return "categorical", "integer", f"an id or code by its name{held}"
     if evidence.num_values > MOST_CATEGORIES and names.is_thing(evidence.name):
         return "categorical", "integer", f"a code by its name, of a thing{held}"
+    if evidence.range.size >= EXACT and evidence.range.unit is None:
+        return "categorical", "integer", "codes: larger than amounts are"
     about = "" if evidence.is_exact else "about "
     kind = "categorical" if evidence.num_values <= MOST_CATEGORIES else "numeric"
     return kind, "integer", f"{about}{evidence.num_values:,} distinct integers{held}"

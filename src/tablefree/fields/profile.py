@@ -18,6 +18,7 @@ from tablefree.fields.evidence import Evidence
 from tablefree.fields.given import check, given
 from tablefree.fields.kinds import (
     Column,
+    are_integers,
     are_labels,
     as_label,
     as_time,
@@ -138,7 +139,12 @@ def profile(
         raise InputError(f"{table.name} has no column that is left: drop fewer")
     seen, sample = _read(table, names, {**kinds, **told})
     columns, useless = _decide(table, seen, kinds, told)
-    columns, aucs, sure = _tried(sample, columns, {*kinds, *told})
+    are_open = {
+        name
+        for name, column in columns.items()
+        if column.kind == "numeric" and name not in {*kinds, *told} and are_integers(seen[name])
+    }
+    columns, aucs, sure = _tried(sample, columns, are_open)
     like_labels = [
         name
         for name, column in columns.items()
@@ -273,7 +279,7 @@ def _decide(
 
 
 def _tried(
-    sample: leaks.Sample, columns: Mapping[str, Column], told: Collection[str]
+    sample: leaks.Sample, columns: Mapping[str, Column], are_open: Collection[str]
 ) -> tuple[dict[str, Column], dict[str, float], set[str]]:
     """The columns, of which some are shown to be codes; and how well each tells the label.
 
@@ -282,7 +288,7 @@ def _tried(
     Args:
         sample: of the rows.
         columns: what they are taken for so far.
-        told: those of which the user or the form of the table has said what they are.
+        are_open: those of integers of which nothing has said yet whether they are codes.
     """
     label = next((name for name, one in columns.items() if one.kind == "label"), None)
     labels = None if label is None else sample.column(label)
@@ -291,9 +297,8 @@ def _tried(
     for name, column in columns.items():
         if name == label or (values := sample.column(name)) is None:
             continue
-        is_open = (column.kind, column.type) == ("numeric", "integer") and name not in told
-        if is_open and (reason := _of_codes(name, values, trial)) is not None:
-            judged[name] = replace(column, kind="categorical", reason=reason)
+        if name in are_open and (reason := _of_codes(name, values, trial)) is not None:
+            judged[name] = replace(column, kind="categorical", type="integer", reason=reason)
         if trial is not None and (auc := trial.auc(judged[name], values)) is not None:
             aucs[name] = auc
             if trial.is_sure(judged[name], values):
