@@ -216,7 +216,7 @@ class TestTrain:
         assert tablefree("train", "--data", path, *options, "--output", tmp_path / "new") == 0
         assert "user_id" in package.load(tmp_path / "new").features
         clicks(600).with_columns(fraud=pl.col("sold")).write_csv(path)
-        words = ("('sold', 'fraud') (--label)", "(--user-column, --item-column)")
+        words = ("(--label), which 'sold', 'fraud' may be; or", "(--user-column, --item-column)")
         refused(("train", "--data", path, *options), *words)
 
     @pytest.mark.parametrize(

@@ -44,10 +44,11 @@ class EventTask:
         """
         columns = [one.column for one in profile.columns.values()]
         if not any(one.kind == "label" for one in columns):
-            like = f" ({shown_names(profile.like_labels)})" if profile.like_labels else ""
+            like = profile.like_labels
+            which = f", which {shown_names(like)} may be" if like else ""
             raise InputError(
                 f"{table.name} has no column that goes by the name and the values of a label: name "
-                f"the one to be predicted, of 0 and 1{like} (--label); or, of pairs, the columns "
+                f"the one to be predicted, of 0 and 1 (--label){which}; or, of pairs, the columns "
                 "of users and items (--user-column, --item-column)"
             )
         events = read_events(table, columns)

@@ -102,10 +102,10 @@ def profile(
 
     Kinds that are not given are found from all values: booleans and strings are categorical, floats
     numeric, dates (text of ISO 8601 among them) dates, lists bags. Integers are categorical where
-    the name is that of an id or a code, there are at most 100, or they tell the label clearly
-    better than their sizes do, and numeric otherwise. Text of files without types is what all of
-    it says. A label is found by its name and values, a time likewise. What cannot be used, or tells
-    nothing, is left out, with the reason.
+    the name is that of an id, a code or a thing, there are at most 100, how often they occur
+    follows no order, or they tell the label clearly better than their sizes do; and numeric
+    otherwise. Text of files without types is what all of it says. A label is found by its name and
+    values, a time likewise. What cannot be used, or tells nothing, is left out, with the reason.
 
     Args:
         data: what `Table.of` takes.
