@@ -112,6 +112,7 @@ def test_few_integers_are_categories(number, kind):
         ("click", [0, 2], (CATEGORICAL, "integer")),
         ("click", [0, 1, 2], (CATEGORICAL, "integer")),
         ("mature", [0, 1], (CATEGORICAL, "integer")),
+        ("clicks", [[0], [1, 0]], ("bag", "integer")),
     ],
 )
 def test_labels_are_found_by_name_and_values(name, values, wanted):
@@ -173,6 +174,7 @@ def test_the_values_of_a_label_count_before_its_name():
         ("ts", [7 * 10**9 + number / 2 for number in range(200)], ("time", "float")),
         ("ts", [10**12 + 7 * 10**12 * number for number in range(200)], (NUMERIC, "integer")),
         ("timestamp", [61, 62] * 100, (CATEGORICAL, "integer")),
+        ("signup_ts", [61 + 7 * number for number in range(200)], (NUMERIC, "integer")),
         ("timestamp", [*range(-100, 100)], (NUMERIC, "integer")),
         ("time", [61 + 7 * number for number in range(200)], (NUMERIC, "integer")),
         ("attributed_time", ["2026-01-31", "2026-02-01"], ("date", "date")),

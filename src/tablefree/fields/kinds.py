@@ -69,7 +69,8 @@ def find_label(columns: Iterable[Evidence]) -> Evidence | None:
     found = [
         (rank, one)
         for one in columns
-        if are_labels(one.num_values, one.examples)
+        if not one.is_list
+        and are_labels(one.num_values, one.examples)
         and (rank := names.label_rank(one.name)) is not None
     ]
     first = min((rank for rank, _ in found), default=None)
@@ -82,8 +83,12 @@ def find_time(columns: Iterable[Evidence]) -> Evidence | None:
 
     Of numbers that are no dates one called a time stamp is, where nothing else is.
     """
-    found = [one for one in columns if not one.num_missing and _unusable(one) is None]
-    dates = [one for one in found if names.is_time(one.name) and one.is_moment]
+    found = [
+        one
+        for one in columns
+        if names.is_time(one.name) and not one.num_missing and _unusable(one) is None
+    ]
+    dates = [one for one in found if one.is_moment and not one.is_list]
     stamps = [one for one in found if names.is_stamp(one.name) and _are_in_order(one)]
     return max(dates or stamps, key=lambda one: one.num_values, default=None)
 

@@ -20,7 +20,7 @@ _TIME = re.compile(
     r"(time|ts|date|day|dt|ds|pt(_d)?|hour|epoch|(created|occurred|logged)_at)"
     r"(_?(time|stamp|hour|ts|ms|us|ns|s|sec|millis|utc|local))*"
 )
-_STAMP = re.compile(r"(.*_)?(time_?stamp|ts)(_(ms|us|ns|s))?")
+_STAMP = re.compile(r".*(stamp|ts)(_(ms|us|ns|s))?")
 _THING = (
     "(user|item|ad|adgroup|campaign|customer|client|brand|merchant|seller|shop|store|publisher|"
     "advertiser|creative|banner|placement|slot|channel|app|device|os|browser|city|region|country|"
@@ -59,7 +59,7 @@ def is_time(name: str) -> bool:
 
 
 def is_stamp(name: str) -> bool:
-    """Whether a name is that of a time even where its numbers are no dates."""
+    """Whether the name of a time is that of one even where its numbers are no dates."""
     return _STAMP.fullmatch(words(name)) is not None
 
 
