@@ -2,7 +2,8 @@
 
 Thirty columns of categories, two of them of a million values, and ten of numbers; batches of 8,192,
 d 16. The tables have row numbers already, which a pass over the data found; planned embeddings take
-ids. All take turns, and medians are told; data in memory.
+ids. The tables learn as `nn.Embedding` does, by gradients of all rows, and once more as tablefree
+trains any rows that are many. All take turns, and medians are told; data in memory.
 
 Run: python benchmarks/train_events.py [--threads 2] [--device cuda]
 """
@@ -10,6 +11,7 @@ Run: python benchmarks/train_events.py [--threads 2] [--device cuda]
 import argparse
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from statistics import median
 
 import numpy as np
@@ -22,6 +24,7 @@ from tablefree.fields.model import Predictor
 from tablefree.fields.plan import plan
 from tablefree.fields.profile import ColumnProfile, Profile
 from tablefree.machine import describe_machine
+from tablefree.rows.table import sparse_gradients
 from tablefree.training.events import Batches, Encoded, event_loss, new_predictor
 from tablefree.training.optimizers import Optimizers, optimizers
 
@@ -29,6 +32,7 @@ ROWS, BATCH, STEPS, FIRST = 1_000_000, 8_192, 40, 5
 VALUES = [10] * 10 + [300] * 6 + [2_000] * 6 + [20_000] * 6 + [1_000_000] * 2
 NUMBERS = 10
 PLANNED_ROWS = 10_000_000  # in which each value occurs several times
+TABLES = "tables by row number"
 ID = 2_654_435_761  # makes of a number an id like any other
 
 
@@ -85,18 +89,22 @@ def main() -> None:
     machine = torch.cuda.get_device_name() if device == "cuda" else describe_machine()
     print(f"{machine}; torch {torch.__version__}; {torch.get_num_threads()} threads")
     found, profile = events(np.random.default_rng(0))
-    plans = {"tables by row number": plan(profile, method="full_table")}
+    full = plan(profile, method="full_table")
+    plans = {TABLES: full, "tables as trained": full}
     plans |= {f"planned at 1/{part}": plan(profile, ratio=1 / part) for part in (4, 16, 64)}
     runs: dict[str, tuple[Predictor, Iterator[Encoded], Optimizers, list[float]]] = {}
-    for name, one in plans.items():
-        predictor = new_predictor(one, found, model="dlrm", seed=0)
-        batches = iter(Batches(predictor, found, BATCH, seed=0))
-        predictor = predictor.train().to(device)
-        runs[name] = (predictor, batches, optimizers(predictor), [])
-    for _ in range(STEPS):
-        for predictor, batches, optimizer, seconds in runs.values():
-            seconds.append(step(predictor, batches, optimizer, device))
-    tables = median(runs["tables by row number"][3][FIRST:])
+    with ExitStack() as stack:
+        for name, one in plans.items():
+            predictor = new_predictor(one, found, model="dlrm", seed=0)
+            batches = iter(Batches(predictor, found, BATCH, seed=0))
+            predictor = predictor.train().to(device)
+            if name != TABLES:
+                stack.enter_context(sparse_gradients(predictor))
+            runs[name] = (predictor, batches, optimizers(predictor), [])
+        for _ in range(STEPS):
+            for predictor, batches, optimizer, seconds in runs.values():
+                seconds.append(step(predictor, batches, optimizer, device))
+    tables = median(runs[TABLES][3][FIRST:])
     for name, (*_, seconds) in runs.items():
         one = median(seconds[FIRST:])
         print(

@@ -173,8 +173,8 @@ def test_a_model_of_events_scores_there_as_here(name):
     parts = split_events(events, "random")
     predictor, fitted = train_events(
         tablefree.plan(frame, label="clicked", ratio=0.5),
-        events,
-        parts,
+        events.at(parts.train),
+        events.at(parts.validation),
         Recipe(0.03),
         model=name,
     )

@@ -123,10 +123,11 @@ def folder(frame, tmp_path_factory):
     found = profile(frame, **GIVEN)
     columns = [one.column for one in found.columns.values()]
     events = read_events(Table.of(frame), columns)
+    parts = split_events(events, "time")
     predictor, _ = train_events(
         plan(found, ratio=0.7, embedding_dim=4),
-        events,
-        split_events(events, "time"),
+        events.at(parts.train),
+        events.at(parts.validation),
         Recipe(0.1, max_epochs=1, batch_size=32),
     )
     folder = tmp_path_factory.mktemp("model")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tablefree.errors import InputError
 from tablefree.fields.events import Events
-from tablefree.fields.split import SPLITS, default_split, split_events
+from tablefree.fields.split import SPLITS, check_labels, default_split, split_events
 
 
 def events(num_events=400, num_moments=100, num_groups=60, missing=0.1, seed=0, **fields):
@@ -86,6 +86,10 @@ def test_labels_do_not_move_the_parts():
             assert np.array_equal(one, same)
 
 
+def split_and_check(data, how):
+    check_labels(data, split_events(data, how), how)
+
+
 def test_the_default():
     assert default_split(events()) == "time"
     assert default_split(events(times=None)) == "group"
@@ -106,11 +110,11 @@ def test_the_default():
 )
 def test_what_cannot_be_split(how, fields, message):
     with pytest.raises(InputError, match=message):
-        split_events(events(**fields), how)
+        split_and_check(events(**fields), how)
 
 
 @pytest.mark.parametrize("how", SPLITS)
 @pytest.mark.parametrize("num_events", [1, 3])
 def test_too_few_events(how, num_events):
     with pytest.raises(InputError, match=f"part of the split by {how} has"):
-        split_events(events(num_events, missing=0), how)
+        split_and_check(events(num_events, missing=0), how)

@@ -49,10 +49,11 @@ def data():
 def trained(data, events=None, seed=0, **changes):
     found, known, parts = data
     recipe = Recipe(0.03, max_epochs=1, batch_size=64)
+    events = known if events is None else events
     predictor, _ = train_events(
         plan(found, ratio=0.4, embedding_dim=4),
-        known if events is None else events,
-        parts,
+        events.at(parts.train),
+        events.at(parts.validation),
         recipe,
         seed=seed,
         **changes,

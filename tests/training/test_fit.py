@@ -93,6 +93,19 @@ def test_rows_in_bfloat16_learn_in_fewer_bytes():
     assert spared == of_rows[0] + 4 - of_rows[1]  # and counts its steps in a tensor
 
 
+def test_rows_that_are_many_learn_the_same_by_sparse_gradients(monkeypatch):
+    model, result, _ = trained(max_epochs=3)
+    monkeypatch.setattr("tablefree.rows.table.SPARSE_FROM", NUM_USERS)
+    other, faster, _ = trained(max_epochs=3)
+    assert faster.training_bytes < result.training_bytes  # one moment is none
+    rows = [one.users.rows.weight for one in (model, other)]
+    torch.testing.assert_close(*rows, rtol=1e-3, atol=1e-4)
+    assert not other.users.rows.sparse
+    assert other.users.config() == model.users.config()
+    other.users(torch.tensor([3])).sum().backward()
+    torch.optim.Adam(other.users.parameters()).step()  # as of any dense gradient
+
+
 def test_every_epoch_is_iterated_once():
     _, result, batches = trained(max_epochs=3, patience=3)
     assert batches.epoch == result.epochs == 3

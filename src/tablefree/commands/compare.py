@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tablefree.commands.events.compare import SIZES, compare_on_events
-from tablefree.commands.events.tables import are_events, others_given, refuse
+from tablefree.commands.events.tables import PAIR, are_events, others_given, refuse
 from tablefree.commands.options import (
     METHOD_NAMES,
     MODELS,
@@ -92,10 +92,10 @@ def compare(
     """
     if sizes is not None and num_bytes is not None:
         raise InputError("--sizes and --bytes say the same: pass one of them")
-    if are_events(data, columns):
+    if are_events(data, columns, model):
         chosen = sizes if num_bytes is None else num_bytes
         of_pairs = {"sizes_in": sizes_in, "precision": precision}
-        refuse([*others_given(data), *given(of_model, **of_pairs)])
+        refuse([*others_given(data, *PAIR), *given(of_model, **of_pairs)])
         compare_on_events(
             data,
             columns,

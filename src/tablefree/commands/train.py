@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tablefree.commands.events.tables import are_events, others_given, refuse
+from tablefree.commands.events.tables import PAIR, are_events, others_given, refuse
 from tablefree.commands.events.train import METHOD, train_on_events
 from tablefree.commands.options import (
     METHOD_NAMES,
@@ -96,9 +96,9 @@ def train(
 
     Example: tablefree train --data clicks.parquet --label clicked --bytes 1/16 --output ctr
     """
-    if are_events(data, columns):
+    if are_events(data, columns, model):
         of_pairs = {"size": size, "precision": precision, "rows": rows}
-        refuse([*others_given(data), *given(of_model, **of_pairs)])
+        refuse([*others_given(data, *PAIR), *given(of_model, **of_pairs)])
         train_on_events(
             data,
             columns,

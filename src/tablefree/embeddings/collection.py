@@ -171,6 +171,21 @@ class EmbeddingCollection(Pretrained):
         embeddings: Tensor = self(given | ({} if name in given else {name: ids}))[name]
         return embeddings
 
+    def embedding(self, name: str) -> nn.Module:
+        """What embeds a feature, packed or not; of deep hashes of one shape, all of them.
+
+        Raises:
+            InputError: an unknown feature.
+        """
+        if name not in self._features:
+            known = ", ".join(map(repr, self.names))
+            raise InputError(f"there is no feature {name!r}: the collection has {known}")
+        owner = self._features[name].owner
+        for names, group in zip(self._group_names, self.groups, strict=True):
+            if owner in names:
+                return group
+        return self.singles[self._single_names.index(owner)]
+
     def freeze(self, dtype: torch.dtype = torch.float32) -> Self:
         """A copy for inference with the same call: batch norm folded, nothing left to train.
 

@@ -118,14 +118,16 @@ class RowClaims(nn.Module):
         rows: Tensor = self(ids)
         is_new = rows == FREE
         group = self.process_group or data_parallel_group(self)
-        new = ids[is_new]
+        asking = ids[is_new]
+        new = torch.unique(asking)
         if self.sightings is not None:
             new = new[self.sightings(new)]
-        new = new if group is None else of_all(new, group)
+        new = new if group is None else torch.unique(of_all(new, group))
         if len(new):
-            self._give_rows(torch.unique(new))
-            rows = self(ids)
-            self.unlearnt.add(rows[is_new & (rows >= 0)])
+            self._give_rows(new)
+            given = self(asking)  # the others keep what they have
+            rows[is_new] = given
+            self.unlearnt.add(given[given >= 0])
         if not self._has_warned:
             self._warn_if_full(rows)
         return rows

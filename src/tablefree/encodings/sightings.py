@@ -46,13 +46,12 @@ class Sightings(nn.Module):
 
     @torch.no_grad()
     def forward(self, ids: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
-        """Count the ids of a batch, each once; which of them may have a row."""
-        distinct, inverse = torch.unique(ids, return_inverse=True)
-        self.num_met += len(distinct)
+        """Count the distinct ids of a batch; which of them may have a row."""
+        self.num_met += len(ids)
         if int(self.num_met) > self.capacity:
             self.num_met.zero_()
             self.counts.zero_()
-        places = self.hashes(distinct)
+        places = self.hashes(ids)
         met = self.counts[places].amin(1).clamp(max=_MOST - 1) + 1
         self.counts.scatter_reduce_(0, places.flatten(), met.repeat_interleave(2), "amax")
-        return met[inverse] >= self.wanted
+        return met >= self.wanted

@@ -16,13 +16,16 @@ from tablefree.errors import InputError
 from tablefree.experiments import plans
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.parquet import writing
+from tablefree.experiments.positives import Pair, Positives, split_positives, whole_events
 from tablefree.experiments.single import check_converged
 from tablefree.fields.events import Events, event_batches, read_events
 from tablefree.fields.model import Predictor
 from tablefree.fields.plan import Plan
-from tablefree.fields.split import split_events
+from tablefree.fields.split import Parts, check_labels, split_events
 from tablefree.fields.table import Table
+from tablefree.models.field_model import FieldModel
 from tablefree.packing import packed_bytes
+from tablefree.packing.books import Books
 from tablefree.packing.choice import SMALLEST
 from tablefree.packing.tables import packed_size
 from tablefree.training.checkpoint import LOGS, Checkpoint, check_folder, save_checkpoint
@@ -67,11 +70,12 @@ def train_predictor(
         _check_budget(task, plan, model, num_bytes)
     predictor, fit = train_events(
         plan,
-        task.events,
-        task.parts,
+        task.train,
+        task.validation,
         recipe,
         model=model,
         seed=seed,
+        others=task.others,
         log_folder=folder / LOGS,
         show_progress=show_progress,
     )
@@ -79,7 +83,7 @@ def train_predictor(
     check_converged(quality, recipe)
     if num_bytes is not None:
         on_packing()
-        packer = plans.packer_of(predictor, task.events, task.parts)
+        packer = plans.packer_of(predictor, task)
         best, *_ = plans.packed_within(packer, predictor, num_bytes)
         predictor, quality, form = best.module, best.quality, str(best.form)
     run = {
@@ -89,19 +93,35 @@ def train_predictor(
         "float32_validation_auc": fit.validation_auc,
         "form": form,
         "num_bytes": num_bytes,
+        "pair": None if task.positives is None else task.positives.pair.config(),
         **bytes_of(predictor),
+        "features": features_of(predictor),
     }
-    test = task.events.at(task.parts.test)
-    measures = {"validation_auc": quality, **_tested(predictor, test, task.new_values)}
+    measures = {"validation_auc": quality, **_tested(predictor, task.test, task.new_values)}
     checkpoint = Checkpoint(predictor.eval(), task.name, task.split, run, measures)
     save_checkpoint(folder, checkpoint)
     return checkpoint
 
 
+def features_of(predictor: Predictor) -> dict[str, dict[str, Any]]:
+    """What each feature has: its method, the form of its rows, and the bytes with a vocabulary."""
+    assert isinstance(predictor.model, FieldModel)
+    embeddings, vocabularies = predictor.model.embeddings, predictor.vocabularies()
+    found = {}
+    for name, config in embeddings.config().items():
+        module = embeddings.embedding(name)
+        forms = [str(one.form) for one in module.modules() if isinstance(one, Books)]
+        num_bytes = packed_bytes(module)
+        if name in vocabularies:
+            num_bytes += vocabularies[name].nbytes
+        form = forms[0] if forms else "float32"
+        found[name] = {"method": config["method"], "form": form, "num_bytes": num_bytes}
+    return found
+
+
 def _check_budget(task: EventTask, plan: Plan, model: str, num_bytes: int) -> None:
     """Refuse, before any training, bytes that no form of the embeddings fits into."""
-    train = task.events.at(task.parts.train)
-    outline = new_predictor(plan, train, model=model, seed=0)
+    outline = new_predictor(plan, task.train, model=model, seed=0)
     packed = min(packed_size(outline.embeddings, form) for form in SMALLEST)
     least = packed + outline.vocabulary_bytes
     if least > num_bytes:
@@ -126,7 +146,7 @@ def bytes_of(predictor: Predictor) -> dict[str, int]:
 
 
 def evaluate_predictor(
-    predictor: Predictor, table: Table, split: str | None = None
+    predictor: Predictor, table: Table, split: str | None = None, pair: Pair | None = None
 ) -> dict[str, float | None]:
     """The measures of a model on the rows of a table that have a label.
 
@@ -135,14 +155,18 @@ def evaluate_predictor(
         table: of all rows, read in batches; or in memory for a split.
         split: of `fields.split.SPLITS`, for the test part of the rows, as in training; None for all
             of them.
+        pair: of a model of events without a label, the columns of users and items.
 
     Raises:
         InputError: a column of the training that is missing, or has values of another type; no row
             with a label; a split that the rows do not have.
     """
+    if pair is not None:
+        return _evaluate_positives(predictor, table, split, pair)
     if split is not None:
         events = read_events(table, predictor.columns)
         parts = split_events(events, split)
+        check_labels(events, parts, split)
         train, test = events.at(parts.train), events.at(parts.test)
         return _tested(predictor, test, has_new_value(test, train))
     found = list(_scored(predictor, table))
@@ -155,6 +179,26 @@ def evaluate_predictor(
         "events": int(is_known.sum()),
         **measures(logits[is_known], labels[is_known])._asdict(),
     }
+
+
+def _evaluate_positives(
+    predictor: Predictor, table: Table, split: str | None, pair: Pair
+) -> dict[str, float | None]:
+    """The same of events that all took place, and of others that are drawn beside them."""
+    events = whole_events(read_events(table, predictor.columns), pair)
+    none = np.zeros(0, np.int64)
+    parts = (
+        split_positives(events, pair, split) if split else Parts(none, none, np.arange(len(events)))
+    )
+    of_split = split or "whole", parts
+    positives = Positives.of(table.name, events, predictor.columns, pair, of_split)
+    events = positives.consistent(events)
+    test = positives.test(events)
+    if split is not None:
+        return _tested(predictor, test, has_new_value(test, events.at(parts.train)))
+    assert test.labels is not None
+    found = measures(predictor.logits(test), torch.from_numpy(test.labels))
+    return {"events": len(test), **found._asdict()}
 
 
 def _tested(predictor: Predictor, test: Events, new_values: Tensor) -> dict[str, float | None]:

@@ -20,7 +20,7 @@ from tablefree.experiments.parquet import first_line, read_table, write_table
 from tablefree.experiments.spec import Run, identity
 from tablefree.experiments.task import Task
 from tablefree.models import Recommender
-from tablefree.packing import Form, packed_bytes
+from tablefree.packing import packed_bytes
 from tablefree.packing.packer import Packer, Trial
 from tablefree.training.metrics import auc, score_pairs
 
@@ -140,11 +140,8 @@ def _score_bytes(model: Recommender) -> int:
 
 def _ranked(packer: Packer[Recommender], most: int) -> list[Trial[Recommender]]:
     """The forms of at most so many bytes, the best first."""
-
-    def fits(form: Form) -> bool:
-        return packer.size(form) <= most
-
-    return packer.ranked(fits, "budget") if packer.forms(fits) else []
+    fits = packer.forms(lambda form: packer.size(form) <= most)
+    return packer.within(most) if fits else []
 
 
 def _examples(

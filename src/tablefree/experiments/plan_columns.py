@@ -138,7 +138,7 @@ def _columns(task: EventTask, max_epochs: int) -> pl.DataFrame:
         {
             "dataset": task.name,
             "data_digest": task.digest,
-            "num_events": [*map(len, task.parts), int(task.new_values.sum())],
+            "num_events": [*task.num_events, int(task.new_values.sum())],
             "max_epochs": max_epochs,
             "column": name,
             "kind": one.column.kind,

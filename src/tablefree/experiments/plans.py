@@ -21,8 +21,8 @@ from tablefree.experiments.tuning import ROW_DECAYS, ROW_RATES, new_study
 from tablefree.experiments.worth import column_worth
 from tablefree.fields.events import Events
 from tablefree.fields.model import Predictor
-from tablefree.fields.split import Parts
-from tablefree.packing import Form, packed_bytes
+from tablefree.packing import packed_bytes
+from tablefree.packing.choice import SMALLEST
 from tablefree.packing.packer import Packer, Trial
 from tablefree.packing.tables import packed_size
 from tablefree.training.event_measures import measures
@@ -138,11 +138,12 @@ class PlanComparison(Comparison):
         recipe = self._recipe(job.cell, trials[: job.trial + 1], is_known=is_known)
         predictor, fit = train_events(
             job.cell.plan,
-            task.events,
-            task.parts,
+            task.train,
+            task.validation,
             recipe,
             model=job.cell.model,
             seed=job.seed,
+            others=task.others,
         )
         run = _row_of(job, task, recipe, predictor, fit)
         if not is_known and self.trials > 1:
@@ -150,7 +151,7 @@ class PlanComparison(Comparison):
         rows = _measured_rows(run, job.cell.budgets, predictor, task)
         if job.cell.method != "full_table" or job.seed:
             return {"rows": rows}
-        return {"rows": rows, "worth": column_worth(predictor, task.events.at(task.parts.test))}
+        return {"rows": rows, "worth": column_worth(predictor, task.test)}
 
     def append(self, folder: Path, outcome: Row) -> Row:
         """Write the rows of a run in the place of earlier ones; the first."""
@@ -213,7 +214,7 @@ def _measured_rows(
     run: Mapping[str, Any], budgets: Sequence[int], predictor: Predictor, task: EventTask
 ) -> list[dict[str, Any]]:
     """The row of a run with its test, and one of each budget that it is packed into."""
-    test, packer = task.events.at(task.parts.test), packer_of(predictor, task.events, task.parts)
+    test, packer = task.test, packer_of(predictor, task)
     rows = [{**run, **tested(predictor, test, task.new_values)}]
     for budget in budgets:
         row = {**run, "form": "none", "deployed_bytes": None, "budget_bytes": budget}
@@ -255,15 +256,13 @@ def embedding_bytes(predictor: Predictor) -> int:
     return packed_bytes(predictor.embeddings) + predictor.vocabulary_bytes
 
 
-def packer_of(predictor: Predictor, events: Events, parts: Parts) -> Packer[Predictor]:
+def packer_of(predictor: Predictor, task: EventTask) -> Packer[Predictor]:
     """What packs a trained model, and tells forms apart on the validation part."""
-    generator = torch.Generator().manual_seed(0)
-    some = torch.randperm(len(parts.train), generator=generator)[:MOST_EXAMPLES].sort().values
     examples, held_out = (
-        encoded(predictor, events.at(part))
-        for part in (parts.train[some.numpy()], parts.validation)
+        _example(encoded(predictor, events))
+        for events in (task.examples(MOST_EXAMPLES), task.validation)
     )
-    return Packer(predictor, _example(examples), _example(held_out))
+    return Packer(predictor, examples, held_out)
 
 
 def _example(part: Any) -> tuple[Any, ...]:
@@ -274,12 +273,11 @@ def packed_within(
     packer: Packer[Predictor], predictor: Predictor, budget: int
 ) -> list[Trial[Predictor]]:
     """The best form within a budget; none where none fits, as of a large vocabulary."""
-    vocabularies = predictor.vocabulary_bytes
-
-    def fits(form: Form) -> bool:
-        return packed_size(predictor.embeddings, form) + vocabularies <= budget
-
-    return packer.ranked(fits, "budget")[:1] if packer.forms(fits) else []
+    some = SMALLEST[0]
+    network = packer.size(some) - packed_size(predictor.embeddings, some)
+    most = budget - predictor.vocabulary_bytes + network
+    fits = packer.forms(lambda form: packer.size(form) <= most)
+    return packer.within(most)[:1] if fits else []
 
 
 def tested(predictor: Predictor, test: Events, new_values: Tensor) -> dict[str, float | None]:

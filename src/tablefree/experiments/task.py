@@ -39,6 +39,17 @@ class Pairs(NamedTuple):
     labels: npt.NDArray[np.float32]
 
 
+class Compared(NamedTuple):
+    """Events as they were, label 1, and with items that their users did not have, label 0.
+
+    Where events have labels there are no others, and the labels are theirs.
+    """
+
+    events: Ints
+    items: Ints
+    labels: npt.NDArray[np.float32]
+
+
 class Ranking(NamedTuple):
     """One held-out positive of each user `[n]`, and the items `[n, 99]` it is ranked among."""
 
@@ -116,12 +127,37 @@ class Task:
                 drawn.
         """
         split = split_interactions(interactions, how, seed=SPLIT_SEED)
+        task = cls.of(interactions, how, split)
+        task.check_held_out()
+        return task
+
+    @classmethod
+    def of(cls, interactions: Interactions, how: str, split: Split) -> "Task":
+        """Interactions that are split already; of events in no part nothing is asked.
+
+        Raises:
+            InputError: a user for whom no negative can be drawn.
+        """
         stage = np.zeros(interactions.num_events, np.int8)
         stage[split.validation], stage[split.test] = 1, 2
         task = cls(interactions.ordered_by(stage), how, split)
         task._check_negatives()
-        task._check_held_out()
         return task
+
+    def check_held_out(self) -> None:
+        """Refuse, before any training, a part that tells nothing.
+
+        Raises:
+            InputError: a held-out part without a pair that is new to its user.
+        """
+        for name, (_, _, labels) in (("validation", self.validation), ("test", self.test)):
+            if len(np.unique(labels)) < 2:
+                what = "pairs of one label only" if len(labels) else "no pair"
+                raise InputError(
+                    f"the {name} part of the {self.how} split of {self.interactions.name} has "
+                    f"{what} that is new to its user: use the random split, or data with fewer "
+                    "repeated pairs"
+                )
 
     @cached_property
     def data_digest(self) -> str:
@@ -194,14 +230,24 @@ class Task:
     @cached_property
     def validation(self) -> Pairs:
         """Pairs of the validation part."""
-        known = self._before_test  # what the test part holds decides nothing
-        items = self._candidates(self.split.validation, np.unique(self.interactions.item[known]))
-        return self._pairs(self.validation_events, self._sampler(known), items, stream=1)
+        return self._pairs(self.compared_validation())
 
     @cached_property
     def test(self) -> Pairs:
         """Pairs of the test part."""
-        return self._pairs(self.test_events, self._test_sampler, self._test_items, stream=2)
+        return self._pairs(self.compared_test())
+
+    def compared_validation(self, num_negatives: int = 1) -> Compared:
+        """Events of the validation part, and so many negatives of each."""
+        known = self._before_test  # what the test part holds decides nothing
+        items = self._candidates(self.split.validation, np.unique(self.interactions.item[known]))
+        sampler = self._sampler(known)
+        return self._compared(self.validation_events, sampler, items, num_negatives, stream=1)
+
+    def compared_test(self, num_negatives: int = 1) -> Compared:
+        """Events of the test part, and so many negatives of each."""
+        sampler, items = self._test_sampler, self._test_items
+        return self._compared(self.test_events, sampler, items, num_negatives, stream=2)
 
     @cached_property
     def test_ranking(self) -> Ranking:
@@ -303,29 +349,29 @@ class Task:
     def _new(self, events: Ints, before: Ints) -> Ints:
         return events[~np.isin(self._pairs_of(events), self._pairs_of(before))]
 
-    def _pairs(
-        self, events: Ints, sampler: NegativeSampler, candidates: Ints, *, stream: int
-    ) -> Pairs:
-        """Labelled events as they are; or positives, and a fixed negative for each."""
+    def _compared(
+        self,
+        events: Ints,
+        sampler: NegativeSampler,
+        candidates: Ints,
+        num_negatives: int,
+        *,
+        stream: int,
+    ) -> Compared:
+        """Labelled events as they are; or positives, and fixed negatives of each."""
         data = self.interactions
         if data.label is not None:
-            return Pairs(data.user[events], data.item[events], data.label[events])
+            return Compared(events, data.item[events], data.label[events])
         events = events[sampler.has_negative(candidates)[data.user[events]]]
-        users, items = data.user[events], data.item[events]
-        negatives = sampler.sample(users, _rng(stream), candidates)
-        labels = np.repeat(np.array([1, 0], np.float32), len(events))
-        return Pairs(np.concatenate([users, users]), np.concatenate([items, negatives]), labels)
+        repeated = np.tile(events, num_negatives)
+        negatives = sampler.sample(data.user[repeated], _rng(stream), candidates)
+        labels = np.repeat(np.array([1, 0], np.float32), [len(events), len(repeated)])
+        items = np.concatenate([data.item[events], negatives])
+        return Compared(np.concatenate([events, repeated]), items, labels)
 
-    def _check_held_out(self) -> None:
-        """Refuse, before any training, a part that tells nothing."""
-        for name, (_, _, labels) in (("validation", self.validation), ("test", self.test)):
-            if len(np.unique(labels)) < 2:
-                what = "pairs of one label only" if len(labels) else "no pair"
-                raise InputError(
-                    f"the {name} part of the {self.how} split of {self.interactions.name} has "
-                    f"{what} that is new to its user: use the random split, or data with fewer "
-                    "repeated pairs"
-                )
+    def _pairs(self, compared: Compared) -> Pairs:
+        events, items, labels = compared
+        return Pairs(self.interactions.user[events], items, labels)
 
     def _check_negatives(self) -> None:
         """Refuse, before any training, a user who knows every item that could be a negative."""
@@ -338,7 +384,7 @@ class Task:
             num_items = len(np.unique(data.item[events]))
             known = np.unique(self._pairs_of(self._positives(events)))
             num_known = np.bincount(known // data.num_items)
-            if num_known.max(initial=0) >= num_items:
+            if len(known) and num_known.max() >= num_items:
                 raise InputError(
                     f"the user with the 64-bit id {data.user_ids[num_known.argmax()]} of "
                     f"{data.name} has every one of the {num_items} items {of}, so that no "

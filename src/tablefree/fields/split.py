@@ -37,8 +37,7 @@ def split_events(events: Events, how: str, *, seed: int = 0) -> Parts:
     data and seed on every machine.
 
     Raises:
-        InputError: another split, one by what the events do not have, or a part without events or
-            with labels of one class alone.
+        InputError: another split, or one by what the events do not have.
     """
     check_choice("split", how, SPLITS)
     assert events.labels is not None
@@ -62,7 +61,16 @@ def split_events(events: Events, how: str, *, seed: int = 0) -> Parts:
         num_groups = int(group.max()) + 1
         shares = rng.permutation(num_groups) / num_groups
         part = np.searchsorted([1 - VALIDATION - TEST, 1 - TEST], shares, side="right")[group]
-    parts = Parts(*(rows[part == number] for number in range(3)))
+    return Parts(*(rows[part == number] for number in range(3)))
+
+
+def check_labels(events: Events, parts: Parts, how: str) -> None:
+    """Refuse, before any training, parts that tell nothing.
+
+    Raises:
+        InputError: a part without events, or with labels of one class alone.
+    """
+    assert events.labels is not None
     for name, some in zip(Parts._fields, parts, strict=True):
         labels = events.labels[some]
         if len(np.unique(labels)) < 2:
@@ -71,4 +79,3 @@ def split_events(events: Events, how: str, *, seed: int = 0) -> Parts:
                 f"the {name} part of the split by {how} has {len(some)} events{found}, and both "
                 "labels are needed: use more data, or another split"
             )
-    return parts

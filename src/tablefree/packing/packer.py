@@ -22,6 +22,7 @@ from tablefree.packing.choice import SMALLEST, candidates, smallest
 from tablefree.packing.encoding import Encoded, Statistics, encoded
 from tablefree.packing.examples import Examples, evaluating, statistics_of, weighted_error
 from tablefree.packing.forms import Form
+from tablefree.packing.mixture import LADDER, Mixture, Option, best_within
 from tablefree.packing.packed_rows import PackedRows
 from tablefree.packing.packed_sketch import PackedSketch, parts_of
 from tablefree.packing.tables import (
@@ -29,8 +30,10 @@ from tablefree.packing.tables import (
     check_module,
     float_size,
     form_of,
+    forms_of,
     halved_in,
     packed_size,
+    rows_bytes,
     rows_in,
     tables_in,
 )
@@ -39,6 +42,8 @@ from tablefree.pretrained import redone_when_loaded
 from tablefree.rows import Rows
 
 FINALISTS = 2  # forms whose codebooks learn further
+NEARLY_EXACT = Form("int8")
+MANY_ROWS, NEAR = 2**13, (0.5, 2.0)  # rows that take long to code, in forms of such sizes alone
 
 ModuleType = TypeVar("ModuleType", bound=nn.Module)
 
@@ -62,7 +67,8 @@ def pack(
 
     One of `form`, `bytes_per_id`, `num_bytes`, `ratio` and `max_loss` says how small it is to be.
     Of the forms that are small enough, the best in validation is taken; without `validation` that
-    of the least error in the rows, as the scores of `examples` have it.
+    of the least error in the rows, as the scores of `examples` have it. Where the size is that of
+    the module, one of them is a form for each table, by what its errors cost the scores.
 
     Args:
         module: an embedding, a collection, a recommender, or any model with them in it.
@@ -117,12 +123,9 @@ def pack(
         return packer.within_loss(max_loss).module
     size = num_bytes if num_bytes is not None else (ratio or 0) * float_size(module)
 
-    def fits(one: Form) -> bool:
-        if bytes_per_id is not None:
-            return packer.bytes_per_id(one) <= bytes_per_id
-        return packer.size(one) <= size
-
-    return packer.ranked(fits, name)[0].module
+    if bytes_per_id is None:
+        return packer.within(size, name)[0].module
+    return packer.of_few_bytes(bytes_per_id)[0].module
 
 
 def unpack(module: ModuleType) -> ModuleType:
@@ -162,7 +165,7 @@ class Trial(Generic[ModuleType]):
         is_tuned: whether the codebooks have learned further.
     """
 
-    form: Form
+    form: Form | Mixture
     module: ModuleType
     quality: float
     is_tuned: bool = False
@@ -191,7 +194,8 @@ class Packer(Generic[ModuleType]):
         self.module, self.tables = module, tables_in(module)
         self.examples = None if examples is None else Examples("examples", examples)
         self.validation = None if validation is None else Examples("validation", validation)
-        self._trials: dict[Form, Trial[ModuleType]] = {}
+        self._trials: dict[Form | Mixture, Trial[ModuleType]] = {}
+        self._costs: dict[tuple[Table, Form], float] = {}
         self._statistics: dict[nn.Module, Statistics] = {}
         known = self.examples or self.validation
         if known is not None and self.tables:
@@ -199,21 +203,22 @@ class Packer(Generic[ModuleType]):
             with evaluating(module):
                 self._statistics = statistics_of(module, rows, known)
 
-    def trial(self, form: Form) -> Trial[ModuleType]:
+    def trial(self, form: Form | Mixture) -> Trial[ModuleType]:
         """The module in a form; a form is made once."""
         if form not in self._trials:
+            tables = list(self.tables.values())
             packed = _with_tables(
                 self.module,
                 {
-                    table: _filled(table, form_of(table, form), self._known(table))
-                    for table in self.tables.values()
+                    table: _filled(table, of_table, self._known(table))
+                    for table, of_table in zip(tables, forms_of(tables, form), strict=True)
                 },
                 halved_in,
             )
             self._trials[form] = Trial(form, packed, self._quality(packed))
         return self._trials[form]
 
-    def tuned(self, form: Form) -> Trial[ModuleType]:
+    def tuned(self, form: Form | Mixture) -> Trial[ModuleType]:
         """The module in a form, its codebooks tuned where there is what to learn from."""
         trial = self.trial(form)
         if not trial.is_tuned and self.examples is not None and self.validation is not None:
@@ -221,17 +226,33 @@ class Packer(Generic[ModuleType]):
             trial.is_tuned = True
         return trial
 
-    def ranked(self, fits: Callable[[Form], bool], what: str) -> list[Trial[ModuleType]]:
-        """The forms that fit, the best first; the codebooks of the best few are tuned.
+    def within(self, num_bytes: float, what: str = "budget") -> list[Trial[ModuleType]]:
+        """The forms of at most so many bytes of the module, the best first.
 
         Args:
-            fits: whether a form is small enough.
-            what: says how small, in the message.
+            num_bytes: of all tensors.
+            what: says how small that is, in the message.
 
         Raises:
             InputError: no form fits.
         """
-        forms = self.forms(fits)
+        trials = self._trials_of(self.forms(lambda form: self.size(form) <= num_bytes), what)
+        trials += map(self.trial, self._mixtures(num_bytes, trials))
+        return self._tuned_first(trials)
+
+    def of_few_bytes(self, bytes_per_id: float) -> list[Trial[ModuleType]]:
+        """The forms of at most so many bytes a row, the best first.
+
+        Raises:
+            InputError: no form fits.
+        """
+
+        def fits(form: Form) -> bool:
+            return self.bytes_per_id(form) <= bytes_per_id
+
+        return self._tuned_first(self._trials_of(self.forms(fits), "bytes_per_id"))
+
+    def _trials_of(self, forms: Sequence[Form], what: str) -> list[Trial[ModuleType]]:
         if not forms:
             tried = SMALLEST if self.tables else [Form("float16")]
             least = min(map(self.size, tried))
@@ -240,10 +261,49 @@ class Packer(Generic[ModuleType]):
                 f"{least / float_size(self.module):.3g} of the module's: allow more, or train "
                 "rows that are fewer or narrower"
             )
-        trials = sorted(map(self.trial, forms), key=_by_quality, reverse=True)
-        for one in trials[:FINALISTS]:
+        return [*map(self.trial, forms)]
+
+    def _tuned_first(self, trials: list[Trial[ModuleType]]) -> list[Trial[ModuleType]]:
+        """The best first; the codebooks of the best few are tuned."""
+        for one in sorted(trials, key=_by_quality, reverse=True)[:FINALISTS]:
             self.tuned(one.form)
         return sorted(trials, key=_by_quality, reverse=True)
+
+    def _mixtures(self, num_bytes: float, trials: Sequence[Trial[ModuleType]]) -> list[Mixture]:
+        """The form of each table that suits them best together; none where that cannot be told.
+
+        Args:
+            num_bytes: of the module.
+            trials: of one form for all, which fit.
+        """
+        tables = list(self.tables.values())
+        if len(tables) < 2 or any(self._known(one).counts is None for one in tables):
+            return []
+        best = max(trials, key=_by_quality)
+        before = forms_of(tables, best.form)
+        others = self.size(best.form) - sum(map(rows_bytes, tables, before))
+        options = {
+            table: [
+                Option(rows_bytes(table, form), self._cost(table, form), form)
+                for form in _ladder(table, form_before)
+            ]
+            for table, form_before in zip(tables, before, strict=True)
+        }
+        chosen = best_within(options, num_bytes - others)
+        return [Mixture(tuple(chosen[table] for table in tables))] if chosen else []
+
+    def _cost(self, table: Table, form: Form) -> float:
+        """The square error of the score, summed over the look-ups, to first order."""
+        if (table, form) not in self._costs:
+            known, used = self._known(table), _used_rows(table)
+            assert known.counts is not None
+            assert known.metric is not None
+            packed = _filled(table, form, known).all_rows()[used]
+            counts, errors = known.counts[used], packed - _float_rows(table)[used]
+            squares = ((errors @ known.metric) * errors).sum(1)
+            cost = float(((counts + 0.5) * squares).sum() / known.counts.sum())
+            self._costs[table, form] = cost
+        return self._costs[table, form]
 
     def forms(self, fits: Callable[[Form], bool]) -> list[Form]:
         """The forms to try of those that fit."""
@@ -263,18 +323,15 @@ class Packer(Generic[ModuleType]):
             before = self.validation.auc(self.module)
 
         def loss_of(budget: int) -> float:
-            def fits(form: Form) -> bool:
-                return self.size(form) <= budget
-
-            if not self.forms(fits):
+            if not self.forms(lambda form: self.size(form) <= budget):
                 return inf
-            return before - self.ranked(fits, "budget")[0].quality
+            return before - self.within(budget)[0].quality
 
         smallest(loss_of, self.size(Form("float16")), max_loss)
         held = [one for one in self._trials.values() if before - one.quality <= max_loss]
         return min(held, key=lambda one: self.size(one.form))
 
-    def size(self, form: Form) -> int:
+    def size(self, form: Form | Mixture) -> int:
         """Bytes of the module in a form."""
         return packed_size(self.module, form)
 
@@ -301,6 +358,20 @@ class Packer(Generic[ModuleType]):
 
     def _known(self, table: Table) -> Statistics:
         return self._statistics.get(rows_in(table), Statistics())
+
+
+def _ladder(table: Table, form: Form) -> list[Form]:
+    """The forms that a table may have in the place of one; of many rows those of some such size."""
+    rows = rows_in(table)
+    width, most = rows.embedding_dim, rows_bytes(table, NEARLY_EXACT)
+    low, high = (times * form.row_bytes(width) for times in NEAR)
+    return [
+        one
+        for one in (form, *LADDER)
+        if (one.kind != "product" or one.num_codes <= width)
+        and (rows_bytes(table, one) < most or one == NEARLY_EXACT)
+        and (rows.num_embeddings <= MANY_ROWS or low <= one.row_bytes(width) <= high)
+    ]
 
 
 def _by_quality(trial: Trial[Any]) -> float:

@@ -1,11 +1,14 @@
 """What of a module is packed, and how many bytes that takes: closed forms, nothing is built."""
 
+from collections.abc import Collection
+
 from torch import nn
 
 from tablefree.encodings.row_claims import FINGERPRINT_BYTES
 from tablefree.encodings.sketch import SketchEncoding
 from tablefree.errors import InputError
 from tablefree.packing.forms import Form
+from tablefree.packing.mixture import Mixture
 from tablefree.pretrained import Pretrained
 
 Table = nn.Embedding | SketchEncoding
@@ -71,8 +74,13 @@ def rows_bytes(table: Table, form: Form) -> int:
     return total
 
 
-def packed_size(module: nn.Module, form: Form) -> int:
-    """Bytes of the tensors of `pack(module, form=form)`."""
+def forms_of(tables: Collection[Table], form: Form | Mixture) -> list[Form]:
+    """The form of each table."""
+    return [*form.forms] if isinstance(form, Mixture) else [form_of(one, form) for one in tables]
+
+
+def packed_size(module: nn.Module, form: Form | Mixture) -> int:
+    """Bytes of the tensors of a module in a form, or in one for each of its tables."""
     tables = tables_in(module)
     gone = {one for table in tables.values() for one in table.parameters()}
     halved = {getattr(owner, name) for owner, name in halved_in(module)} - gone
@@ -81,7 +89,8 @@ def packed_size(module: nn.Module, form: Form) -> int:
     of_claims = sum(one.nbytes for table in tables.values() for one in table.buffers())
     total = of_state - of_claims
     total += sum(2 * one.numel() for one in halved) + sum(one.nbytes for one in others)
-    return int(total) + sum(rows_bytes(one, form_of(one, form)) for one in tables.values())
+    forms = forms_of(tables.values(), form)
+    return int(total) + sum(map(rows_bytes, tables.values(), forms))
 
 
 def float_size(module: nn.Module) -> int:

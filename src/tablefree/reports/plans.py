@@ -34,6 +34,10 @@ from tablefree.reports.report import Figure, Report, Section, Table, cells
 from tablefree.reports.summary import Row, fraction, megabytes, method_name, signed
 
 NAMES = {"dlrm": "DLRM", "deepfm": "DeepFM", "dcn": "DCN-V2"}
+NO_LABEL = (
+    "none: each event took place, and is told from others with another item that its user did not "
+    "have (docs/many-fields.md)"
+)
 
 
 @dataclass(frozen=True)
@@ -272,7 +276,7 @@ def _how(section: Planned) -> Mapping[str, str]:
         parts = zip(names, of_data["num_events"], strict=False)  # the last is told since lately
         how["Events"] = ", ".join(f"{number:,} {part}" for part, number in parts)
         how["Epochs"] = f"at most {of_data['max_epochs']}"
-        how["Label"] = ", ".join(section.columns.filter(kind="label")["column"])
+        how["Label"] = ", ".join(section.columns.filter(kind="label")["column"]) or NO_LABEL
     return how
 
 

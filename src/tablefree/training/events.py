@@ -1,12 +1,14 @@
 """From a table of events and a plan to a trained model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tablefree.data.parser import CHUNK
@@ -17,10 +19,10 @@ from tablefree.fields.encoder import Encoder
 from tablefree.fields.events import Events
 from tablefree.fields.model import MODELS, Predictor
 from tablefree.fields.plan import Plan
-from tablefree.fields.split import Parts
 from tablefree.models.field_model import FieldModel
 from tablefree.training.fit import Fit, Recipe, fit
 from tablefree.training.metrics import auc, evaluation
+from tablefree.training.other_items import OtherItems
 from tablefree.training.step import Objective
 
 BATCH = 1_024  # events a step, from which on it grows with the data
@@ -57,13 +59,24 @@ class Batches(torch.utils.data.IterableDataset[Encoded]):
     Args:
         predictor: says how events are encoded.
         events: of the training part.
-        batch_size: events a batch.
-        seed: of the order.
+        batch_size: events a batch; those that are drawn beside them come on top.
+        seed: of the order, and of what is drawn.
+        others: draws beside events without a label.
     """
 
-    def __init__(self, predictor: Predictor, events: Events, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        events: Events,
+        batch_size: int,
+        seed: int,
+        others: OtherItems | None = None,
+    ) -> None:
         super().__init__()
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self.each = 1 if others is None else others.each
+        widths = [one.width for one in predictor.scalings]
+        self._others = others and replace(others, columns=others.columns.scaled(widths))
         assert events.labels is not None
         whole = encoded(predictor, events)
         plain = {name: ids for name, ids in whole.features.items() if isinstance(ids, Tensor)}
@@ -92,9 +105,14 @@ class Batches(torch.utils.data.IterableDataset[Encoded]):
         self.epoch += 1
         order = rng.permutation(len(self._events))
         for start in range(0, len(order), self.batch_size):
-            some = self._events.at(order[start : start + self.batch_size])
+            some = self._some(order[start : start + self.batch_size], rng)
             dense = torch.from_numpy(some.numbers) if self._has_dense else None
             yield Encoded(some.features(), dense, torch.from_numpy(some.labels))
+
+    def _some(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Events:
+        if self._others is None:
+            return self._events.at(rows)
+        return self._others.beside(self._events, rows, rng)
 
 
 def event_loss(predictor: Predictor, batch: Encoded) -> Tensor:
@@ -119,7 +137,8 @@ def event_work(predictor: Predictor, batches: Batches) -> int:
     embeddings = predictor.model.embeddings
     of_embeddings = {id(one) for one in embeddings.parameters()}
     others = sum(one.numel() for one in predictor.parameters() if id(one) not in of_embeddings)
-    return batches.batch_size * (embeddings.describe().multiply_adds + others)
+    of_event = embeddings.describe().multiply_adds + others
+    return batches.batch_size * batches.each * of_event
 
 
 OBJECTIVE = Objective(event_loss, event_auc, event_work)
@@ -128,12 +147,13 @@ OBJECTIVE = Objective(event_loss, event_auc, event_work)
 
 def train_events(
     plan: Plan,
-    events: Events,
-    parts: Parts,
+    train: Events,
+    validation: Events,
     recipe: Recipe,
     *,
     model: str = "dlrm",
     seed: int = 0,
+    others: OtherItems | None = None,
     **options: object,
 ) -> tuple[Predictor, Fit]:
     """Train a model on the training part of events, to the epoch that is best in validation.
@@ -142,16 +162,17 @@ def train_events(
 
     Args:
         plan: of the embeddings.
-        events: of all parts.
-        parts: rows of each.
+        train: the training part.
+        validation: with labels.
         recipe: of the training.
         model: of `MODELS`.
-        seed: of the weights and the order of events.
+        seed: of the weights, the order of events and what is drawn.
+        others: draws beside the events of the training part, where they have no label.
         options: of `fit`.
     """
-    train, validation = events.at(parts.train), events.at(parts.validation)
     predictor = new_predictor(plan, train, model=model, seed=seed)
-    batches = Batches(predictor, train, recipe.batch_size or batch_size(len(train)), seed)
+    size = recipe.batch_size or batch_size(len(train))
+    batches = Batches(predictor, train, size, seed, others)
     found = fit(
         predictor,
         batches,

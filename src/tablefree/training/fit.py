@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from tablefree.checks import check_choice, check_positive
 from tablefree.errors import CapacityWarning, InputError
 from tablefree.rows import hold_rows
+from tablefree.rows.table import sparse_gradients
 from tablefree.training.optimizers import OPTIMIZERS, build_optimizers, training_bytes
 from tablefree.training.pairs import PAIRS
 from tablefree.training.schedules import SCHEDULES
@@ -150,7 +151,8 @@ def fit(
         hold_rows(model, torch.bfloat16)
     generator = torch.Generator()  # a loader would draw from the global one, if only for workers
     start = time.perf_counter()
-    with _quiet_lightning(), _threads(step_threads(objective.work(model, batches))):
+    threads = step_threads(objective.work(model, batches))
+    with _quiet_lightning(), _threads(threads), sparse_gradients(model):
         trainer = L.Trainer(
             max_epochs=recipe.max_epochs,
             devices=1,  # by default Lightning takes all, and has each repeat all batches

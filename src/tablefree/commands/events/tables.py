@@ -1,20 +1,23 @@
 """From what a user names to a table of events and what is in it, which is printed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tablefree.checks import check_choice
-from tablefree.commands.options import ColumnOptions, DataOptions, given
-from tablefree.commands.screen import console, say
+from tablefree.commands.options import ColumnOptions, DataOptions, given, names
+from tablefree.commands.screen import console, say, say_notes
 from tablefree.errors import InputError
 
 if TYPE_CHECKING:
     from tablefree.experiments.event_task import EventTask
+    from tablefree.experiments.positives import Pair
     from tablefree.fields.plan import Plan
     from tablefree.fields.profile import Profile
     from tablefree.fields.table import Table
 
 WIDTH = 16  # of embeddings
+PAIR = ("user_column", "item_column")  # options of events without a label, as of pairs
 CLICKS = "synthetic-clicks"
 _SAID_OF_SPLITS = {
     "time": "by time, the last events for the test",
@@ -23,16 +26,22 @@ _SAID_OF_SPLITS = {
 }
 
 
-def are_events(data: DataOptions, columns: ColumnOptions) -> bool:
-    """Whether data are events of many columns: by the options, or by what is in the files."""
-    if given(columns) or data.data == CLICKS:
+def are_events(data: DataOptions, columns: ColumnOptions, model: str | None = None) -> bool:
+    """Whether data are events of many columns: by the options, or by what is in the files.
+
+    Args:
+        data: what is read.
+        columns: what they are taken for.
+        model: its name, or several; None for the default.
+    """
+    if given(columns) or data.data == CLICKS or _has_model_of_events(model):
         return True
     return not others_given(data) and _are_no_pairs(data.data)
 
 
-def others_given(data: DataOptions) -> list[str]:
-    """The options of data that events of many columns do not have."""
-    return [name for name in given(data) if name not in ("data", "positive_rating")]
+def others_given(data: DataOptions, *allowed: str) -> list[str]:
+    """The options of data that events of many columns do not have, but for some."""
+    return [name for name in given(data) if name not in ("data", "positive_rating", *allowed)]
 
 
 def open_table(
@@ -106,7 +115,8 @@ def read_task(data: DataOptions, columns: ColumnOptions, split: str | None) -> "
     """The events, split; what is in them is printed.
 
     Args:
-        data: what is read, and from which on ratings are the label 1.
+        data: what is read, and from which on ratings are the label 1; of events without a label the
+            columns of users and items.
         columns: what they are taken for.
         split: of the events; None for the default.
 
@@ -120,7 +130,15 @@ def read_task(data: DataOptions, columns: ColumnOptions, split: str | None) -> "
     if split is not None:
         check_choice("split", split, SPLITS)
     table = open_table(data.data, columns.label, data.positive_rating)
-    task = EventTask.of(name_of(data.data), table, show_profile(table, columns), split)
+    found = show_profile(table, _with_pair(columns, data))
+    pair = None
+    if any(one.column.kind == "label" for one in found.columns.values()):
+        refuse([name for name in given(data) if name in PAIR])
+    else:
+        pair = _pair_of(data, found)
+        found = _without_ratings(found)
+    task = EventTask.of(name_of(data.data), table, found, split, pair)
+    say_notes(task.notes)
     say(f"split: {_SAID_OF_SPLITS[task.split]}")
     return task
 
@@ -137,6 +155,58 @@ def refuse(options: Sequence[str]) -> None:
             f"{shown} is of users and items, and does not apply to events of many columns: leave "
             "it out"
         )
+
+
+def _has_model_of_events(model: str | None) -> bool:
+    from tablefree.fields.model import MODELS
+
+    return any(one in MODELS for one in names(model or ""))
+
+
+def _with_pair(columns: ColumnOptions, data: DataOptions) -> ColumnOptions:
+    """The columns' options, by which those of users and items are categorical."""
+    told = {name for option in vars(columns).values() for name in names(option or "")}
+    named = [getattr(data, name) for name in PAIR]
+    new = [name.replace(",", r"\,") for name in named if name is not None and name not in told]
+    several = ",".join(filter(None, [columns.categorical, *new]))
+    return replace(columns, categorical=several or None)
+
+
+def _pair_of(data: DataOptions, found: "Profile") -> "Pair | None":
+    """The columns of users and items: those that are named, or go by a known name.
+
+    Raises:
+        InputError: one that is named, and was left out.
+    """
+    from tablefree.data.read import KNOWN_NAMES
+    from tablefree.experiments.positives import Pair
+
+    chosen: list[str] = []
+    for side, option in zip(("user", "item"), PAIR, strict=True):
+        named = getattr(data, option)
+        usual = next((name for name in KNOWN_NAMES[side] if name in found.columns), None)
+        name = usual if named is None else named
+        if name is None:
+            return None
+        if name not in found.columns:
+            raise InputError(f"the column {name!r} of {side}s is of no use: {found.left_out[name]}")
+        chosen.append(name)
+    user, item = chosen
+    return Pair(user, item)
+
+
+def _without_ratings(found: "Profile") -> "Profile":
+    """What is in a table, but for what users say after the event."""
+    from tablefree.data.read import KNOWN_NAMES
+
+    ratings = [name for name in KNOWN_NAMES["rating"] if name in found.columns]
+    for name in ratings:
+        say(
+            f"note: {name!r} is left out, as it is known after the event: with --label {name} "
+            "--positive-rating R it is the label"
+        )
+    kept = {name: one for name, one in found.columns.items() if name not in ratings}
+    return replace(found, columns=kept)
 
 
 def _are_no_pairs(data: str) -> bool:

@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
 
 from tablefree.commands.events.tables import WIDTH, plan_tables, read_task
 from tablefree.commands.options import ByteSize, ColumnOptions, DataOptions, TrainingOptions
-from tablefree.commands.screen import EVENT_MEASURES, say, show_measures
+from tablefree.commands.screen import EVENT_MEASURES, console, say, show_measures
+
+if TYPE_CHECKING:
+    from tablefree.fields.plan import Plan
 
 METHOD = "claimed_rows"
 
@@ -70,9 +76,26 @@ def train_on_events(
         show_progress=True,
         on_packing=lambda: say("Packing: the best form of the rows is found in validation"),
     )
+    _show_features(checkpoint.run["features"], chosen)
     show_measures(checkpoint.measures, EVENT_MEASURES)
     say(_of_bytes(checkpoint.run))
     say(f"Checkpoint: {folder}")
+
+
+def _show_features(features: Any, plan: "Plan") -> None:
+    """Print what each feature got, and what a float32 table of it would take."""
+    from tablefree.reports.summary import megabytes, method_name
+
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for heading in ("Feature", "Method", "Form of a row"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("Bytes", "A table"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for field in plan.fields:
+        got = features[field.name]
+        sizes = map(megabytes, (got["num_bytes"], field.table_bytes))
+        table.add_row(field.name, method_name(got["method"]), got["form"], *sizes)
+    console.print(table)
 
 
 def _of_bytes(run: Mapping[str, Any]) -> str:
@@ -82,7 +105,7 @@ def _of_bytes(run: Mapping[str, Any]) -> str:
     embeddings, vocabularies, network = (
         megabytes(run[f"{name}_bytes"]) for name in ("embedding", "vocabulary", "network")
     )
-    text = f"{embeddings} of embeddings as {run['form']} and {vocabularies} of vocabularies"
+    text = f"{embeddings} of embeddings and {vocabularies} of vocabularies"
     if run["num_bytes"] is not None:
         text += f", of {megabytes(run['num_bytes'])} allowed"
     text += f"; {network} of network besides"
