@@ -385,10 +385,11 @@ def test_a_model_of_many_numbers_can_be_read(tmp_path):
     )
     found = profile(frame)
     events = read_events(Table.of(frame), [one.column for one in found.columns.values()])
+    parts = split_events(events, "random")
     trained, _ = train_events(
         plan(found, ratio=1, embedding_dim=4),
-        events,
-        split_events(events, "random"),
+        events.at(parts.train),
+        events.at(parts.validation),
         Recipe(0.1, max_epochs=1, batch_size=100),
     )
     trained.save_pretrained(tmp_path)
