@@ -298,14 +298,18 @@ def _refuse_constant(name: str) -> None:
 
 
 def _check_parts(config: Mapping[str, Any], num_tensors: int, path: Path) -> None:
-    """Refuse what would take long to build: lists and nesting that no weights could go with."""
+    """Refuse what would take long to build: lists and nesting that no weights could go with.
+
+    Nothing is built of fractions, such as the quantiles of numbers.
+    """
     most = _PARTS + _PARTS_A_TENSOR * num_tensors
     num_parts = 0
     waiting: list[tuple[Any, int]] = [(config, 1)]
     while waiting:
         value, depth = waiting.pop()
         children = list(value.values()) if isinstance(value, Mapping) else list(value)
-        num_parts += len(children) if isinstance(value, list) else 1
+        parts = [child for child in children if not isinstance(child, float)]
+        num_parts += len(parts) if isinstance(value, list) else 1
         if num_parts > most or depth > _DEEPEST:
             raise CheckpointError(
                 f"{path} describes more than the {num_tensors} tensors of its weights could be of: "

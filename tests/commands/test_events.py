@@ -116,6 +116,15 @@ class TestPlan:
         wanted = "split must be one of time, group, random" if is_split else "as 500KB or 6GB"
         assert f"{wanted}; got 'abc'" in printed.err
 
+    def test_options_in_warnings_are_whole(self, tablefree, tmp_path, capsys):
+        """However narrow the screen is."""
+        path = tmp_path / "clicks.csv"
+        flags = {f"an_outcome_of_clicks_{at}": pl.col("sold") for at in range(9)}
+        clicks(600).with_columns(**flags).write_csv(path)
+        assert tablefree("plan", "--data", path, "--label", "sold", "--budget", "1/2") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert sum(line.endswith(f"--drop {','.join(flags)}") for line in lines) == 1
+
     def test_columns_of_any_name(self, tablefree, tmp_path, capsys):
         path = tmp_path / "clicks.csv"
         rows = [f"{n % 2},{n % 7},v{n % 5},{n % 2 + n / 1000}" for n in range(600)]
@@ -186,8 +195,22 @@ class TestTrain:
         options = ("--method", "hashing_trick", "--bytes", "1/2", *QUICK)
         assert tablefree("train", "--data", path, *options, "--output", tmp_path / "new") == 0
         assert "user_id" in package.load(tmp_path / "new").features
-        clicks(600).write_csv(path)
-        refused(("train", "--data", path, *options), "(--label)", "(--user-column, --item-column)")
+        clicks(600).with_columns(fraud=pl.col("sold")).write_csv(path)
+        words = ("(--label), which 'sold', 'fraud' may be; or", "(--user-column, --item-column)")
+        refused(("train", "--data", path, *options), *words)
+
+    @pytest.mark.parametrize(
+        ("names", "label"), [({"device_id": "user_id", "ad_id": "item_id"}, "clk"), ({}, "IsClick")]
+    )
+    def test_clicks_are_no_pairs(self, tablefree, tmp_path, names, label):
+        """Of users and items, or of few columns: those that were not clicked are no likes."""
+        path = tmp_path / "clicks.csv"
+        columns = ("device_id", "ad_id", "time", "sold")
+        clicks(600).select(columns).rename({**names, "sold": label}).write_csv(path)
+        options = ("--method", "full_table", *QUICK, "--output", tmp_path / "new")
+        assert tablefree("train", "--data", path, *options) == 0
+        columns = load_checkpoint(tmp_path / "new").predictor.columns
+        assert [one.kind for one in columns if one.name == label] == ["label"]
 
     def test_the_form_of_a_file_makes_it_events(self, tablefree, tmp_path):
         rng = np.random.default_rng(0)

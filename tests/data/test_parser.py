@@ -86,6 +86,7 @@ def test_the_same_values(tmp_path, name, text, items):
         ("x.csv", "user_id,item\na,x\n", "no column 'item_id'.*'user_id', 'item', separated by"),
         ("x.csv", "a;x\nb;y\n", "no column .*put a line with names before it, such as 'user_id;it"),
         ("x.csv", b"user_id,item_id\na,b\n\xe9,\xe9\n", "row 2 of .*not in UTF-8.*iconv"),
+        ("x.csv", b"user_id,caf\xe9\na,b\n", "the first line of .*not in UTF-8.*iconv"),
         ("x.csv", "user_id,item_id\na,b\n".encode("utf-16-le"), "zero bytes.*iconv -f utf-16le"),
         ("x.json", '{"user_id": 1, "item_id": "a"}\n{"item_id": 6}', "row 2 of .*x.json has numb"),
         ("x.json", '[{"user_id": 1, "item_id": 2}]', "is one array of JSON: JSON lines have"),

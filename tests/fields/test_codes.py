@@ -98,3 +98,75 @@ def test_real_codes_and_numbers():
     flights = profile(data / "nycflights13").columns
     assert flights["flight"].column.kind == "categorical"
     assert flights["sched_dep_time"].column.kind == "numeric"
+
+
+def spread(rng, size, power=1.0):
+    """Codes as they are given out, some frequent: their places in a shuffled range."""
+    share = 1 / np.arange(1, size + 1) ** power
+    return rng.permutation(size)[rng.choice(size, ROWS, p=share / share.sum())]
+
+
+SCATTERED = {
+    "encoded": lambda rng: spread(rng, 5_000),
+    "few": lambda rng: spread(rng, 150),
+    "sparse": lambda rng: np.sort(rng.permutation(10**6)[:900])[spread(rng, 900)] + 10**9,
+    "with -1 for none": lambda rng: np.where(rng.random(ROWS) < 0.2, -1, spread(rng, 900) + 5_000),
+    "flat": lambda rng: spread(rng, 500, 0.4),
+}
+SMOOTH = {
+    "counts": lambda rng: rng.zipf(1.6, ROWS).clip(0, 10**6),
+    "visits": lambda rng: rng.lognormal(3, 1.5, ROWS),
+    "seconds, some in minutes": lambda rng: np.where(
+        rng.random(ROWS) < 0.3, 60 * rng.geometric(0.2, ROWS), rng.exponential(300, ROWS)
+    ),
+    "rounded salaries": lambda rng: (
+        rng.lognormal(10.5, 0.5, ROWS).round(-3)
+        + np.where(rng.random(ROWS) < 0.5, 0, rng.integers(-500, 500, ROWS))
+    ),
+    "bell": lambda rng: rng.normal(0, 100, ROWS),
+    "two bells": lambda rng: rng.normal(0, 30, ROWS) + 500 * rng.integers(0, 2, ROWS),
+    "mostly 0": lambda rng: np.where(rng.random(ROWS) < 0.7, 0, rng.lognormal(5, 1, ROWS)),
+    "uniform": lambda rng: rng.integers(0, 1_000, ROWS),
+    "minutes of a day": lambda rng: rng.integers(0, 288, ROWS) * 5,
+    "years": lambda rng: 1800 + 220 * rng.beta(5, 1.2, ROWS),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", SCATTERED)
+def test_how_often_codes_occur_follows_no_order(name, seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    frame = pl.DataFrame({"x": SCATTERED[name](rng), "y": rng.random(ROWS) < 0.3})
+    frame.with_columns(pl.col("x").cast(pl.String)).write_csv(tmp_path / "x.csv")
+    missing = frame.with_columns(pl.when(pl.int_range(ROWS) % 9 > 0).then("x"), "y").to_pandas()
+    floats = frame.with_columns(pl.col("x").cast(pl.Float64))  # as encoders of scikit-learn give
+    for data in (frame, tmp_path / "x.csv", missing, floats):
+        for given in ({}, {"label": "y"}):
+            column = profile(data, **given).columns["x"].column
+            assert (column.kind, column.type) == ("categorical", "integer")
+            assert column.reason == "codes: how often they occur follows no order"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", SMOOTH)
+def test_how_often_numbers_occur_does(name, seed):
+    values = SMOOTH[name](np.random.default_rng(seed)).astype(int)
+    for one in (values, values.astype(float)):
+        assert profile(pl.DataFrame({"x": one})).columns["x"].column.kind == "numeric"
+
+
+def test_amounts_by_their_names_are_numbers():
+    """As the prices of a catalogue, of which some are frequent."""
+    values = spread(np.random.default_rng(0), 500)
+    frame = pl.DataFrame({"price": values, "x": values})
+    kinds = {name: one.column.kind for name, one in profile(frame).columns.items()}
+    assert kinds == {"price": "numeric", "x": "categorical"}
+
+
+def test_what_tells_the_label_by_its_size_is_a_number():
+    rng = np.random.default_rng(0)
+    values = spread(rng, 3_000, 0.7)
+    label = rng.random(ROWS) < 0.2 + 0.2 * values / 3_000
+    frame = pl.DataFrame({"label": label, "x": values})
+    assert profile(frame).columns["x"].column.kind == "numeric"
+    assert profile(frame.drop("label")).columns["x"].column.kind == "categorical"

@@ -15,7 +15,15 @@ from tablefree.fields.profile import profile
 from tablefree.fields.table import Table
 from tablefree.fields.values import MISSING
 
-WRITTEN = {"YYYYMMDD": "%Y%m%d", "YYYYMMDDHH": "%Y%m%d%H", "YYMMDDHH": "%y%m%d%H"}
+WRITTEN = {
+    "YYYYMMDD": "%Y%m%d",
+    "YYYYMMDDHH": "%Y%m%d%H",
+    "YYMMDDHH": "%y%m%d%H",
+    "YYYYMMDDHHMM": "%Y%m%d%H%M",
+    "YYYYMMDDHHMMSS": "%Y%m%d%H%M%S",
+    "YYYYMMDDHHMMSSFFF": "%Y%m%d%H%M%S000",
+}
+EXACT = [one for one in WRITTEN if len(one) < 16]
 TIMES = st.datetimes(datetime(2001, 1, 1), datetime(2099, 12, 31, 23))
 DAYS = [date(2014, 10, day) for day in range(1, 12) for _ in range(3)]
 HOURS = [datetime(2014, 10, day, hour) for day in range(20, 31) for hour in (0, 7, 23)]
@@ -23,17 +31,29 @@ HOURS = [datetime(2014, 10, day, hour) for day in range(20, 31) for hour in (0, 
 
 @given(time=TIMES, written=st.sampled_from(list(FORMATS)))
 def test_a_date_is_the_moment_it_says(time, written):
-    time = time.replace(minute=0, second=0, microsecond=0)
-    time = time.replace(hour=time.hour if "HH" in written else 0)
+    time = time.replace(microsecond=0)
+    for part, letters in (("second", "SS"), ("minute", "HHMM"), ("hour", "HH")):
+        time = time if letters in written else time.replace(**{part: 0})
     number = float(time.strftime(WRITTEN[written]))
     wanted = int(time.replace(tzinfo=UTC).timestamp()) * 10**9
     assert moments(np.array([number]), written).tolist() == [wanted]
 
 
-@given(number=st.integers(0, 10**10 - 1), written=st.sampled_from(list(FORMATS)))
+@given(
+    number=st.integers(0, 10**10 - 1) | st.integers(19 * 10**10, 22 * 10**12),
+    written=st.sampled_from(list(FORMATS)),
+)
 def test_what_python_does_not_read_is_no_date(number, written):
     (found,) = moments(np.array([float(number)]), written)
     assert (found >= 0) == is_date(f"{number:0{len(written)}d}", written)
+
+
+@given(time=TIMES, milliseconds=st.integers(0, 999))
+def test_milliseconds_are_exact_to_a_few(time, milliseconds):
+    number = float(time.strftime("%Y%m%d%H%M%S") + f"{milliseconds:03}")
+    (found,) = moments(np.array([number]), "YYYYMMDDHHMMSSFFF")
+    wanted = int(time.replace(microsecond=0, tzinfo=UTC).timestamp()) * 1000 + milliseconds
+    assert abs(found - wanted * 10**6) <= 2 * 10**6
 
 
 def is_date(text, written):
@@ -41,7 +61,7 @@ def is_date(text, written):
         return False
     text = f"20{text}" if written == "YYMMDDHH" else text
     try:
-        time = datetime.strptime(text, "%Y%m%d%H" if "HH" in written else "%Y%m%d")
+        time = datetime.strptime(text, WRITTEN[written].replace("%y", "%Y"))
     except ValueError:
         return False
     return (2001 if written == "YYMMDDHH" else 1970) <= time.year <= 2100

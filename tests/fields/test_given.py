@@ -62,7 +62,7 @@ def test_lists_that_are_given_as_categorical_are_bags():
         ("date", ["1", "2"], "row 1 of .*x.csv has '1': a date is of ISO"),
         ("time", ["1", ""], "row 2 of .*x.csv has none .1 in all.: remove such rows"),
         ("time", ["a", "b"], "row 1 of .*x.csv has 'a': a date is"),
-        ("label", ["0", "2"], "it has 0, 2: a label is 0 or 1, -1 or 1, or true or false"),
+        ("label", ["0", "2"], "it has 0, 2: a label is 0 or 1, -1 or 1, true or fal"),
         ("label", ["0", "-1", "1", "0"], "it has 0, -1, 1: a label is"),
         ("label", ["1", "1"], "all are 1, and both are needed"),
         ("categorical", ["", ""], "it has no values: drop it"),

@@ -77,7 +77,14 @@ def test_names_of_ids(name):
     assert found(pl.DataFrame({name: list(range(500)) * 4}), name) == (CATEGORICAL, "integer")
 
 
-@pytest.mark.parametrize("name", ["paid", "bid", "casino", "idle", "now", "number", "width"])
+@pytest.mark.parametrize("name", ["customer", "BRAND", "C14", "cat_0", "ip", "channel"])
+def test_names_of_things_are_of_codes(name):
+    assert found(pl.DataFrame({name: list(range(500)) * 4}), name) == (CATEGORICAL, "integer")
+
+
+@pytest.mark.parametrize(
+    "name", ["paid", "bid", "ads_per_user", "num_app", "casino", "idle", "now", "number", "width"]
+)
 def test_names_of_no_ids(name):
     assert found(pl.DataFrame({name: list(range(500)) * 4}), name) == (NUMERIC, "integer")
 
@@ -97,9 +104,15 @@ def test_few_integers_are_categories(number, kind):
         ("y", [-1, 1], ("label", "integer")),
         ("target", [0.0, 1.0], ("label", "integer")),
         ("click", [0, 1, None], ("label", "integer")),
+        ("IS_CLICK", [0, 1], ("label", "integer")),
+        ("clicked", ["Yes", "no"], ("label", "string")),
+        ("clicked", ["N", "Y"], ("label", "string")),
+        ("is_attributed", ["f", "t"], ("label", "string")),
+        ("clicked", ["yes", "n"], (CATEGORICAL, "string")),
         ("click", [0, 2], (CATEGORICAL, "integer")),
         ("click", [0, 1, 2], (CATEGORICAL, "integer")),
-        ("bought", [0, 1], (CATEGORICAL, "integer")),
+        ("mature", [0, 1], (CATEGORICAL, "integer")),
+        ("clicks", [[0], [1, 0]], ("bag", "integer")),
     ],
 )
 def test_labels_are_found_by_name_and_values(name, values, wanted):
@@ -118,9 +131,53 @@ def test_there_is_one_label():
     ]
 
 
+@pytest.mark.parametrize("words", [("no", "yes"), ("N", "Y"), ("f", "t"), ("False", "TRUE")])
+def test_labels_in_words(words, tmp_path):
+    frame = pl.DataFrame({"click": [*words, None, words[1]], "x": ["a", "b", "b", "a"]})
+    frame.write_csv(tmp_path / "x.csv")
+    for data in (frame, tmp_path / "x.csv"):
+        column = profile(data).columns["click"].column
+        labels = read_events(Table.of(data), [column]).labels
+        assert [None if one != one else int(one) for one in labels] == [0, 1, None, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        (["is_like", "is_click"], "is_click"),
+        (["conversion", "click"], "click"),
+        (["click", "label"], "label"),
+        (["clk", "click"], "clk"),
+        (["conversion", "purchase"], None),
+        (["purchase", "liked"], "purchase"),
+    ],
+)
+def test_the_surest_name_is_the_label(names, label):
+    frame = pl.DataFrame({name: [0, 1] for name in names})
+    kinds = {name: one.column.kind for name, one in profile(frame).columns.items()}
+    assert [name for name, kind in kinds.items() if kind == "label"] == [label] * (
+        label is not None
+    )
+
+
+def test_the_values_of_a_label_count_before_its_name():
+    frame = pl.DataFrame({"click": [0, 3], "purchase": [0, 1]})
+    assert found(frame, "purchase") == ("label", "integer")
+
+
 @pytest.mark.parametrize(
     ("name", "values", "wanted"),
     [
+        ("click_time", ["2026-01-31 10:00", "2026-02-01 11:00"], ("time", "date")),
+        ("TIME_MS", [1_700_000_000_000, 1_700_000_000_001], ("time", "integer")),
+        ("timestamp", [61 + 7 * number for number in range(200)], ("time", "integer")),
+        ("ts", [7 * 10**9 + number / 2 for number in range(200)], ("time", "float")),
+        ("ts", [10**12 + 7 * 10**12 * number for number in range(200)], (NUMERIC, "integer")),
+        ("timestamp", [61, 62] * 100, (CATEGORICAL, "integer")),
+        ("signup_ts", [61 + 7 * number for number in range(200)], (NUMERIC, "integer")),
+        ("timestamp", [*range(-100, 100)], (NUMERIC, "integer")),
+        ("time", [61 + 7 * number for number in range(200)], (NUMERIC, "integer")),
+        ("attributed_time", ["2026-01-31", "2026-02-01"], ("date", "date")),
         ("ts", [1_700_000_000, 1_700_000_001], ("time", "integer")),
         ("ts", [1_700_000_000_000, 1_700_000_000_001], ("time", "integer")),
         ("timestamp", [1_700_000_000.5, 1_700_000_001.5], ("time", "float")),
@@ -133,6 +190,20 @@ def test_there_is_one_label():
 )
 def test_times_are_found_by_name_and_values(name, values, wanted):
     assert found(pl.DataFrame({name: values}), name) == wanted
+
+
+def test_the_finest_time_is_the_time():
+    days = [20260101 + number % 20 for number in range(60)]
+    moments = [1_767_225_600_000 + 10**7 * number for number in range(60)]
+    frame = pl.DataFrame({"date": days, "time_ms": moments, "timestamp": [*range(60)]})
+    assert found(frame, "time_ms") == ("time", "integer")
+    assert found(frame, "date") == ("date", "date")
+    assert found(frame.drop("time_ms"), "date") == ("time", "date")
+
+
+def test_a_time_that_each_row_has_of_its_own_is_one():
+    seconds = [1_700_000_000 + number for number in range(2_000)]
+    assert found(pl.DataFrame({"ts": seconds, "x": ["a", "b"] * 1_000}), "ts")[0] == "time"
 
 
 def test_there_is_one_time():
@@ -202,6 +273,9 @@ def test_integers_and_floats_are_floats(tmp_path):
         ("x", list(range(5, 2_005)), True),
         ("x", [number * 1_000 for number in range(2_000)], False),
         ("x_id", [number * 1_000 for number in range(2_000)], True),
+        ("Unnamed: 0", [number * 1_000 for number in range(2_000)], True),
+        ("", [number * 1_000 for number in range(2_000)], True),
+        ("__index_level_0__", [number * 1_000 for number in range(2_000)], True),
         ("x", [number + 0.5 for number in range(2_000)], False),
         ("x", [f"row {number}" for number in range(1_000)], False),
         ("x", [f"row {number % 1_800}" for number in range(2_000)], False),

@@ -18,8 +18,14 @@ from tablefree.embeddings.jagged import Bags
 from tablefree.errors import InputError
 from tablefree.fields.events import Events, read_events, regrouped
 from tablefree.fields.kinds import Column
+from tablefree.fields.model import load
+from tablefree.fields.plan import plan
+from tablefree.fields.profile import profile
+from tablefree.fields.split import split_events
 from tablefree.fields.table import Table
 from tablefree.fields.values import MISSING
+from tablefree.training.events import train_events
+from tablefree.training.fit import Recipe
 
 LISTS = ["words", "numbers"]
 
@@ -368,6 +374,26 @@ def test_a_missing_value_is_one_of_its_own(predictor, frame):
 
 def bags_of(bags):
     return torch.tensor_split(bags.ids, bags.offsets[1:-1])
+
+
+def test_a_model_of_many_numbers_can_be_read(tmp_path):
+    """Of which each has a hundred quantiles, and few tensors."""
+    rng = np.random.default_rng(0)
+    numbers = {f"n{at}": rng.random(400) for at in range(40)}
+    frame = pl.DataFrame(
+        {"click": rng.integers(0, 2, 400), "ad": rng.integers(0, 9, 400), **numbers}
+    )
+    found = profile(frame)
+    events = read_events(Table.of(frame), [one.column for one in found.columns.values()])
+    parts = split_events(events, "random")
+    trained, _ = train_events(
+        plan(found, ratio=1, embedding_dim=4),
+        events.at(parts.train),
+        events.at(parts.validation),
+        Recipe(0.1, max_epochs=1, batch_size=100),
+    )
+    trained.save_pretrained(tmp_path)
+    assert np.array_equal(load(tmp_path).predict(frame), trained.predict(frame))
 
 
 def test_values_that_training_has_not(predictor, frame):

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tablefree.errors import InputError
 from tablefree.fields.profile import profile
-from tablefree.fields.show import table_of
+from tablefree.fields.show import lines_of, table_of
 
 
 @settings(max_examples=25, deadline=None)
@@ -95,11 +95,12 @@ def test_a_column_that_gives_the_label_away_is_said():
 
 
 def test_integers_that_tell_the_label_as_codes_are_categorical():
-    found = profile(log(), drop=["paid"]).columns
-    assert found["shop"].column.kind == "categorical"
-    assert found["shop"].column.reason.startswith("codes: they tell the label (AUC 0.")
+    frame = log().rename({"shop": "deal"})
+    found = profile(frame, drop=["paid"]).columns
+    assert found["deal"].column.kind == "categorical"
+    assert found["deal"].column.reason.startswith("codes: they tell the label (AUC 0.")
     assert found["amount"].column.kind == "numeric"
-    given = profile(log(), drop=["paid"], numeric=["shop"]).columns["shop"].column
+    given = profile(frame, drop=["paid"], numeric=["deal"]).columns["deal"].column
     assert (given.kind, given.reason) == ("numeric", "given")
 
 
@@ -151,7 +152,7 @@ def test_no_rows():
 def printed(found, width=120):
     console = Console(file=io.StringIO(), width=width)
     console.print(table_of(found))
-    return console.file.getvalue()
+    return console.file.getvalue() + "\n".join(lines_of(found))
 
 
 def test_it_is_printed_as_a_table():

@@ -32,6 +32,7 @@ MOMENTS = {
     "text": ["2026-01-31T00:00", "2026-01-31 12:00:00"],
     "text of a zone": ["2026-01-31T00:00+02:00", "2026-02-01T00:00+02:00"],
     "seconds": [SECONDS, SECONDS + 86_400],
+    "text of seconds": [str(SECONDS), str(SECONDS + 86_400)],
 }
 BOTH = {"text of both": ["2026-01-31", "2026-01-31T12:00"]}
 LACKS = "dates with times of the day"
@@ -135,3 +136,16 @@ def test_the_same_moments_are_the_same_events_or_refused(moments, are_days, form
         found = events(written, columns).ids
     if not is_lossy:
         assert torch.equal(found, events(frame["seen"].to_list(), columns).ids)
+
+
+@pytest.mark.parametrize("per_second", [1, 10**3, 10**6, 10**9])
+def test_numbers_since_1970_are_moments_in_every_form(per_second, form):
+    """Also in text, where ten digits are as long as a day is."""
+    seconds = [SECONDS + 3_600 * hour for hour in range(48)]
+    table = pa.table({"ts": [one * per_second for one in seconds], "other": ["a", "b"] * 24})
+    data = form(table)
+    column = profile(data).columns["ts"].column
+    assert (column.kind, column.resolution) == ("time", "moment")
+    found = read_events(Table.of(data), [column])
+    assert found.times.tolist() == [one * 10**9 for one in seconds]
+    assert found.ids[:3, 0].tolist() == [12, 13, 14]

@@ -1,5 +1,6 @@
 """Tables of every form give their rows in one way."""
 
+import gzip
 from datetime import datetime
 
 import pandas as pd
@@ -10,7 +11,10 @@ import pytest
 
 from tablefree.data.parser import CHUNK
 from tablefree.errors import InputError
+from tablefree.fields.events import read_events
+from tablefree.fields.kinds import Column
 from tablefree.fields.table import Table
+from tablefree.fields.values import MISSING
 
 
 def rows(data, columns=None):
@@ -33,6 +37,32 @@ def test_what_is_missing_is_null(form):
     wanted = ["1.5", None] if form.is_text else [1.5, None, None][: len(found)]
     assert [row["number"] for row in found] == wanted
     assert Table.of(data).is_text("text") == form.is_text
+
+
+def test_what_databases_write_for_null_is_null(form):
+    words = ["NULL", "x", "\\N", "null", "Null", "NA", "nil"]
+    wanted = [None, "x", None, None, "Null", "NA", "nil"]
+    table = pa.table({"x": words, "y": ["a"] * len(words)})
+    assert [row["x"] for row in rows(form(table))] == wanted
+    lists = pa.table({"x": [words], "y": ["a"]})
+    bags = read_events(Table.of(lists), [Column("x", "bag", "string")]).bags["x"]
+    assert (bags.ids == MISSING).tolist() == [one is None for one in wanted]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|", "\x01"])
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.txt", "x.log", "part-00000", "x.TXT.gz"])
+def test_text_of_any_separator_and_many_names(separator, name, tmp_path):
+    content = "\n".join(separator.join(row) for row in [("click", "ad"), ("1", "a"), ("0", "b")])
+    write = gzip.compress if name.endswith("gz") else bytes
+    (tmp_path / name).write_bytes(write(content.encode()))
+    assert rows(tmp_path / name) == [{"click": "1", "ad": "a"}, {"click": "0", "ad": "b"}]
+
+
+@pytest.mark.parametrize("name", ["x.xlsx", "x.feather", "x.orc"])
+def test_other_files_are_refused(name, tmp_path):
+    (tmp_path / name).write_text("click,ad\n1,a\n")
+    with pytest.raises(InputError, match=r"named .csv, .tsv, .json or .parquet"):
+        Table.of(tmp_path / name)
 
 
 @pytest.mark.parametrize(

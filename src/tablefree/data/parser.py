@@ -28,7 +28,7 @@ HEAD = 2**20  # bytes, by which a text file is known
 BLOCK = 2**24  # bytes of JSON lines that are parsed at once
 BUFFER = 2**20  # bytes of a column of Parquet that are read at once, in place of all its row group
 SEPARATORS = {"csv": ",", "tsv": "\t", "recbole": "\t"}
-OTHER_SEPARATORS = (",", ";", "\t", "|")
+OTHER_SEPARATORS = (",", ";", "\t", "|", "\x01")  # the last is Hive's
 MARKS = {
     b"\xff\xfe\x00\x00": "utf-32",
     b"\x00\x00\xfe\xff": "utf-32",
@@ -69,7 +69,10 @@ class Source:
         self._heads: dict[str, _Head] = {}
         self.form = self._parts[0].form if self._parts else None
         if self.form not in COLUMNAR or any(part.form != self.form for part in self._parts):
-            raise InputError(f"{self.name} has no columns that can be read: pass one table")
+            raise InputError(
+                f"{self.name} has no columns that can be read: pass one table, of files that are "
+                "named .csv, .tsv, .json or .parquet"
+            )
         first = self._parts[0]
         self.columns = [*self._names(first), *first.partition]
 
@@ -191,6 +194,8 @@ class _Head:
         with part.open() as file:
             head = file.read(HEAD)
         encoding = encoding_of(head, called)
+        if encoding == "utf-8" and not _is_utf8(pa.scalar(head.partition(b"\n")[0])):
+            raise _no_utf8("the first line of " + called, head[:50], called)
         lines = head.decode(encoding, "replace").removeprefix("\ufeff").splitlines()
         form = str(part.form)
         if given is not None:
@@ -302,10 +307,14 @@ def as_utf8(values: list[Any] | pa.Array, rows: Rows) -> pa.Array:
         at = next(at for at, one in enumerate(values) if not _is_utf8(one))
         odd = values[at]
         value = odd.encode("utf-8", "surrogateescape") if isinstance(odd, str) else odd.as_py()
-        raise InputError(
-            f"{rows.at(at)} is not in UTF-8, having {value[:50]!r}: convert the file, as by "
-            f"`iconv -f latin1 -t utf-8 {rows.source} > NEW`"
-        ) from None
+        raise _no_utf8(rows.at(at), value[:50], rows.source) from None
+
+
+def _no_utf8(where: str, value: bytes, source: str) -> InputError:
+    return InputError(
+        f"{where} is not in UTF-8, having {value!r}: convert the file, as by "
+        f"`iconv -f latin1 -t utf-8 {source} > NEW`"
+    )
 
 
 def _is_utf8(value: Any) -> bool:

@@ -14,6 +14,7 @@ from tablefree.fields.events import Events, read_events
 from tablefree.fields.profile import Profile
 from tablefree.fields.split import Parts, check_labels, default_split, split_events
 from tablefree.fields.table import Table
+from tablefree.fields.warnings import shown_names
 from tablefree.training.event_measures import has_new_value
 from tablefree.training.other_items import OtherItems
 
@@ -67,10 +68,12 @@ class EventTask:
         columns = [one.column for one in profile.columns.values()]
         has_label = any(one.kind == "label" for one in columns)
         if not has_label and pair is None:
+            like = profile.like_labels
+            which = f", which {shown_names(like)} may be" if like else ""
             raise InputError(
                 f"{table.name} has no column that goes by the name and the values of a label: name "
-                "the one to be predicted, of 0 and 1 (--label); or, of events that all took place, "
-                "the columns of users and items (--user-column, --item-column)"
+                f"the one to be predicted, of 0 and 1 (--label){which}; or, of events that all "
+                "took place, the columns of users and items (--user-column, --item-column)"
             )
         events = read_events(table, columns)
         if pair is not None and not has_label:

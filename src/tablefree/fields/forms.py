@@ -7,7 +7,7 @@ Criteo's files (its challenge of 2014 and its logs of a terabyte) have no line o
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 from pyarrow import compute
@@ -16,6 +16,7 @@ from tablefree.data import libfm
 from tablefree.data.parser import HEAD
 from tablefree.data.parts import Part, form_of, reading
 
+TEXT_ENDS = {"", ".txt", ".log"}
 LINES = 100  # of a file's first, by which Criteo's are known
 CRITEO_LINE = re.compile(r"^([01]\t)?(-?\d+)?(\t(-?\d+)?){12}(\t([0-9a-f]{8})?){26}$")
 FRAPPE = ("daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city")
@@ -98,7 +99,7 @@ def criteo_parts(parts: Sequence[Part]) -> tuple[list[Part], list[str]] | None:
     if not all(found) or len(has_label) != 1:
         return None
     names = CRITEO.columns if has_label == {True} else CRITEO.columns[1:]
-    return [_TabbedPart(part.system, part.path, part.partition) for part in parts], names
+    return [TextPart(part.system, part.path, part.partition, "tsv") for part in parts], names
 
 
 def libfm_table(parts: Sequence[Part]) -> tuple[pa.Table, Form] | None:
@@ -118,10 +119,25 @@ def libfm_table(parts: Sequence[Part]) -> tuple[pa.Table, Form] | None:
     return table, Form("Frappe" if is_frappe else "libFM", kinds, {})
 
 
-class _TabbedPart(Part):
-    """A file separated by tabs, whatever its name ends with."""
+def as_text(parts: Sequence[Part]) -> list[Part]:
+    """A file whose name does not say its form, as text of whatever separator; else the same."""
+    ends = {PurePosixPath(part.path.lower().removesuffix(".gz")).suffix for part in parts}
+    if len(parts) != 1 or not ends <= TEXT_ENDS:
+        return list(parts)
+    return [TextPart(part.system, part.path, part.partition, "csv") for part in parts]
+
+
+@dataclass(frozen=True)
+class TextPart(Part):
+    """A file of text, whatever its name ends with.
+
+    Attributes:
+        told: its form, of `parts.FORMS`.
+    """
+
+    told: str = "csv"
 
     @property
     def form(self) -> str:
         """Of `parts.FORMS`."""
-        return "tsv"
+        return self.told

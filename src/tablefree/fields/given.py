@@ -25,8 +25,8 @@ CALLED = {
     "group": "the group",
 }
 LABEL_REMEDY = (
-    "a label is 0 or 1, -1 or 1, or true or false; of ratings say from which on they are 1 "
-    "(--positive-rating)"
+    "a label is 0 or 1, -1 or 1, true or false, or yes or no; of ratings say from which on "
+    "they are 1 (--positive-rating)"
 )
 
 
@@ -50,7 +50,7 @@ def given(evidence: Evidence, kind: str, source: str) -> Column:
     if not evidence.seen:
         remedy = "name another column" if kind in ("label", "time", "group") else "drop it"
         raise _refusal(evidence, kind, source, f"it has no values: {remedy}")
-    if kind == "label" and not are_labels(evidence):
+    if kind == "label" and not are_labels(evidence.num_values, evidence.examples):
         shown = ", ".join(evidence.examples)
         raise _refusal(evidence, kind, source, f"all are {shown}, and both are needed")
     kind = "bag" if evidence.is_list else kind
@@ -71,7 +71,7 @@ def _wrong(evidence: Evidence, kind: str, source: str) -> str | None:
     if evidence.is_list and (kind != "categorical" or not are_bags(evidence)):
         return f"it has lists of {PLURAL[evidence.type()]}: bags, of categories, are categorical"
     if kind == "label":
-        is_label = any(label_values(evidence) <= labels for labels in LABELS)
+        is_label = any(label_values(evidence.examples) <= labels for labels in LABELS)
         return None if is_label else f"it has {', '.join(evidence.examples)}: {LABEL_REMEDY}"
     if kind == "numeric":
         return _no_number(evidence, source)

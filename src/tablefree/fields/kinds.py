@@ -1,11 +1,12 @@
 """What a column is taken for, and why: given by the user, or found from all of its values."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tablefree.data.numbers import LARGEST
-from tablefree.fields.evidence import TYPES, Evidence
+from tablefree.fields import names
+from tablefree.fields.evidence import EXACT, TYPES, Evidence
 
 KINDS = ("categorical", "bag", "numeric", "date", "label", "time", "group")
 KIND_OF_TYPE = {
@@ -22,12 +23,9 @@ PLURAL = {
     "float": "floats",
     "date": "dates",
 }
-LABEL_NAMES = ("label", "click", "clicked", "target", "y")
-LABELS = ({"0", "1"}, {"-1", "1"}, {"false", "true"})
-TIME_NAMES = (
-    *("timestamp", "time", "ts", "time_hour", "hour", "date", "datetime", "day"),
-    *("event_time", "event_timestamp", "event_date", "click_time", "created_at"),
-)
+# The values of labels, in lower case; databases write t and f for true and false.
+POSITIVE = ("1", "true", "t", "yes", "y")
+LABELS = ({"0", "1"}, {"-1", "1"}, {"false", "true"}, {"f", "t"}, {"no", "yes"}, {"n", "y"})
 # By what the name of a type of Arrow's has.
 REMEDIES = {
     "struct": "save their fields as columns of their own",
@@ -37,11 +35,8 @@ REMEDIES = {
     "duration": "save them as numbers",
     "time": "save them as numbers",
 }
-MOST_CATEGORIES = 100  # integers with more values, and no name of an id, are numbers
-ID_NAME = re.compile(
-    r"(^|_)(ids?|no|nr|zip|key|sku|ip|isbn|asin|uuid)$|code$"
-    r"|(user|item|movie|product|customer|session|device|visitor|ad|campaign|order|store|site|app)id$"
-)
+MOST_CATEGORIES = 100  # integers with more values, and nothing that says codes, are numbers
+MOST_SECONDS = 2**63 // 10**9  # of which 64 bits hold the nanoseconds
 FEWEST_DATES = 10  # distinct numbers which are all dates, so that it is no chance
 ROW_IDS, ROW_ID_SHARE = 1_000, 0.97  # rows, and values a row, from which a value names its row
 
@@ -69,17 +64,37 @@ class Column:
     resolution: str = "any"
 
 
-def find_kind(evidence: Evidence, taken: Collection[str] = ()) -> Column:
-    """What all values of a column that is not `useless` show it to be.
+def find_label(columns: Iterable[Evidence]) -> Evidence | None:
+    """The label by its name and values; None where none is, or several are only what came of it."""
+    found = [
+        (rank, one)
+        for one in columns
+        if not one.is_list
+        and are_labels(one.num_values, one.examples)
+        and (rank := names.label_rank(one.name)) is not None
+    ]
+    first = min((rank for rank, _ in found), default=None)
+    surest = [one for rank, one in found if rank == first]
+    return None if first == names.OUTCOME and len(surest) > 1 else next(iter(surest), None)
 
-    Args:
-        evidence: all of it.
-        taken: kinds that other columns have, of which there is but one: label and time.
+
+def find_time(columns: Iterable[Evidence]) -> Evidence | None:
+    """The time of the event by its name, where each row has a plausible one: the finest of several.
+
+    Of numbers that are no dates one called a time stamp is, where nothing else is.
     """
-    if "label" not in taken and _is_label(evidence):
-        return Column(evidence.name, "label", type_for(evidence, "label"), "its name and values")
-    if "time" not in taken and _is_time(evidence):
-        return Column(evidence.name, "time", type_for(evidence, "time"), _of_time(evidence))
+    found = [
+        one
+        for one in columns
+        if names.is_time(one.name) and not one.num_missing and _unusable(one) is None
+    ]
+    dates = [one for one in found if one.is_moment and not one.is_list]
+    stamps = [one for one in found if names.is_stamp(one.name) and _are_in_order(one)]
+    return max(dates or stamps, key=lambda one: one.num_values, default=None)
+
+
+def find_kind(evidence: Evidence) -> Column:
+    """What all values of a column that is not `useless` show it to be, if no label and no time."""
     kind = type_for(evidence)
     if evidence.is_list:
         return Column(evidence.name, "bag", kind, f"lists of {PLURAL[kind]}")
@@ -89,6 +104,16 @@ def find_kind(evidence: Evidence, taken: Collection[str] = ()) -> Column:
     if kind == "integer":
         return Column(evidence.name, *_of_integers(evidence))
     return Column(evidence.name, KIND_OF_TYPE[kind], kind, PLURAL[kind])
+
+
+def as_label(evidence: Evidence) -> Column:
+    """The column that `find_label` found."""
+    return Column(evidence.name, "label", type_for(evidence, "label"), "its name and values")
+
+
+def as_time(evidence: Evidence) -> Column:
+    """The column that `find_time` found."""
+    return Column(evidence.name, "time", type_for(evidence, "time"), _of_time(evidence))
 
 
 def type_for(evidence: Evidence, kind: str | None = None) -> str:
@@ -103,12 +128,24 @@ def type_for(evidence: Evidence, kind: str | None = None) -> str:
     if kind == "numeric" and told != "integer":
         told = "float"  # as "+5", which no program writes of an integer
     # Integers of pandas are floats where some are missing, for NumPy has no other null.
-    is_integer = is_whole and (evidence.num_nulls > 0 or kind == "label" or evidence.is_list)
+    are_codes = names.is_id(evidence.name) or names.is_thing(evidence.name) or kind == "label"
+    is_integer = is_whole and (evidence.num_nulls > 0 or are_codes or evidence.is_list)
     return "integer" if told == "float" and is_integer else told
+
+
+def are_integers(evidence: Evidence) -> bool:
+    """Whether the numbers are integers, also where they are held as floats."""
+    return evidence.type() == "integer" or (evidence.type() == "float" and evidence.range.is_whole)
 
 
 def useless(evidence: Evidence) -> str | None:
     """Why no kind is found for a column; None where one is."""
+    reason = _unusable(evidence)
+    return "a value of its own for each row" if not reason and _names_rows(evidence) else reason
+
+
+def _unusable(evidence: Evidence) -> str | None:
+    """Why values tell nothing, or cannot be used."""
     seen = evidence.seen.keys()
     if not seen:
         return "empty lists only" if evidence.is_list else "nulls only"
@@ -122,7 +159,7 @@ def useless(evidence: Evidence) -> str | None:
         return "numbers that are infinite as float32"
     if evidence.num_values == 1 and not evidence.num_missing:
         return f"constant, always {evidence.examples[0]!r}"
-    return "a value of its own for each row" if _names_rows(evidence) else None
+    return None
 
 
 def of_no_use(evidence: Evidence) -> str:
@@ -138,41 +175,42 @@ def are_bags(evidence: Evidence) -> bool:
     return not is_number and "date" not in evidence.seen
 
 
-def _is_label(evidence: Evidence) -> bool:
-    """Whether a column goes by the name of a label, and has the values of one."""
-    return evidence.name.lower() in LABEL_NAMES and are_labels(evidence)
+def are_labels(num_values: int, examples: Sequence[str]) -> bool:
+    """Whether the distinct values are those of a label, both of them."""
+    return num_values == 2 and label_values(examples) in LABELS
 
 
-def are_labels(evidence: Evidence) -> bool:
-    """Whether the values are those of a label, both of them."""
-    return evidence.num_values == 2 and label_values(evidence) in LABELS
-
-
-def label_values(evidence: Evidence) -> set[str]:
+def label_values(examples: Sequence[str]) -> set[str]:
     """The first distinct values, each in one way to write it."""
-    return {re.sub(r"\.0+$", "", one.lower().removeprefix("+")) for one in evidence.examples}
+    return {re.sub(r"\.0+$", "", one.lower().removeprefix("+")) for one in examples}
 
 
-def _is_time(evidence: Evidence) -> bool:
-    """Whether a column goes by the name of a time, and each row has a plausible one."""
-    is_named = evidence.name.lower() in TIME_NAMES
-    return (
-        is_named and useless(evidence) is None and evidence.is_moment and not evidence.num_missing
-    )
+def _are_in_order(evidence: Evidence) -> bool:
+    """Whether many numbers may say what comes first, counted from some start."""
+    if type_for(evidence, "time") not in ("integer", "float") or evidence.is_list:
+        return False
+    is_count = evidence.range.least >= 0 and evidence.range.largest < MOST_SECONDS
+    return is_count and evidence.num_values > MOST_CATEGORIES
 
 
 def _of_time(evidence: Evidence) -> str:
     if evidence.written_as:
         return f"dates as {evidence.written_as}, by its name"
-    is_number = type_for(evidence, "time") in ("integer", "float")
-    return f"{evidence.range.unit} since 1970, by its name" if is_number else "dates, by its name"
+    if type_for(evidence, "time") not in ("integer", "float"):
+        return "dates, by its name"
+    unit = evidence.range.unit
+    return f"{unit} since 1970, by its name" if unit else "numbers in order, by its name"
 
 
 def _of_integers(evidence: Evidence) -> tuple[str, str, str]:
     """The kind of integers, their type, and why."""
     held = ", held as floats" if evidence.type() == "float" else ""
-    if _is_id(evidence.name):
+    if names.is_id(evidence.name):
         return "categorical", "integer", f"an id or code by its name{held}"
+    if evidence.num_values > MOST_CATEGORIES and names.is_thing(evidence.name):
+        return "categorical", "integer", f"a code by its name, of a thing{held}"
+    if evidence.range.size >= EXACT and evidence.range.unit is None:
+        return "categorical", "integer", "codes: larger than amounts are"
     about = "" if evidence.is_exact else "about "
     kind = "categorical" if evidence.num_values <= MOST_CATEGORIES else "numeric"
     return kind, "integer", f"{about}{evidence.num_values:,} distinct integers{held}"
@@ -184,9 +222,4 @@ def _names_rows(evidence: Evidence) -> bool:
     if rows <= ROW_IDS or evidence.num_values < ROW_ID_SHARE * rows:
         return False
     is_dense = evidence.range.largest - evidence.range.least < 2 * rows
-    return kind == "string" or (kind == "integer" and (is_dense or _is_id(evidence.name)))
-
-
-def _is_id(name: str) -> bool:
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+", "_", name)
-    return ID_NAME.search(words.lower()) is not None
+    return kind == "string" or (kind == "integer" and (is_dense or names.is_id(evidence.name)))

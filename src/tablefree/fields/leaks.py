@@ -2,7 +2,8 @@
 
 The mean label of each value is counted on one half of a sample and tried on the other, where a
 value that the first half lacks has the mean of all: the AUC (area under the ROC curve) of a column
-is thus about .5 where its values tell nothing, however many they are.
+is thus about .5 where its values tell nothing, however many they are. What gives the label away in
+few rows is seen by values that come with one label alone.
 """
 
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tablefree.fields.kinds import Column
+from tablefree.fields.kinds import POSITIVE, Column
 from tablefree.hashing import GOLDEN_GAMMA, mix64
 
 SAMPLE = 200_000  # rows
@@ -21,6 +22,8 @@ SUSPICIOUS = 0.99
 FEWEST = 50  # rows of each label in a half, from which an AUC means something
 BINS = 1_000  # of numbers, alike in rows: any dependence shows, not only a monotone one
 ROUGH_BINS = 16  # in which neighbours of a size are alike, as those of a number are and codes not
+SURE, FEWEST_SURE = 3, 20  # rows of a value, and of all such in the other half
+CATEGORIES = ("categorical", "bag", "group")
 CODES = 0.02  # of AUC: what integers tell more as codes than as numbers
 
 
@@ -101,39 +104,62 @@ class Trial:
         Returns:
             None where there are too few rows of either label.
         """
-        if column.kind in ("categorical", "bag", "group"):
+        if column.kind in CATEGORIES:
             return self.of_categories(values)
         numbers = _numbers(values.filter(self._is_known), column.type)
         return self._of_numbers(numbers, BINS)
 
+    def is_sure(self, column: Column, values: pl.Series) -> bool:
+        """Whether some values of a column come with the rarer label alone.
+
+        As what comes of a click does, which seldom comes: few rows have it, so that the AUC is low.
+        They are found in the one half, and have to be so in the other.
+        """
+        known = values.filter(self._is_known)
+        if column.kind in CATEGORIES:
+            rows, codes = _codes(known)
+        else:
+            codes = _binned(_numbers(known, column.type), BINS)
+            rows = np.arange(len(codes))
+        is_rare = self._truth if self._truth.mean() <= 0.5 else ~self._truth
+        events, rare = self._counts(rows, codes, is_rare)
+        is_sure = (events == rare) & (events >= SURE)
+        chosen = (np.bincount(rows, is_sure[codes]) > 0) & ~self._is_counted
+        return bool(chosen.sum() >= FEWEST_SURE and is_rare[chosen].mean() > SUSPICIOUS)
+
     def of_categories(self, values: pl.Series) -> float | None:
         """The AUC of the label from categories [n], or from bags of them."""
-        rows = values.filter(self._is_known).alias("value").to_frame().with_row_index("row")
-        if isinstance(values.dtype, pl.List | pl.Array):
-            rows = rows.cast({"value": pl.List(values.dtype.inner)})
-            # Versions of Polars differ in what an empty list becomes.
-            rows = rows.with_columns(pl.when(pl.col("value").list.len() > 0).then("value"))
-            rows = rows.explode("value")
-        codes = rows["value"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
-        return self._of_codes(rows["row"].cast(pl.Int64).to_numpy(), codes)
+        return self._of_codes(*_codes(values.filter(self._is_known)))
 
     def as_codes(self, values: pl.Series) -> tuple[float, float] | None:
         """The AUCs of the label from integers [n] as categories and by their sizes.
 
         Returns:
-            None unless the first is clearly larger: by `CODES`, and by two standard errors of an
-            AUC that tells nothing (Hanley and McNeil, "The Meaning and Use of the Area under a
-            Receiver Operating Characteristic (ROC) Curve", 1982).
+            None unless the first is clearly larger (see `_both`).
+        """
+        as_categories, by_size, clear = self._both(values)
+        return (as_categories, by_size) if as_categories - by_size > clear else None
+
+    def as_sizes(self, values: pl.Series) -> bool:
+        """Whether integers [n] tell the label clearly better by their sizes than as categories."""
+        as_categories, by_size, clear = self._both(values)
+        return by_size - as_categories > clear
+
+    def _both(self, values: pl.Series) -> tuple[float, float, float]:
+        """The AUCs of the label from integers, as categories and by size, and what is clear.
+
+        That is `CODES`, or two standard errors of an AUC that tells nothing (Hanley and McNeil,
+        "The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC) Curve",
+        1982). Of too few rows both AUCs are .5.
         """
         numbers = _numbers(values.filter(self._is_known), "integer")
         as_categories, by_size = self.of_categories(values), self._of_numbers(numbers, ROUGH_BINS)
         if as_categories is None or by_size is None:
-            return None
+            return 0.5, 0.5, CODES
         tried = self._truth[~self._is_counted]
         positives, negatives = int(tried.sum()), int((~tried).sum())
         error = ((positives + negatives + 1) / (12 * positives * negatives)) ** 0.5
-        is_clear = as_categories - by_size > max(CODES, 2 * error)
-        return (as_categories, by_size) if is_clear else None
+        return as_categories, by_size, max(CODES, 2 * error)
 
     def _of_numbers(self, numbers: NDArray[np.float64], num_bins: int) -> float | None:
         """The AUC of the label from numbers in bins, or from their order where that tells more."""
@@ -159,13 +185,19 @@ class Trial:
         truth, is_counted = self._truth, self._is_counted
         if not _are_enough(truth[is_counted]) or not _are_enough(truth[~is_counted]):
             return None
-        counted = is_counted[rows]
-        size = int(codes.max()) + 1
-        events = np.bincount(codes[counted], minlength=size)
-        positives = np.bincount(codes[counted], truth[rows[counted]], minlength=size)
+        events, positives = self._counts(rows, codes, truth)
         means = (positives + truth[is_counted].mean()) / (events + 1)
         scores = np.bincount(rows, means[codes]) / np.bincount(rows)
         return _auc(scores[~is_counted], truth[~is_counted])
+
+    def _counts(
+        self, rows: NDArray[np.int64], codes: NDArray[np.int64], truth: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Of each code how often it occurs in the half that is counted, and how often truly."""
+        counted = self._is_counted[rows]
+        size = int(codes.max()) + 1
+        events = np.bincount(codes[counted], minlength=size)
+        return events, np.bincount(codes[counted & truth[rows]], minlength=size)
 
 
 def _auc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
@@ -179,9 +211,21 @@ def _auc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
     return float((ranks - positives * (positives + 1) / 2) / pairs)
 
 
+def _codes(values: pl.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of categories [n], or bags of them, the row of each value and its code; null has code 0."""
+    rows = values.alias("value").to_frame().with_row_index("row")
+    if isinstance(values.dtype, pl.List | pl.Array):
+        rows = rows.cast({"value": pl.List(values.dtype.inner)})
+        # Versions of Polars differ in what an empty list becomes.
+        rows = rows.with_columns(pl.when(pl.col("value").list.len() > 0).then("value"))
+        rows = rows.explode("value")
+    codes = rows["value"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+    return rows["row"].cast(pl.Int64).to_numpy(), codes
+
+
 def _are_positive(label: pl.Series) -> pl.Series:
     text = label.cast(pl.String).str.to_lowercase().str.strip_prefix("+")
-    return text.str.replace(r"\.0+$", "").is_in(["1", "true"])
+    return text.str.replace(r"\.0+$", "").is_in(POSITIVE)
 
 
 def _numbers(values: pl.Series, kind: str) -> NDArray[np.float64]:

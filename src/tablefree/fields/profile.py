@@ -4,23 +4,36 @@ Memory is bounded: a column keeps some thousand hashes, and a sample of the rows
 give the label away.
 """
 
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
-from tablefree.data.parts import Rows
 from tablefree.errors import InputError
 from tablefree.fields import leaks
+from tablefree.fields.codes import occur_as_codes
 from tablefree.fields.evidence import Evidence
 from tablefree.fields.given import check, given
-from tablefree.fields.kinds import LABEL_NAMES, PLURAL, Column, find_kind, useless
+from tablefree.fields.kinds import (
+    Column,
+    are_integers,
+    are_labels,
+    as_label,
+    as_time,
+    find_kind,
+    find_label,
+    find_time,
+    useless,
+)
+from tablefree.fields.names import is_amount
 from tablefree.fields.table import Table
+from tablefree.fields.warnings import Findings, warnings
 
 FIRST_GROWTH = 1_024  # rows
 CODES = "codes: they tell the label (AUC {:.2f}) better than their sizes ({:.2f})"
+SCATTERED = "codes: how often they occur follows no order"
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,7 @@ class Profile:
         columns: those that are used, in order.
         left_out: the other columns, and why.
         warnings: lines for the user.
+        like_labels: columns that have the values of a label, and are none.
     """
 
     name: str
@@ -70,6 +84,7 @@ class Profile:
     columns: dict[str, ColumnProfile]
     left_out: dict[str, str]
     warnings: tuple[str, ...]
+    like_labels: tuple[str, ...] = ()
 
 
 def profile(
@@ -87,10 +102,10 @@ def profile(
 
     Kinds that are not given are found from all values: booleans and strings are categorical, floats
     numeric, dates (text of ISO 8601 among them) dates, lists bags. Integers are categorical where
-    the name is that of an id or a code, there are at most 100, or they tell the label clearly
-    better than their sizes do, and numeric otherwise. Text of files without types is what all of
-    it says. A label is found by its name and values, a time likewise. What cannot be used, or tells
-    nothing, is left out, with the reason.
+    the name is that of an id, a code or a thing, there are at most 100, how often they occur
+    follows no order, or they tell the label clearly better than their sizes do; and numeric
+    otherwise. Text of files without types is what all of it says. A label is found by its name and
+    values, a time likewise. What cannot be used, or tells nothing, is left out, with the reason.
 
     Args:
         data: what `Table.of` takes.
@@ -124,13 +139,25 @@ def profile(
         raise InputError(f"{table.name} has no column that is left: drop fewer")
     seen, sample = _read(table, names, {**kinds, **told})
     columns, useless = _decide(table, seen, kinds, told)
-    columns, aucs = _tried(sample, columns, {*kinds, *told})
+    are_open = {
+        name
+        for name, column in columns.items()
+        if column.kind == "numeric" and name not in {*kinds, *told} and are_integers(seen[name])
+    }
+    columns, aucs, sure = _tried(sample, columns, are_open)
+    like_labels = [
+        name
+        for name, column in columns.items()
+        if column.kind == "categorical" and are_labels(seen[name].num_values, seen[name].examples)
+    ]
+    found = Findings(columns, seen, like_labels, aucs, sure)
     return Profile(
         table.name,
         next(iter(seen.values())).num_rows,
         {name: _profiled(column, seen[name], aucs.get(name)) for name, column in columns.items()},
         left_out | useless,
-        tuple(_warnings(table, columns, seen, aucs)),
+        tuple(warnings(table, found)),
+        tuple(like_labels),
     )
 
 
@@ -185,11 +212,10 @@ def _told_kinds(table: Table, kinds: Mapping[str, str]) -> dict[str, str]:
 
 def _read(
     table: Table, names: Sequence[str], kinds: Mapping[str, str]
-) -> tuple[dict[str, Evidence], leaks.Sample | None]:
-    """All rows of some columns, once; and a sample of them where there may be a label."""
+) -> tuple[dict[str, Evidence], leaks.Sample]:
+    """All rows of some columns, once; and a sample of them."""
     seen = {name: Evidence(name, table.is_text(name)) for name in names}
-    has_label = "label" in kinds.values() or any(name.lower() in LABEL_NAMES for name in names)
-    sample = leaks.Sample() if has_label else None
+    sample = leaks.Sample()
     for part, is_growth in _parts(table.batches(names)):
         for name, evidence in seen.items():
             evidence.add(part.column(name))
@@ -197,8 +223,7 @@ def _read(
                 check(evidence, kinds[name], table.name)
             if is_growth:
                 evidence.mark()
-        if sample is not None:
-            sample.add(part)
+        sample.add(part)
     for evidence in seen.values():
         if not evidence.num_rows:
             raise InputError(f"{table.name} holds no rows: pass a table with at least one")
@@ -229,9 +254,16 @@ def _decide(
     """What the columns are taken for, and why others are left out."""
     columns: dict[str, Column] = {}
     left_out: dict[str, str] = {}
+    open_ = [evidence for name, evidence in seen.items() if name not in {**kinds, **told}]
     taken = {*kinds.values(), *told.values()}
+    label = None if "label" in taken else find_label(open_)
+    time = None if "time" in taken else find_time(open_)
     for name, evidence in seen.items():
-        if name in kinds:
+        if evidence is label:
+            columns[name] = as_label(evidence)
+        elif evidence is time:
+            columns[name] = as_time(evidence)
+        elif name in kinds:
             columns[name] = given(evidence, kinds[name], table.name)
         elif (reason := useless(evidence)) is not None:
             left_out[name] = reason
@@ -239,8 +271,7 @@ def _decide(
             kind, its_type = table.form.kinds[name]
             columns[name] = Column(name, kind, its_type, f"{table.form.name}'s")
         else:
-            columns[name] = find_kind(evidence, taken)
-            taken |= {columns[name].kind} & {"label", "time"}
+            columns[name] = find_kind(evidence)
     for name, column in columns.items():
         if column.kind in ("date", "time"):
             columns[name] = replace(column, resolution=seen[name].resolution)
@@ -248,28 +279,40 @@ def _decide(
 
 
 def _tried(
-    sample: leaks.Sample | None, columns: Mapping[str, Column], told: Collection[str]
-) -> tuple[dict[str, Column], dict[str, float]]:
-    """The columns, of which the label shows some to be codes; and the AUC of it from each.
+    sample: leaks.Sample, columns: Mapping[str, Column], are_open: Collection[str]
+) -> tuple[dict[str, Column], dict[str, float], set[str]]:
+    """The columns, of which some are shown to be codes; and how well each tells the label.
+
+    That is the AUC by column, and the columns of which some values tell it for sure.
 
     Args:
-        sample: of the rows; None where there is no label.
+        sample: of the rows.
         columns: what they are taken for so far.
-        told: those of which the user or the form of the table has said what they are.
+        are_open: those of integers of which nothing has said yet whether they are codes.
     """
     label = next((name for name, one in columns.items() if one.kind == "label"), None)
-    if sample is None or label is None or (labels := sample.column(label)) is None:
-        return dict(columns), {}
-    trial, judged, aucs = leaks.Trial(labels), dict(columns), {}
+    labels = None if label is None else sample.column(label)
+    trial = None if labels is None else leaks.Trial(labels)
+    judged, aucs, sure = dict(columns), {}, set()
     for name, column in columns.items():
         if name == label or (values := sample.column(name)) is None:
             continue
-        is_open = (column.kind, column.type) == ("numeric", "integer") and name not in told
-        if is_open and (found := trial.as_codes(values)) is not None:
-            judged[name] = replace(column, kind="categorical", reason=CODES.format(*found))
-        if (auc := trial.auc(judged[name], values)) is not None:
+        if name in are_open and (reason := _of_codes(name, values, trial)) is not None:
+            judged[name] = replace(column, kind="categorical", type="integer", reason=reason)
+        if trial is not None and (auc := trial.auc(judged[name], values)) is not None:
             aucs[name] = auc
-    return judged, aucs
+            if trial.is_sure(judged[name], values):
+                sure.add(name)
+    return judged, aucs, sure
+
+
+def _of_codes(name: str, values: pl.Series, trial: leaks.Trial | None) -> str | None:
+    """Why integers of a sample are codes; None where nothing shows it."""
+    if trial is not None and (found := trial.as_codes(values)) is not None:
+        return CODES.format(*found)
+    if is_amount(name) or not occur_as_codes(values):
+        return None
+    return None if trial is not None and trial.as_sizes(values) else SCATTERED
 
 
 def _profiled(column: Column, evidence: Evidence, auc: float | None) -> ColumnProfile:
@@ -286,39 +329,3 @@ def _profiled(column: Column, evidence: Evidence, auc: float | None) -> ColumnPr
         tuple(evidence.growth),
         auc,
     )
-
-
-def _warnings(
-    table: Table,
-    columns: Mapping[str, Column],
-    seen: Mapping[str, Evidence],
-    aucs: Mapping[str, float],
-) -> Iterator[str]:
-    for name, column in columns.items():
-        evidence = seen[name]
-        if column.kind == "label" and evidence.num_missing:
-            yield (
-                f"the label {name!r} is missing in {evidence.num_missing:,} of "
-                f"{evidence.num_rows:,} rows, which are left out"
-            )
-        if column.kind == "time" and column.resolution == "order":
-            yield (
-                f"the time {name!r} is numbers that are no dates: events are in its order, and no "
-                "hours and weekdays are embedded"
-            )
-        if column.reason == PLURAL["string"] and (odd := evidence.odd_number) is not None:
-            yield (
-                f"{name!r} is text of numbers for the most part, but {Rows(table.name).at(odd.row)}"
-                f" has {odd.value[:50]!r}, so that it is categorical: correct such values, or leave"
-                f" it out ({_dropping(name)})"
-            )
-        if aucs.get(name, 0) > leaks.SUSPICIOUS:
-            yield (
-                f"{name!r} alone tells the label, with an AUC of {aucs[name]:.4f}: unless it is "
-                f"known before the event, leave it out ({_dropping(name)})"
-            )
-
-
-def _dropping(name: str) -> str:
-    """The option that leaves a column out, as a shell takes it."""
-    return "--drop " + shlex.quote(name.replace(",", r"\,"))

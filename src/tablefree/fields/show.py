@@ -1,7 +1,6 @@
-"""A profile for people: a table of its columns, what was left out and why, then warnings."""
+"""A profile for people: a table of its columns, then what was left out and why, and warnings."""
 
 from rich import box
-from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -12,8 +11,8 @@ from tablefree.fields.profile import ColumnProfile, Profile
 EXAMPLE = 20  # characters that are shown of one
 
 
-def table_of(profile: Profile) -> Group:
-    """What Rich prints of a profile; names and values are text, never markup or controls."""
+def table_of(profile: Profile) -> Table:
+    """The columns, for Rich to print; names and values are text, never markup or controls."""
     table = Table(title=_text(f"{profile.name}: {profile.num_rows:,} rows"), box=box.SIMPLE_HEAD)
     for header in ("Column", "Kind", "Why"):
         table.add_column(header)
@@ -22,9 +21,14 @@ def table_of(profile: Profile) -> Group:
     table.add_column("Examples")
     for one in profile.columns.values():
         table.add_row(*map(_text, _cells(one)))
+    return table
+
+
+def lines_of(profile: Profile) -> list[str]:
+    """What was left out, and warnings, a line each: options in them can be copied if unbroken."""
     lines = [f"left out: {name}: {reason}" for name, reason in profile.left_out.items()]
     lines += [f"warning: {warning}" for warning in profile.warnings]
-    return Group(table, *map(_text, lines))
+    return [_one_line(line) for line in lines]
 
 
 def _cells(one: ColumnProfile) -> list[str]:
@@ -44,4 +48,8 @@ def _cells(one: ColumnProfile) -> list[str]:
 
 
 def _text(content: str) -> Text:
-    return Text(printable(content.replace("\n", "\\n")))
+    return Text(_one_line(content))
+
+
+def _one_line(content: str) -> str:
+    return printable(content.replace("\n", "\\n"))

@@ -18,6 +18,8 @@ from tablefree.fields import forms
 from tablefree.fields.sides import Side, beside, in_memory, joined, sides_of
 
 FRAME = "the frame"
+NULLS = ("", "NULL", "null", "\\N")  # of text, as databases write it
+LONGEST_NULL = 4  # bytes
 _Batches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
 
 
@@ -114,9 +116,9 @@ class Table:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of some columns, in order, at most `CHUNK` at a time.
 
-        A value that is missing is null: an empty string and NaN too. Dictionaries are their values.
-        Columns of text are strings (`is_text`); those of JSON lines and of pandas' objects may be
-        of another type in another batch.
+        A value that is missing is null: an empty string, what is in `NULLS` and NaN too.
+        Dictionaries are their values. Columns of text are strings (`is_text`); those of JSON lines
+        and of pandas' objects may be of another type in another batch.
 
         Raises:
             InputError: a column that is not there, or twice; or what cannot be read.
@@ -179,6 +181,8 @@ def plain(array: pa.Array) -> pa.Array:
         array = array.cast(pa.list_(kind.value_type.value_type))
     if is_string(array.type):
         is_missing = compute.equal(compute.binary_length(array), 0)
+        if compute.any(compute.less_equal(compute.binary_length(array), LONGEST_NULL)).as_py():
+            is_missing = compute.is_in(array, pa.array(NULLS, array.type))
     elif types.is_floating(array.type):
         is_missing = compute.is_nan(array)
     else:
@@ -217,7 +221,7 @@ def _of_path(address: str | Path) -> Table:
         return Table(str(address), frame.columns, lambda names: _of_polars(frame, names))
     if (criteo := forms.criteo_parts(parts)) is not None:
         return _of_source(Source(address, *criteo), [], forms.CRITEO)
-    events = of_events(parts)
+    events = of_events(forms.as_text(parts))
     source = Source(address, events)
     others = beside(events[0]) if len(parts) == 1 else parts
     return _of_source(source, sides_of(source, others, local_path(address)))

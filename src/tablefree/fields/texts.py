@@ -19,6 +19,7 @@ from tablefree.fields.distinct import hashes
 NUMBER = r"^[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 DECIMAL_COMMA = r"^[+-]?[0-9]+,[0-9]+$"
 NAN = r"(?i)^[+-]?nan$"
+DAY = r"^\d{4}-\d\d-\d\d$"
 MIDNIGHT = r"[T ]00:00(:00([.,]0+)?)? ?(Z|UTC|[+-]00(:?00)?)?$"
 BOOLEAN = r"(?i)^(true|false)$"
 JUDGED = 65_536  # rows by which it is judged whether most strings are numbers
@@ -117,8 +118,8 @@ def text_hashes(values: pa.Array) -> NDArray[np.uint64]:
 
 
 def are_days(text: pl.Series) -> pl.Series:
-    """Which dates, as text, have no time of the day."""
-    return text.str.len_bytes() == len("2026-01-31")
+    """Which dates, as text, have no time of the day; numbers are none."""
+    return text.str.contains(DAY)
 
 
 def _are_numbers(text: pl.Series) -> pl.Series:

@@ -15,7 +15,7 @@ from tablefree.data.parts import Rows
 from tablefree.errors import InputError
 from tablefree.fields.digits import FORMATS, moments
 from tablefree.fields.evidence import EARLIEST, EXACT, LATEST, type_of
-from tablefree.fields.kinds import PLURAL
+from tablefree.fields.kinds import LABELS, PLURAL, POSITIVE
 from tablefree.fields.table import is_string
 from tablefree.fields.texts import are_days
 from tablefree.ids import to_ids
@@ -26,6 +26,7 @@ MISSING = int(to_ids("tablefree: no value"))
 NO_TIME = np.iinfo(np.int64).min  # as NumPy's NaT
 WHOLE = r"^[+-]?(0|[1-9][0-9]*)(\.0*)?$"  # leading zeros are of codes
 SECOND = 10**9  # nanoseconds
+LABEL_WORDS = {one: str(int(one in POSITIVE)) for pair in LABELS for one in pair if one.isalpha()}
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ def labels_of(array: pa.Array, name: str, rows: Rows) -> NDArray[np.float32]:
     """
     what = "labels, 0 or 1"
     column = _series(array, name, what, rows)
+    if column.dtype == pl.String:
+        column = column.str.to_lowercase().replace(LABEL_WORDS)
     values = _known_numbers(array, as_numbers(column), column, what, rows)
     values = np.where(values == -1, 0.0, values)
     is_odd = ~(np.isnan(values) | (values == 0) | (values == 1))

@@ -85,10 +85,12 @@ def show_profile(table: "Table", columns: ColumnOptions) -> "Profile":
         InputError: what `profile` raises.
     """
     from tablefree.fields.profile import profile
-    from tablefree.fields.show import table_of
+    from tablefree.fields.show import lines_of, table_of
 
     found = profile(table, **columns.kinds())
     console.print(table_of(found))
+    for line in lines_of(found):
+        say(line)
     return found
 
 
@@ -208,10 +210,11 @@ def _without_ratings(found: "Profile") -> "Profile":
 
 
 def _are_no_pairs(data: str) -> bool:
-    """Whether the form of files has a label, or many columns are no users, or no items."""
+    """Whether files have a label that pairs have not, or many columns are no users, or no items."""
     from tablefree.data.movielens import is_movielens
     from tablefree.data.parts import exists, local_path
     from tablefree.data.read import KNOWN_NAMES
+    from tablefree.fields.names import label_rank
     from tablefree.fields.table import Table
 
     local = local_path(data)
@@ -222,5 +225,7 @@ def _are_no_pairs(data: str) -> bool:
     except InputError:  # which the readers of interactions will say in their own words
         return False
     of_pairs = [{*KNOWN_NAMES[side]} & {*table.columns} for side in ("user", "item")]
+    others = {*table.columns} - {*KNOWN_NAMES["label"]}
+    has_label = any(label_rank(name) is not None and len(name) > 1 for name in others)
     are_many = len(table.columns) > len(KNOWN_NAMES)  # the columns that pairs may have
-    return table.form is not None or (are_many and not all(of_pairs))
+    return table.form is not None or has_label or (are_many and not all(of_pairs))
