@@ -45,7 +45,7 @@ def parts(model):
 
 @pytest.fixture(scope="module")
 def owners(model, parts):
-    (found,) = owners_in(model, Examples("examples", parts[0])).values()
+    (found,) = owners_in(model, Examples("examples", parts[0]), {}).values()
     return found
 
 
@@ -58,11 +58,20 @@ def test_owners_are_those_that_examples_have(model, parts, owners):
     assert torch.equal(owners.rows, model.users(owners.ids))
 
 
+def test_ids_that_training_met_are_told(model, parts, owners):
+    some = [part[:500] for part in parts[0]]
+    (found,) = owners_in(
+        model, Examples("examples", some), {model.users.encoding: parts[0][0]}
+    ).values()
+    for one, other in zip(found, owners, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_a_row_that_has_not_learnt_is_nobodys(parts):
     users = ClaimedRows(capacity_for(NUM_IDS), DIM, num_rows=1, num_hashes=1, seed="user")
     model = GMF(users, FullTable(50, DIM)).train()
     model.users(IDS)
-    (found,) = owners_in(model.eval(), Examples("examples", parts[0])).values()
+    (found,) = owners_in(model.eval(), Examples("examples", parts[0]), {}).values()
     assert len(found.ids) == 0
 
 

@@ -10,8 +10,10 @@ import polars as pl
 import torch
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
-from torch import Tensor
+from torch import Tensor, nn
 
+from tablefree.embeddings.feature_ids import flat_ids
+from tablefree.encodings.sketch import SketchEncoding
 from tablefree.experiments.event_task import EventTask
 from tablefree.experiments.parquet import FILE_NAME, read_table, write_table
 from tablefree.experiments.plan_cells import Cell
@@ -21,6 +23,7 @@ from tablefree.experiments.tuning import ROW_DECAYS, ROW_RATES, new_study
 from tablefree.experiments.worth import column_worth
 from tablefree.fields.events import Events
 from tablefree.fields.model import Predictor
+from tablefree.models.field_model import FieldModel
 from tablefree.packing import packed_bytes
 from tablefree.packing.choice import SMALLEST
 from tablefree.packing.packer import Packer, Trial
@@ -262,7 +265,13 @@ def packer_of(predictor: Predictor, task: EventTask) -> Packer[Predictor]:
         _example(encoded(predictor, events))
         for events in (task.examples(MOST_EXAMPLES), task.validation)
     )
-    return Packer(predictor, examples, held_out)
+    assert isinstance(predictor.model, FieldModel)
+    embeddings, met = predictor.model.embeddings, dict[nn.Module, Tensor]()
+    for name, ids in task.train.features().items():
+        for part in embeddings.embedding(name).modules():
+            if isinstance(part, SketchEncoding):
+                met[part] = flat_ids(ids)
+    return Packer(predictor, examples, held_out, met)
 
 
 def _example(part: Any) -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ from tablefree.rows import Rows
 
 FINALISTS = 2  # forms whose codebooks learn further
 NEARLY_EXACT = Form("int8")
-MANY_ROWS, NEAR = 2**13, (0.5, 2.0)  # rows that take long to code, in forms of such sizes alone
+MANY_ROWS, NEAR = 2**13, (0.5, 4.0)  # rows that take long to code, in forms of such sizes alone
 
 ModuleType = TypeVar("ModuleType", bound=nn.Module)
 
@@ -185,6 +185,8 @@ class Packer(Generic[ModuleType]):
         module: see `pack`, as all that follow.
         examples: likewise.
         validation: likewise.
+        met: of sketches in the module, int64 ids of all of training, where examples are a part: by
+            these it is decided who keeps a row.
 
     Raises:
         InputError: as `pack`.
@@ -195,6 +197,7 @@ class Packer(Generic[ModuleType]):
         module: ModuleType,
         examples: Sequence[Any] | None = None,
         validation: Sequence[Any] | None = None,
+        met: Mapping[nn.Module, Tensor] | None = None,
     ) -> None:
         _check_can_be_packed(module)
         module = without_sketches(module)
@@ -211,7 +214,7 @@ class Packer(Generic[ModuleType]):
             with evaluating(module):
                 self._statistics = statistics_of(module, rows, known)
                 if self.examples is not None and self.validation is not None:
-                    self._owners = self._ordered(owners_in(module, self.examples))
+                    self._owners = self._ordered(owners_in(module, self.examples, met or {}))
 
     def _ordered(self, owners: Mapping[nn.Module, Owners]) -> dict[nn.Module, Owners]:
         """The owners, the worthiest first, as often as the statistics have them.

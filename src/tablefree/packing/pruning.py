@@ -4,6 +4,7 @@ Whoever trains has room for a row of each id, and learns best with it; which row
 bytes shows afterwards.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -40,21 +41,31 @@ class Owners(NamedTuple):
 
 
 @torch.no_grad()
-def owners_in(module: nn.Module, examples: Examples) -> dict[nn.Module, Owners]:
-    """The owners in each sketch of a module that has such, and has not grown."""
+def owners_in(
+    module: nn.Module, examples: Examples, met: Mapping[nn.Module, Tensor]
+) -> dict[nn.Module, Owners]:
+    """The owners in each sketch of a module that has such, and has not grown.
+
+    Args:
+        module: in evaluation mode.
+        examples: what it is called with.
+        met: of some of the sketches, int64 ids of all of training, of which examples are a part.
+    """
     sketches = [
         one
         for one in module.modules()
         if isinstance(one, SketchEncoding) and one.claims is not None and one.claims.more is None
     ]
-    found: dict[SketchEncoding, list[tuple[Tensor, Tensor]]] = {one: [] for one in sketches}
+    found: dict[SketchEncoding, list[tuple[Tensor, Tensor]]] = {
+        one: [torch.unique(met[one], return_counts=True)] if one in met else [] for one in sketches
+    }
 
     def note(sketch: SketchEncoding, arguments: tuple[Any, ...], _: Tensor) -> None:
         found[sketch].append(torch.unique(arguments[0], return_counts=True))
 
-    hooks = [one.register_forward_hook(note) for one in sketches]
+    hooks = [one.register_forward_hook(note) for one in sketches if one not in met]
     try:
-        for inputs, _ in examples.batches(torch.arange(len(examples))) if sketches else ():
+        for inputs, _ in examples.batches(torch.arange(len(examples))) if hooks else ():
             module(*inputs)
     finally:
         for hook in hooks:
