@@ -148,7 +148,9 @@ class Positives:
         keys = keys_of(events, [one.name for one in columns if one.kind == "numeric"])
         item, train = self.task.interactions.item, self.task.split.train
         asked, items, labels = self.task.compared_validation()
-        for name in keys.keys() - self.pair.of_item - {self.pair.user}:
+        for name in keys:
+            if name in self.pair.of_item or name == self.pair.user:
+                continue
             found = lift((keys[name][train], item[train]), (keys[name][asked], items))
             told = auc(torch.from_numpy(found), torch.from_numpy(labels))
             if told > SUSPICIOUS:

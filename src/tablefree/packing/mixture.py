@@ -13,16 +13,14 @@ from tablefree.packing.forms import Form
 
 Key = TypeVar("Key", bound=Hashable)
 
-# From a byte a row to many, such as fill whole bytes.
+# From a byte a row to many, such as fill whole bytes. Product codes take long to find, and are tried
+# for all tables alike.
 LADDER = tuple(
     Form.parse(name)
     for name in (
-        *("residual-1x8", "residual-2x4", "residual-2x8", "residual-3x5", "residual-4x4"),
-        *("residual-3x8", "residual-6x4", "residual-4x6", "residual-4x8", "residual-8x4"),
-        *("residual-10x4", "residual-12x4", "residual-16x4", "product-4x6", "product-4x8"),
-        *("product-6x6", "product-6x8", "product-8x6", "product-8x8", "product-10x8"),
-        *("product-12x8", "product-16x8", "product-24x8", "levels-2", "levels-3", "levels-4"),
-        *("levels-5", "levels-6", "int4", "int8"),
+        *("residual-2x4", "residual-4x4", "residual-6x4", "residual-8x4", "residual-10x4"),
+        *("residual-12x4", "residual-16x4", "residual-1x8", "residual-2x8", "residual-4x8"),
+        *("levels-2", "levels-3", "levels-4", "levels-5", "levels-6", "int4", "int8"),
     )
 )
 

@@ -180,6 +180,7 @@ def _pair_of(data: DataOptions, found: "Profile") -> "Pair | None":
     """
     from tablefree.data.read import KNOWN_NAMES
     from tablefree.experiments.positives import Pair
+    from tablefree.fields.given import CALLED
 
     chosen: list[str] = []
     for side, option in zip(("user", "item"), PAIR, strict=True):
@@ -190,6 +191,11 @@ def _pair_of(data: DataOptions, found: "Profile") -> "Pair | None":
             return None
         if name not in found.columns:
             raise InputError(f"the column {name!r} of {side}s is of no use: {found.left_out[name]}")
+        if (kind := found.columns[name].column.kind) not in ("categorical", "group"):
+            raise InputError(
+                f"the column {name!r} of {side}s is taken for {CALLED[kind]}, and ids are "
+                f"categorical: say so (--categorical {name}), or name another (--{side}-column)"
+            )
         chosen.append(name)
     user, item = chosen
     return Pair(user, item)
