@@ -174,6 +174,12 @@ class TestTrain:
         assert sum(sizes.values()) <= loaded.run["num_bytes"] == 20_000
         assert sizes["embedding"] == packed_bytes(loaded.predictor.embeddings)
         assert "embeddings and" in said
+        features = loaded.run["features"]
+        assert [*features] == loaded.predictor.features
+        assert sum(one["num_bytes"] for one in features.values()) <= sum(sizes.values())
+        shown = {line.split()[0]: line for line in said.splitlines() if line.split()}
+        for name, one in features.items():
+            assert one["form"] in shown[name]
         assert "of 20.0 KB allowed" in said
         assert "before packing" in said
         total = (tmp_path / "new" / "model.safetensors").stat().st_size

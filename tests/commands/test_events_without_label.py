@@ -90,4 +90,6 @@ def test_what_does_not_apply(refused, purchases, tmp_path):
     dropped = ("--drop", "item_id", *model, *output)
     refused(("train", "--data", purchases, *dropped), "--user-column, --item-column")
     one = ("--user-column", "item_id", "--item-column", "item_id", *model, *output)
-    refused(("train", "--data", purchases, *one), "item_id")
+    refused(("train", "--data", purchases, *one), "column of users and of items: name two columns")
+    number = ("--user-column", "device", "--numeric", "device", *model, *output)
+    refused(("train", "--data", purchases, *number), "'device' of users is taken for numeric")

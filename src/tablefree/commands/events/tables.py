@@ -164,9 +164,17 @@ def _has_model_of_events(model: str | None) -> bool:
 
 
 def _with_pair(columns: ColumnOptions, data: DataOptions) -> ColumnOptions:
-    """The columns' options, by which those of users and items are categorical."""
+    """The columns' options, by which those of users and items are categorical.
+
+    Raises:
+        InputError: both are one column.
+    """
     told = {name for option in vars(columns).values() for name in names(option or "")}
     named = [getattr(data, name) for name in PAIR]
+    if named[0] is not None and named[0] == named[1]:
+        raise InputError(
+            f"{named[0]!r} is named as the column of users and of items: name two columns"
+        )
     new = [name.replace(",", r"\,") for name in named if name is not None and name not in told]
     several = ",".join(filter(None, [columns.categorical, *new]))
     return replace(columns, categorical=several or None)
