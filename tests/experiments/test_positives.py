@@ -131,11 +131,11 @@ def test_noise_scores_one_half(split):
         return [f"t{one}" if rng.random() < 0.95 else f"t{one}x" for one in items]
 
     aucs = []
-    for seed in range(4):
+    for seed in range(3):
         task = task_of(log(tastes=False, seed=seed, title=misspelt), split)
         assert "title" in task.positives.pair.of_item
         aucs.append(plans.tested(fitted(task), task.test, task.new_values)["test_auc"])
-    assert abs(np.mean(aucs) - 0.5) < 3 * 0.3 / 600**0.5  # of some 500 positives each, about
+    assert abs(np.mean(aucs) - 0.5) < 3 * 0.3 / 450**0.5  # of some 500 positives each, about
 
 
 def test_other_parts_change_no_weight():

@@ -13,8 +13,8 @@ from tablefree.packing.forms import Form
 
 Key = TypeVar("Key", bound=Hashable)
 
-# From a byte a row to many, such as fill whole bytes. Product codes take long to find: they are tried
-# for all tables alike.
+# From a byte a row to many, such as fill whole bytes. Product codes take long to find: they are
+# tried for all tables alike.
 LADDER = tuple(
     Form.parse(name)
     for name in (
