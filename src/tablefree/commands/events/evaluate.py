@@ -31,7 +31,7 @@ def evaluate_on_events(checkpoint: "Checkpoint", data: DataOptions, split: str |
         check_choice("split", split, SPLITS)
     predictor = checkpoint.predictor
     label = next((one.name for one in predictor.columns if one.kind == "label"), None)
-    of_pair: Any = checkpoint.run["pair"]
+    of_pair: Any = checkpoint.run.get("pair")  # none of an earlier version
     pair = None if of_pair is None else Pair.from_config(of_pair)
     table = open_table(data.data, label, data.positive_rating)
     if split is None and name_of(data.data) == checkpoint.data:
