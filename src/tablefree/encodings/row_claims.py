@@ -8,7 +8,7 @@ an id that never asked is taken for an owner once in 2,000 times at most.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -106,11 +106,17 @@ class RowClaims(nn.Module):
         return torch.where(rows >= 0, rows, others)
 
     @torch.no_grad()
-    def claim(self, ids: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    def claim(
+        self, ids: Int[Tensor, " n"], on_new: Callable[[Tensor, Tensor], None] | None = None
+    ) -> Int[Tensor, " n"]:
         """Give a row to each id that has none, as far as there are any, and look all up.
 
         The processes of a group must call it equally often: each gives rows to the ids of all, so
         that they stay the same.
+
+        Args:
+            ids: int64.
+            on_new: called with the ids that get rows, of all processes, and these rows.
 
         Raises:
             InputError: another process has left, or they are within `join()`.
@@ -125,6 +131,9 @@ class RowClaims(nn.Module):
         new = new if group is None else torch.unique(of_all(new, group))
         if len(new):
             self._give_rows(new)
+            if on_new is not None:
+                rows_of_new = self(new)
+                on_new(new[rows_of_new >= 0], rows_of_new[rows_of_new >= 0])
             given = self(asking)  # the others keep what they have
             rows[is_new] = given
             self.unlearnt.add(given[given >= 0])

@@ -7,7 +7,7 @@ that several hashes pick, so that ids which share one row differ in the rest. Th
 vocabulary, and the number of rows does not grow with that of ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
@@ -56,6 +56,10 @@ class SketchEncoding(nn.Module):
             with ids made up for that.
         own_rows: the former name of `capacity`.
 
+    Attributes:
+        first_rows: says what rows of new owners begin with, `[n, width]` of ids `[n]`; None for
+            what is there.
+
     Raises:
         InputError: a size below 1, or a capacity that is no multiple of 16.
 
@@ -85,6 +89,7 @@ class SketchEncoding(nn.Module):
         if capacity:
             self.claims = RowClaims(capacity, seed=seed, sightings=sightings)
         self.sightings = int(sightings)
+        self.first_rows: Callable[[Tensor], Tensor] | None = None
         # The tables lie one under the other, the own rows below them.
         total = self.first_own + self.capacity
         self.rows = Rows(total, width, sparse=total >= MANY_ROWS if sparse is None else sparse)
@@ -165,7 +170,7 @@ class SketchEncoding(nn.Module):
         if learns:
             if len(claims.unlearnt):
                 claims.unlearnt.forget(self._own)
-            rows = claims.claim(ids)
+            rows = claims.claim(ids, None if self.first_rows is None else self._start)
         else:
             rows = claims(ids)
             rows = torch.where(self._is_unlearnt(rows, claims), FREE, rows)
@@ -188,6 +193,13 @@ class SketchEncoding(nn.Module):
 
     def _is_unlearnt(self, rows: Int[Tensor, " n"], claims: RowClaims) -> Bool[Tensor, " n"]:
         return torch.isin(rows, claims.unlearnt.still(self._own).to(rows.device))
+
+    @torch.no_grad()
+    def _start(self, ids: Int[Tensor, " n"], rows: Int[Tensor, " n"]) -> None:
+        """Have rows that were given to ids begin as these do."""
+        assert self.first_rows is not None
+        first = self.first_rows(ids).to(rows.device) - self._own(rows)
+        self.rows.add(rows + self.first_own, first)
 
     @torch.no_grad()
     def _own(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n width"]:

@@ -20,6 +20,7 @@ from tablefree.fields.events import Events
 from tablefree.fields.model import MODELS, Predictor
 from tablefree.fields.plan import Plan
 from tablefree.models.field_model import FieldModel
+from tablefree.training.first_rows import start_by_id
 from tablefree.training.fit import Fit, Recipe, fit
 from tablefree.training.metrics import auc, evaluation
 from tablefree.training.other_items import OtherItems
@@ -190,6 +191,7 @@ def new_predictor(plan: Plan, train: Events, *, model: str, seed: int) -> Predic
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         embeddings = EmbeddingCollection(plan.config(encoder.sizes))
+        start_by_id(embeddings, encoder, seed)
         # Whatever the embeddings are, the network over them starts the same: what it starts from
         # can matter more than they do.
         torch.manual_seed(seed)
