@@ -132,8 +132,12 @@ def test_noise_scores_one_half(split):
 
     aucs = []
     for seed in range(3):
-        task = task_of(log(tastes=False, seed=seed, title=misspelt), split)
-        assert "title" in task.positives.pair.of_item
+        noisy = {
+            "title": misspelt,
+            "cost": lambda _, items, rng: items + rng.normal(size=len(items)),
+        }
+        task = task_of(log(tastes=False, seed=seed, **noisy), split)
+        assert {"title", "cost"} < task.positives.pair.of_item
         aucs.append(plans.tested(fitted(task), task.test, task.new_values)["test_auc"])
     assert abs(np.mean(aucs) - 0.5) < 3 * 0.3 / 450**0.5  # of some 500 positives each, about
 
@@ -152,10 +156,14 @@ def test_other_parts_change_no_weight():
 
 
 def test_a_column_that_tells_the_item_is_warned_about():
-    noisy = log(slot=lambda _, items, rng: np.where(rng.random(len(items)) < 0.3, 999, items))
-    (said, *others) = [one for one in task_of(noisy).notes if "tells which" in one]
-    assert "'slot'" in said
-    assert others == []
+    noisy = log(
+        slot=lambda _, items, rng: np.where(rng.random(len(items)) < 0.3, 999, items),
+        paid=lambda _, items, rng: items + 12 * rng.normal(size=len(items)),
+    )
+    said = [one for one in task_of(noisy).notes if "tells which" in one]
+    assert len(said) == 2
+    assert "'slot'" in said[0]
+    assert "'paid'" in said[1]
 
 
 def test_rows_without_a_user_or_an_item_are_left_out():

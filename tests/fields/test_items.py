@@ -1,5 +1,7 @@
 """Which columns are the item's, and events with the items of others."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -39,7 +41,7 @@ def events():
             "brand": items % 4,
             "tags": [[f"t{one % 3}", f"t{one % 7}"] for one in items],
             "price": [None if one == 3 else one / 7 for one in items],
-            "weight": [one / 3 + (rng.random() < 0.03) for one in items],
+            "weight": [one / 3 + rng.normal() / 10 for one in items],
             "day": rng.integers(7, size=ROWS),
         }
     )
@@ -47,15 +49,28 @@ def events():
 
 
 def test_what_an_item_tells_is_its_own(events):
-    assert item_names(keys_of(events, NUMERIC), "user", "item") == OF_ITEM
+    assert item_names(keys_of(events, NUMERIC), "user", "item", NUMERIC) == OF_ITEM
 
 
 def test_what_a_user_tells_as_well_is_not(events):
     keys = keys_of(events, NUMERIC)
     keys["constant"] = np.zeros(ROWS, np.int64)
     keys["rare"] = (np.arange(ROWS) == 5).astype(np.int64)
-    assert item_names(keys, "user", "item") == OF_ITEM
-    assert item_names(keys, "item", "user") == {"user", "country"}
+    assert item_names(keys, "user", "item", NUMERIC) == OF_ITEM
+    assert item_names(keys, "item", "user", NUMERIC) == {"user", "country"}
+
+
+@pytest.mark.parametrize(("noise", "is_own"), [(0.0, True), (0.05, True), (1.0, False)])
+def test_a_price_may_differ_a_little(noise, is_own):
+    rng = np.random.default_rng(0)
+    items = rng.integers(200, size=8_000)
+    prices = rng.lognormal(size=200)[items] * (1 + noise * rng.normal(size=8_000))
+    frame = pl.DataFrame({"user": rng.integers(300, size=8_000), "item": items, "price": prices})
+    columns = [Column(name, "categorical", "integer") for name in ("user", "item")]
+    columns.append(Column("price", "numeric", "float"))
+    keys = keys_of(read_events(Table.of(frame), columns), ["price"])
+    assert ("price" in item_names(keys, "user", "item", ["price"])) == is_own
+    assert item_names({**keys, "price": keys["price"] * 0}, "user", "item", ["price"]) == {"item"}
 
 
 def test_items_that_occur_once_tell_nothing():
@@ -69,11 +84,13 @@ def test_events_get_all_that_is_the_items(events):
     labels = np.array([0, 0, 1], np.float32)
     mixed = columns.with_items(events, rows, others, labels)
     kept, taken = events.at(rows), events.at(others)
-    found, expected = (keys_of(one, NUMERIC) for one in (mixed, taken))
-    before = keys_of(kept, NUMERIC)
+    found, expected, before = (
+        keys_of(replace(one, numbers=one.numbers[:, :0]), []) for one in (mixed, taken, kept)
+    )
     for name, values in found.items():
         source = expected if name in OF_ITEM else before
         assert values.tolist() == source[name].tolist(), name
+    np.testing.assert_array_equal(mixed.numbers, taken.numbers)
     assert mixed.labels.tolist() == [0, 0, 1]
     assert torch.equal(mixed.bags["tags"].offsets, taken.bags["tags"].offsets)
 

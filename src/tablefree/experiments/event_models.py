@@ -126,7 +126,7 @@ def _check_budget(task: EventTask, plan: Plan, model: str, num_bytes: int) -> No
         raise InputError(
             f"these embeddings take {least:,} bytes at least when they are packed, "
             f"{outline.vocabulary_bytes:,} of them vocabularies, and {num_bytes:,} are allowed: "
-            "allow more, or drop columns"
+            f"allow more (--bytes {least}), or drop columns"
         )
 
 

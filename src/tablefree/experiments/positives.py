@@ -90,13 +90,13 @@ class Positives:
         """
         how, parts = split
         numeric = [one.name for one in columns if one.kind == "numeric"]
-        keys = keys_of(events, numeric)
         if pair.of_item is None:
-            train = {name: of_column[parts.train] for name, of_column in keys.items()}
-            pair = replace(pair, of_item=item_names(train, pair.user, pair.item))
+            keys = keys_of(events.at(parts.train), numeric)
+            pair = replace(pair, of_item=item_names(keys, pair.user, pair.item, numeric))
         assert pair.of_item is not None
         (user_ids, user), (item_ids, item) = (
-            np.unique(keys[name], return_inverse=True) for name in (pair.user, pair.item)
+            np.unique(events.ids[:, events.names.index(name)], return_inverse=True)
+            for name in (pair.user, pair.item)
         )
         pairs = Interactions(name, user, item, user_ids, item_ids, timestamp=events.times)
         task = Task.of(pairs, how, Split(*parts))

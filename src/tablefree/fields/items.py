@@ -19,6 +19,7 @@ from tablefree.hashing import mix64
 Ints = NDArray[np.int64]
 
 TOLD = 0.9  # of the mistakes without the item, how many it spares from which a column is its own
+BINS = 32  # of numbers
 SUSPICIOUS = 0.8  # AUC by which a column tells an event from the same with another item
 
 
@@ -77,31 +78,40 @@ class ItemColumns:
 
 
 def keys_of(events: Events, numeric: Sequence[str]) -> dict[str, Ints]:
-    """What each column and period of events holds, as integers [n] that differ where it does."""
+    """What each column and period of events holds, as integers [n] that differ where it does.
+
+    Numbers are in bins of as many events each, in order, for no two prices need be the same; a
+    missing one has a bin of its own.
+    """
     plain = dict(zip(events.names, events.ids.numpy().T, strict=True))
     bags = {name: _sums(bags) for name, bags in events.bags.items()}
-    numbers = zip(numeric, np.ascontiguousarray(events.numbers.T).view(np.int64), strict=True)
-    return {**plain, **bags, **dict(numbers)}
+    return {**plain, **bags, **dict(zip(numeric, map(_binned, events.numbers.T), strict=True))}
 
 
-def item_names(keys: Mapping[str, Ints], user: str, item: str) -> frozenset[str]:
+def item_names(
+    keys: Mapping[str, Ints], user: str, item: str, numeric: Collection[str] = ()
+) -> frozenset[str]:
     """The columns that an item tells, and better than a user does: its own, and itself.
 
-    By Goodman and Kruskal's lambda ("Measures of Association for Cross Classifications", 1954), the
-    share of mistakes that knowing the item spares whoever guesses the most frequent value; over
-    items that occur at least twice, for of the others any column is a function.
+    Of categories by Goodman and Kruskal's lambda ("Measures of Association for Cross
+    Classifications", 1954), the share of mistakes that knowing the item spares whoever guesses the
+    most frequent value; of numbers by Kelley's epsilon squared ("An Unbiased Correlation Ratio
+    Measure", 1935), the share of the variance that is between items. Over items that occur at
+    least twice, for of the others any column is a function.
 
     Args:
         keys: of the training part, as `keys_of` gives them.
         user: the column of users.
         item: the column of items.
+        numeric: the columns of numbers.
     """
     by_item, by_user = _places(keys[item]), _places(keys[user])
     names = {item}
     for name, values in keys.items():
         if name not in (user, item):
-            of_item = _spared(by_item, _places(values))
-            if of_item >= TOLD and of_item > _spared(by_user, _places(values)):
+            told = _between if name in numeric else _spared
+            of_item = told(by_item, _places(values))
+            if of_item >= TOLD and of_item > told(by_user, _places(values)):
                 names.add(name)
     return frozenset(names)
 
@@ -140,6 +150,27 @@ def _spared(by: Ints, values: Ints) -> float:
     best = np.zeros(by.max() + 1, np.int64)
     np.maximum.at(best, pairs // (values.max() + 1), counts)
     return 1 - (len(values) - int(best.sum())) / wrong if wrong else 0.0
+
+
+def _between(by: Ints, values: Ints) -> float:
+    """Epsilon squared of bins of numbers by others, likewise."""
+    often = np.bincount(by)[by] > 1
+    by, values = _places(by[often]), values[often]
+    num_groups = int(by.max(initial=-1)) + 1
+    if len(by) <= num_groups or not (total := values.var(ddof=1)):
+        return 0.0
+    means = np.bincount(by, values) / np.bincount(by)
+    within = np.square(values - means[by]).sum() / (len(by) - num_groups)
+    return float(1 - within / total)
+
+
+def _binned(numbers: NDArray[np.float64]) -> Ints:
+    """The bin of each number; -1 where there is none."""
+    known = numbers[~np.isnan(numbers)]
+    if not len(known):
+        return np.full(len(numbers), -1)
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
+    return np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="right"))
 
 
 def _places(keys: Ints) -> Ints:
