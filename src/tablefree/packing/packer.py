@@ -19,13 +19,13 @@ from tablefree.errors import InputError
 from tablefree.frozen_network import FrozenNetwork
 from tablefree.packing.books import Books
 from tablefree.packing.choice import SMALLEST, candidates, smallest
-from tablefree.packing.encoding import Encoded, Statistics, encoded
+from tablefree.packing.encoding import Statistics
 from tablefree.packing.examples import Examples, evaluating, statistics_of, weighted_error
+from tablefree.packing.filled import empty, float_rows, unpacked, used_rows
 from tablefree.packing.forms import Form
-from tablefree.packing.mixture import LADDER, Choice, Mixture, Option, best_within
-from tablefree.packing.packed_rows import PackedRows
-from tablefree.packing.packed_sketch import PackedSketch, parts_of
-from tablefree.packing.pruning import FEWEST, STEPS, Owners, by_worth, owners_in, pruned, tail_costs
+from tablefree.packing.mixture import Mixture, best_within
+from tablefree.packing.options import Options
+from tablefree.packing.pruning import Owners, owners_in
 from tablefree.packing.tables import (
     Table,
     check_module,
@@ -40,11 +40,8 @@ from tablefree.packing.tables import (
 )
 from tablefree.packing.tuning import tune
 from tablefree.pretrained import redone_when_loaded
-from tablefree.rows import Rows
 
 FINALISTS = 2  # forms whose codebooks learn further
-NEARLY_EXACT = Form("int8")
-MANY_ROWS, NEAR = 2**13, (0.5, 4.0)  # rows that take long to code, in forms of such sizes alone
 
 ModuleType = TypeVar("ModuleType", bound=nn.Module)
 
@@ -148,7 +145,7 @@ def unpack(module: ModuleType) -> ModuleType:
     if _described(module) is None:
         raise InputError(f"nothing in this {type(module).__name__} is packed")
     with torch.random.fork_rng(devices=()):
-        copied = copy.deepcopy(module, {id(one): _unpacked(one) for one in packed})
+        copied = copy.deepcopy(module, {id(one): unpacked(one) for one in packed})
     for one in list(copied.modules()):
         if parametrize.is_parametrized(one):
             _make_float32(one)
@@ -205,36 +202,23 @@ class Packer(Generic[ModuleType]):
         self.examples = None if examples is None else Examples("examples", examples)
         self.validation = None if validation is None else Examples("validation", validation)
         self._trials: dict[Form | Mixture, Trial[ModuleType]] = {}
-        self._known_options: dict[tuple[Table, Form], list[Option]] = {}
-        self._owners: dict[nn.Module, Owners] = {}
-        self._statistics: dict[nn.Module, Statistics] = {}
+        statistics: dict[nn.Module, Statistics] = {}
+        owners: dict[nn.Module, Owners] = {}
         known = self.examples or self.validation
         if known is not None and self.tables:
             rows = list(dict.fromkeys(map(rows_in, self.tables.values())))
             with evaluating(module):
-                self._statistics = statistics_of(module, rows, known)
+                statistics = statistics_of(module, rows, known)
                 if self.examples is not None and self.validation is not None:
-                    self._owners = self._ordered(owners_in(module, self.examples, met or {}))
-
-    def _ordered(self, owners: Mapping[nn.Module, Owners]) -> dict[nn.Module, Owners]:
-        """The owners, the worthiest first, as often as the statistics have them.
-
-        Of a sketch with few of them all are to stay.
-        """
-        ordered = {}
-        for table, some in owners.items():
-            known = self._known(cast(Table, table))
-            if known.counts is not None and known.metric is not None and len(some.ids) >= FEWEST:
-                scale = known.counts.sum() / some.counts.sum()
-                ordered[table] = by_worth(some._replace(counts=some.counts * scale), known.metric)
-        return ordered
+                    owners = owners_in(module, self.examples, met or {})
+        self._options = Options(statistics, owners)
 
     def trial(self, form: Form | Mixture) -> Trial[ModuleType]:
         """The module in a form; a form is made once."""
         if form not in self._trials:
             tables = list(self.tables.values())
             choices = zip(tables, choices_of(tables, form), strict=True)
-            made = {table: self._made(table, choice) for table, choice in choices}
+            made = {table: self._options.made(table, choice) for table, choice in choices}
             packed = _with_tables(self.module, made, halved_in)
             self._trials[form] = Trial(form, packed, self._quality(packed))
         return self._trials[form]
@@ -279,49 +263,17 @@ class Packer(Generic[ModuleType]):
         tables = list(self.tables.values())
         if self.examples is None or self.validation is None:
             return []
-        if any(self._known(one).counts is None for one in tables):
+        if any(self._options.known(one).counts is None for one in tables):
             return []
         near = max(trials, key=_by_quality).form if trials else SMALLEST[-1]
         before = choices_of(tables, near)
         sizes = [rows_bytes(table, *one) for table, one in zip(tables, before, strict=True)]
         options = {
-            table: [
-                option
-                for form in _ladder(table, of_table.form)
-                for option in self._options(table, form)
-            ]
+            table: self._options.near(table, of_table.form)
             for table, of_table in zip(tables, before, strict=True)
         }
         chosen = best_within(options, num_bytes - (self.size(near) - sum(sizes)))
         return [Mixture(tuple(chosen[table] for table in tables))] if chosen else []
-
-    def _options(self, table: Table, form: Form) -> list[Option]:
-        """A table in a form, with the rows of all its ids or of some; made once.
-
-        Costs are square errors of the score, summed over the look-ups, to first order.
-        """
-        if (table, form) not in self._known_options:
-            known, used = self._known(table), _used_rows(table)
-            assert known.counts is not None
-            assert known.metric is not None
-            metric = known.metric / known.counts.sum()
-            packed = _filled(table, form, known)
-            errors = packed.all_rows()[used] - _float_rows(table)[used]
-            cost = float(((known.counts[used] + 0.5) * _squares(errors, metric)).sum())
-            options = [Option(rows_bytes(table, form), cost, Choice(form))]
-            if table in self._owners:
-                options += _with_fewer_rows(table, form, packed, self._owners[table], metric)
-            self._known_options[table, form] = options
-        return self._known_options[table, form]
-
-    def _made(self, table: Table, choice: Choice) -> Books:
-        """A table as it was chosen."""
-        if choice.kept is None:
-            return _filled(table, choice.form, self._known(table))
-        assert isinstance(table, SketchEncoding)
-        metric = self._known(table).metric
-        small, known = pruned(table, self._owners[table], choice.kept, metric)
-        return _filled(small, choice.form, known)
 
     def forms(self, fits: Callable[[Form], bool]) -> list[Form]:
         """The forms to try of those that fit."""
@@ -367,49 +319,11 @@ class Packer(Generic[ModuleType]):
         parts = dict(packed.named_modules())
         errors = []
         for path, table in self.tables.items():
-            used, (metric, counts) = _used_rows(table), self._known(table)
+            used, (metric, counts) = used_rows(table), self._options.known(table)
             rows = cast(Books, parts[path]).all_rows()[used]
             known = Statistics(metric, None if counts is None else counts[used])
-            errors.append(weighted_error(_float_rows(table)[used], rows, known))
+            errors.append(weighted_error(float_rows(table)[used], rows, known))
         return -sum(errors)
-
-    def _known(self, table: Table) -> Statistics:
-        return self._statistics.get(rows_in(table), Statistics())
-
-
-def _squares(errors: Tensor, metric: Tensor) -> Tensor:
-    return ((errors @ metric) * errors).sum(1)
-
-
-def _with_fewer_rows(
-    table: Table, form: Form, packed: Books, owners: Owners, metric: Tensor
-) -> list[Option]:
-    """A sketch in a form with rows for the first of its owners, the others having their mean."""
-    assert isinstance(table, SketchEncoding)
-    assert table.claims is not None
-    places = table.claims(owners.ids) + table.first_own
-    errors = packed.all_rows()[places] - owners.rows
-    costs = (owners.counts * _squares(errors, metric)).cumsum(0)
-    kept = sorted({max(1, round(share * len(owners.ids))) for share in STEPS})
-    tails = tail_costs(owners, metric, kept)
-    return [
-        Option(rows_bytes(table, form, first), float(costs[first - 1]) + tail, Choice(form, first))
-        for first, tail in zip(kept, tails, strict=True)
-    ]
-
-
-def _ladder(table: Table, form: Form) -> list[Form]:
-    """The forms that a table may have in the place of one; of many rows those of some such size."""
-    rows = rows_in(table)
-    width, most = rows.embedding_dim, rows_bytes(table, NEARLY_EXACT)
-    low, high = (times * form.row_bytes(width) for times in NEAR)
-    return [
-        one
-        for one in (form, *LADDER)
-        if (one.kind != "product" or one.num_codes <= width)
-        and (rows_bytes(table, one) < most or one == NEARLY_EXACT)
-        and (rows.num_embeddings <= MANY_ROWS or low <= one.row_bytes(width) <= high)
-    ]
 
 
 def _by_quality(trial: Trial[Any]) -> float:
@@ -440,55 +354,6 @@ def _with_tables(
             setattr(owner, name, nn.Parameter(halves, requires_grad=False))
             parametrize.register_parametrization(owner, name, _Float32(), unsafe=True)
     return copied
-
-
-def _empty(table: Table, form: Form, spans: Sequence[int]) -> PackedRows | PackedSketch:
-    if isinstance(table, SketchEncoding):
-        return PackedSketch(table, form, spans)
-    return PackedRows(table.num_embeddings, table.embedding_dim, form, spans)
-
-
-def _float_rows(table: Table) -> Tensor:
-    return rows_in(table).weight.detach().float().cpu()
-
-
-def _used_rows(table: Table) -> Tensor:
-    """Which rows anybody reads: all but the free ones of a sketch."""
-    used = torch.ones(rows_in(table).num_embeddings, dtype=torch.bool)
-    if isinstance(table, SketchEncoding) and table.claims is not None:
-        slots = [part.slots.flatten() for part in parts_of(table.claims)]
-        used[table.first_own :] = torch.cat(slots).cpu() != 0
-    return used
-
-
-def _filled(table: Table, form: Form, statistics: Statistics) -> Books:
-    """A packed table: free rows of a sketch, which nobody reads, are left out of its codes."""
-    rows, used = _float_rows(table), _used_rows(table)
-    counts = None if statistics.counts is None else statistics.counts[used]
-    found = encoded(rows[used], form, Statistics(statistics.metric, counts))
-    data = torch.zeros(len(rows), found.data.shape[1], dtype=torch.uint8)
-    data[used] = found.data
-    packed = _empty(table, form, found.spans)
-    packed.fill(Encoded(data, found.books, found.spans), table)
-    return packed
-
-
-def _unpacked(packed: Books) -> nn.Module:
-    """The table that a packed one was made of, with the rows that it gives."""
-    if isinstance(packed, PackedRows):
-        rows = Rows(packed.num_embeddings, packed.width)
-        with torch.no_grad():
-            rows.weight.copy_(packed.all_rows())
-        return rows
-    assert isinstance(packed, PackedSketch)
-    arguments = {name: value for name, value in packed.config().items() if name != "encoding"}
-    sketch = SketchEncoding(**arguments)  # type: ignore[arg-type]
-    sketch.std = packed.std
-    with torch.no_grad():
-        sketch.rows.weight.copy_(packed.all_rows())
-    for part, one in zip(parts_of(sketch.claims), packed.parts(), strict=True):
-        part.slots.copy_(one.slots)
-    return sketch
 
 
 def _make_float32(part: nn.Module) -> None:
@@ -536,9 +401,7 @@ def _packed_again(module: nn.Module, described: Mapping[str, Any]) -> nn.Module:
     """What `_described` tells, done to a fresh module."""
     tables = tables_in(module)
     packed = {
-        tables[path]: _empty(
-            tables[path], Form.parse(one["form"]), [int(at) for at in one["spans"]]
-        )
+        tables[path]: empty(tables[path], Form.parse(one["form"]), [int(at) for at in one["spans"]])
         for path, one in described["rows"].items()
     }
     return _with_tables(
