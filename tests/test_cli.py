@@ -343,7 +343,7 @@ class TestBadOptions:
             (["--decoder", "wide"], ["a decoder must be widths such as 64", "'wide'"]),
             (["--decoder", "64,0"], ["widths of a decoder must be at least 1, got 64,0"]),
             (["--users", "cookie"], ["users must be one of id, history, both; got 'cookie'"]),
-            (["--model", "dlrm"], ["model must be one of gmf, mlp; got 'dlrm'"]),
+            (["--model", "lstm"], ["model must be one of gmf, mlp; got 'lstm'"]),
             (["--split", "alphabetic"], ["unknown split 'alphabetic'"]),
             (["--data", "nowhere.csv"], ["nowhere.csv does not exist"]),
             (["--data", "synthetic", "--user-column", "x"], ["synthetic data has no columns"]),
