@@ -79,7 +79,7 @@ def test_the_kernel_gives_what_the_operators_give(values, num_buckets):
     kernel, operators = (RowClaims(num_buckets * SLOTS, seed="item") for _ in range(2))
     for part in torch.tensor(values, dtype=torch.int64).tensor_split(3):
         new = part[kernel(part) == FREE]
-        kernel._give_rows(new)
+        kernel.give(new)
         operators._give(new)
         assert torch.equal(kernel.fingerprints, operators.fingerprints)
 

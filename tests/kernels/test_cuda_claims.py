@@ -41,7 +41,7 @@ def test_they_give_and_find_the_rows_of_the_cpu(cuda_claims, values, num_buckets
     ids = torch.tensor(values, dtype=torch.int64)
     for part in ids.tensor_split(3):
         new = part[here(part) == FREE]
-        here._give_rows(new)
+        here.give(new)
         cuda_claims.give_rows(new.to(DEVICE), slots, seed)
         assert torch.equal(slots.cpu(), here.slots)
         assert torch.equal(cuda_claims.find_rows(ids.to(DEVICE), slots, seed).cpu(), here(ids))

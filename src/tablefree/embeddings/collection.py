@@ -283,9 +283,10 @@ class EmbeddingCollection(Pretrained):
         self.singles = nn.ModuleList(embeddings[name] for name in self._single_names)
 
     def _config_of(self, owner: str) -> dict[str, object]:
-        config = copy.deepcopy(self._configs[owner])
         if owner in self._single_names:  # which packing may have made smaller
             config = cast(Embedding, self.embedding(owner)).config()
+        else:
+            config = copy.deepcopy(self._configs[owner])
         return config | ({"id_type": self._id_types[owner]} if owner in self._id_types else {})
 
     def _keep_types(self, columns: Mapping[str, Column]) -> None:

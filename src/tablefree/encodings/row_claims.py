@@ -130,23 +130,16 @@ class RowClaims(nn.Module):
             new = new[self.sightings(new)]
         new = new if group is None else torch.unique(of_all(new, group))
         if len(new):
-            self._give_rows(new)
+            self.give(new)
             if on_new is not None:
-                rows_of_new = self(new)
-                on_new(new[rows_of_new >= 0], rows_of_new[rows_of_new >= 0])
+                given = self(new)
+                on_new(new[given >= 0], given[given >= 0])
             given = self(asking)  # the others keep what they have
             rows[is_new] = given
             self.unlearnt.add(given[given >= 0])
         if not self._has_warned:
             self._warn_if_full(rows)
         return rows
-
-    def give(self, ids: Int[Tensor, " n"]) -> None:
-        """Give a row to each of some distinct ids that have none, as far as there are any.
-
-        They are served in order, and none of them is waited for in other batches.
-        """
-        self._give_rows(ids)
 
     @property
     def num_claimed(self) -> int:
@@ -195,14 +188,14 @@ class RowClaims(nn.Module):
                 stacklevel=2,
             )
 
-    def _give_rows(self, ids: Int[Tensor, " n"]) -> None:
-        """Give each of the distinct ids a row, as far as there are any."""
+    def give(self, ids: Int[Tensor, " n"]) -> None:
+        """Give a row to each of some distinct ids that have none, in order, while there are any."""
         if ids.device.type in HAVE_KERNELS:
             op.give_rows(ids, self.slots, self.hashes.signed_seed)
         else:
             self._give(ids)
         if self.more is not None:
-            self.more._give_rows(ids[self(ids) < 0])
+            self.more.give(ids[self(ids) < 0])
 
     def _give(self, ids: Int[Tensor, " n"]) -> None:
         """What the kernel gives, by torch's operators."""

@@ -133,13 +133,13 @@ class EventTask:
 
     def examples(self, most: int) -> Events:
         """Events of the training part with label 0 and 1, at most so many: always the same."""
-        train, others = self.train, self.others
+        train, others = self.parts.train, self.others
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
         num_rows = most if others is None else most // others.each
         rows = order[:num_rows].sort().values.numpy()
         if others is None:
-            return train.at(rows)
-        return others.beside(train, rows, np.random.default_rng(OTHER_SEED))
+            return self.events.at(train[rows])
+        return others.beside(self.train, rows, np.random.default_rng(OTHER_SEED))
 
     @cached_property
     def digest(self) -> str:

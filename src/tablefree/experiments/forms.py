@@ -98,7 +98,7 @@ def measured_forms(
     rows = [row("float32", model, before)]
     packer = _packer(run, model, task, user_keys, item_keys)
     for budget in run.budgets:
-        for trial in _ranked(packer, budget - vocabularies + of_score):
+        for trial in packer.within(budget - vocabularies + of_score):
             found = row(str(trial.form), trial.module, trial.quality) | {"budget_bytes": budget}
             if rows[-1].get("budget_bytes") != budget:  # the first is the best
                 recall, _ = rank_all(trial.module, task, user_keys, item_keys)
@@ -116,7 +116,7 @@ def packed_into(run: Run, model: Recommender, task: Task) -> Trial[Recommender]:
     keys = task.users.keys(model.users), task.items.keys(model.items)
     packer = _packer(run, model.eval(), task, *keys)
     budget = max(run.budgets)
-    found = _ranked(packer, budget - vocabulary_bytes(model, task) + _score_bytes(model))
+    found = packer.within(budget - vocabulary_bytes(model, task) + _score_bytes(model))
     if not found:
         raise InputError(
             f"{run.method} cannot be packed into {budget} bytes here: allow more, or use "
@@ -136,11 +136,6 @@ def _packer(
 def _score_bytes(model: Recommender) -> int:
     """Bytes of what a model has besides its embeddings."""
     return sum(one.nbytes for one in model.parameters(recurse=False))
-
-
-def _ranked(packer: Packer[Recommender], most: int) -> list[Trial[Recommender]]:
-    """The forms of at most so many bytes, the best first."""
-    return packer.within(most)
 
 
 def _examples(

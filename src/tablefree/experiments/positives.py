@@ -95,8 +95,7 @@ class Positives:
             pair = replace(pair, of_item=item_names(keys, pair.user, pair.item, numeric))
         assert pair.of_item is not None
         (user_ids, user), (item_ids, item) = (
-            np.unique(events.ids[:, events.names.index(name)], return_inverse=True)
-            for name in (pair.user, pair.item)
+            np.unique(ids, return_inverse=True) for ids in _ids_of(events, pair)
         )
         pairs = Interactions(name, user, item, user_ids, item_ids, timestamp=events.times)
         task = Task.of(pairs, how, Split(*parts))
@@ -173,18 +172,22 @@ def split_positives(events: Events, pair: Pair, how: str) -> Parts:
     """
     if how != "random":
         return split_events(events, how)
-    places = [events.names.index(name) for name in (pair.user, pair.item)]
-    user, item = (np.unique(events.ids[:, at], return_inverse=True)[1] for at in places)
+    user, item = (np.unique(ids, return_inverse=True)[1] for ids in _ids_of(events, pair))
     pairs = user * (item.max(initial=0) + 1) + item
     return split_events(replace(events, groups=pairs), "group")
 
 
 def whole_events(events: Events, pair: Pair) -> Events:
     """Those that have a user and an item, with label 1."""
-    places = [events.names.index(name) for name in (pair.user, pair.item)]
-    is_whole = (events.ids[:, places] != MISSING).all(dim=1).numpy()
+    users, items = _ids_of(events, pair)
+    is_whole = (users != MISSING) & (items != MISSING)
     labels = np.ones(len(events), np.float32)
     return replace(events, labels=labels).at(np.flatnonzero(is_whole))
+
+
+def _ids_of(events: Events, pair: Pair) -> list[Ints]:
+    """The ids of users and of items."""
+    return [events.ids[:, events.names.index(name)].numpy() for name in (pair.user, pair.item)]
 
 
 def _last_rows(task: Task, times: Ints | None) -> Ints:

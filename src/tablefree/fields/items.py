@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tablefree.embeddings.jagged import Bags
 from tablefree.fields.events import Events
+from tablefree.fields.leaks import binned
 from tablefree.hashing import mix64
 
 Ints = NDArray[np.int64]
@@ -85,7 +86,8 @@ def keys_of(events: Events, numeric: Sequence[str]) -> dict[str, Ints]:
     """
     plain = dict(zip(events.names, events.ids.numpy().T, strict=True))
     bags = {name: _sums(bags) for name, bags in events.bags.items()}
-    return {**plain, **bags, **dict(zip(numeric, map(_binned, events.numbers.T), strict=True))}
+    numbers = (binned(column, BINS) for column in events.numbers.T)
+    return {**plain, **bags, **dict(zip(numeric, numbers, strict=True))}
 
 
 def item_names(
@@ -162,15 +164,6 @@ def _between(by: Ints, values: Ints) -> float:
     means = np.bincount(by, values) / np.bincount(by)
     within = np.square(values - means[by]).sum() / (len(by) - num_groups)
     return float(1 - within / total)
-
-
-def _binned(numbers: NDArray[np.float64]) -> Ints:
-    """The bin of each number; -1 where there is none."""
-    known = numbers[~np.isnan(numbers)]
-    if not len(known):
-        return np.full(len(numbers), -1)
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
-    return np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="right"))
 
 
 def _places(keys: Ints) -> Ints:

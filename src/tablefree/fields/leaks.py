@@ -119,7 +119,7 @@ class Trial:
         if column.kind in CATEGORIES:
             rows, codes = _codes(known)
         else:
-            codes = _binned(_numbers(known, column.type), BINS)
+            codes = binned(_numbers(known, column.type), BINS)
             rows = np.arange(len(codes))
         is_rare = self._truth if self._truth.mean() <= 0.5 else ~self._truth
         events, rare = self._counts(rows, codes, is_rare)
@@ -163,9 +163,9 @@ class Trial:
 
     def _of_numbers(self, numbers: NDArray[np.float64], num_bins: int) -> float | None:
         """The AUC of the label from numbers in bins, or from their order where that tells more."""
-        binned = self._of_codes(np.arange(len(numbers)), _binned(numbers, num_bins))
+        in_bins = self._of_codes(np.arange(len(numbers)), binned(numbers, num_bins))
         ordered = self._of_order(numbers)
-        return binned if ordered is None or binned is None else max(binned, ordered)
+        return in_bins if ordered is None or in_bins is None else max(in_bins, ordered)
 
     def _of_order(self, numbers: NDArray[np.float64]) -> float | None:
         """The AUC of the label from the order of numbers, in the better direction."""
@@ -236,7 +236,7 @@ def _numbers(values: pl.Series, kind: str) -> NDArray[np.float64]:
     return numbers.fill_null(float("nan")).to_numpy()
 
 
-def _binned(numbers: NDArray[np.float64], num_bins: int) -> NDArray[np.int64]:
+def binned(numbers: NDArray[np.float64], num_bins: int) -> NDArray[np.int64]:
     """Codes of numbers, each of about as many rows; NaN has one of its own."""
     known = numbers[~np.isnan(numbers)]
     num_bins = min(num_bins, max(2, len(known) // FEWEST))

@@ -118,6 +118,14 @@ def statistics_of(
     }
 
 
+def squares(
+    errors: Float[Tensor, "n width"], metric: Float[Tensor, "width width"] | None
+) -> Float[Tensor, " n"]:
+    """The squares of errors in a metric; without one, of their lengths."""
+    turned = errors if metric is None else errors @ metric
+    return (turned * errors).sum(1)
+
+
 def weighted_error(
     rows: Float[Tensor, "n width"], packed: Float[Tensor, "n width"], statistics: Statistics
 ) -> float:
@@ -126,8 +134,7 @@ def weighted_error(
     weights = torch.ones(len(rows)) if statistics.counts is None else statistics.counts + 0.5
 
     def square(values: Tensor) -> float:
-        turned = values if metric is None else values @ metric
-        return float((weights * (turned * values).sum(1)).sum())
+        return float((weights * squares(values, metric)).sum())
 
     return square(packed - rows) / max(square(rows), 1e-30)
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from tablefree.encodings.sketch import SketchEncoding
 from tablefree.packing.books import Books
 from tablefree.packing.encoding import Statistics
+from tablefree.packing.examples import squares
 from tablefree.packing.filled import filled, float_rows, used_rows
 from tablefree.packing.forms import Form
 from tablefree.packing.mixture import LADDER, Choice, Option
@@ -68,7 +68,7 @@ class Options:
             metric = known.metric / known.counts.sum()
             packed = filled(table, form, known)
             errors = packed.all_rows()[used] - float_rows(table)[used]
-            cost = float(((known.counts[used] + 0.5) * _squares(errors, metric)).sum())
+            cost = float(((known.counts[used] + 0.5) * squares(errors, metric)).sum())
             options = [Option(rows_bytes(table, form), cost, Choice(form))]
             if isinstance(table, SketchEncoding) and table in self._owners:
                 options += _with_fewer_rows(table, form, packed, self._owners[table], metric)
@@ -84,12 +84,6 @@ class Options:
         return by_worth(owners._replace(counts=owners.counts * scale), known.metric)
 
 
-def _squares(
-    errors: Float[Tensor, "n width"], metric: Float[Tensor, "width width"]
-) -> Float[Tensor, " n"]:
-    return ((errors @ metric) * errors).sum(1)
-
-
 def _with_fewer_rows(
     table: SketchEncoding, form: Form, packed: Books, owners: Owners, metric: Tensor
 ) -> list[Option]:
@@ -97,7 +91,7 @@ def _with_fewer_rows(
     assert table.claims is not None
     places = table.claims(owners.ids) + table.first_own
     errors = packed.all_rows()[places] - owners.rows
-    costs = (owners.counts * _squares(errors, metric)).cumsum(0)
+    costs = (owners.counts * squares(errors, metric)).cumsum(0)
     kept = sorted({max(1, round(share * len(owners.ids))) for share in STEPS})
     tails = tail_costs(owners, metric, kept)
     return [

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tablefree.embeddings.budget import CLAIMED_ROOM
 from tablefree.encodings.row_claims import FREE, SLOTS
 from tablefree.encodings.sketch import SketchEncoding
 from tablefree.packing.encoding import Statistics
-from tablefree.packing.examples import Examples
+from tablefree.packing.examples import Examples, squares
 
-ROOM = 1.06  # rows for an id, so that one in a hundred finds none
 FEWEST = 64  # ids with rows, from which on some may be left out
 STEPS = tuple(0.85**step for step in range(18))  # shares of the ids that may keep theirs
 PARTS = 64  # in which ids come for rows, so that the first are served first
@@ -87,7 +87,7 @@ def by_worth(owners: Owners, metric: Float[Tensor, "width width"]) -> Owners:
     """The owners, first those whose rows the mean of all would stand for the worst."""
     mean = _mean(owners)
     errors = owners.rows - mean
-    worth = owners.counts * ((errors @ metric) * errors).sum(1)
+    worth = owners.counts * squares(errors, metric)
     return owners.at(torch.argsort(-worth, stable=True))
 
 
@@ -107,7 +107,7 @@ def tail_costs(
 
 def capacity_for(num_ids: int) -> int:
     """Rows that so many ids need."""
-    return max(SLOTS, -(-round(ROOM * num_ids) // SLOTS) * SLOTS)
+    return max(SLOTS, -(-round(CLAIMED_ROOM * num_ids) // SLOTS) * SLOTS)
 
 
 @torch.no_grad()
